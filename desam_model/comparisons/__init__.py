@@ -1,0 +1,1 @@
+"""The methods DeSAM is compared with, one paper per file."""

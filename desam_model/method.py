@@ -1,0 +1,50 @@
+"""The one interface between the training loop and a paper's method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import nn
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from desam_model.types import Batch, Losses, Prediction, PredictionSettings, Reads
+
+
+class SegmentationMethod(nn.Module, ABC):
+    """A binary segmentation method that `fit` trains and `evaluate` scores.
+
+    An implementation is complete when constructed, takes explicit keyword arguments (never a
+    config), draws every random
+    number from the generator it is handed, and never looks at a domain other than the batch it
+    gets.
+
+    Attributes:
+        reads: What the loader must put into a batch besides the reference.
+    """
+
+    reads: ClassVar[frozenset[Reads]]
+
+    @abstractmethod
+    def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """The loss of one batch, with gradient; called in train mode.
+
+        Args:
+            batch: On the method's device.
+            generator: A CPU generator owned by the trial; the only source of randomness.
+        """
+
+    @abstractmethod
+    def validation_loss(self, batch: Batch) -> Tensor:
+        """Per-slice loss `(B,)` that selects the checkpoint; deterministic; eval mode, no gradient."""
+
+    @abstractmethod
+    def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
+        """Binary masks of a batch; deterministic, independent of the batch size; eval mode."""
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """The parameters the optimiser moves: by default all that require a gradient."""
+        return [p for p in self.parameters() if p.requires_grad]

@@ -1,0 +1,322 @@
+"""The nouns that the parts of `desam_model` hand to each other.
+
+Shape legend, used in all docstrings of this package:
+
+| letter | meaning |
+|---|---|
+| B | slices in a batch |
+| N | prompts |
+| C | channels |
+| D | token width of the prompt encoder and the two-way transformer |
+| H, W | pixels of the dataset's image and reference (256 x 256 after DeSAM's preprocessing) |
+| h, w | tokens of the embedding grid (64 x 64 for SAM's 1024 px input and patch 16) |
+
+Coordinates ending in `_xy` are (x, y) in pixels of the *encoder's input frame* (1024 x 1024 for
+SAM's own sizes) unless
+said otherwise; `_rc` means (row, column) of an array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from torch import Tensor
+
+Domain = str
+"""Name of a site (`A-ISBI` ... `F-HK`) or of a modality (`CT`, `MR`)."""
+
+
+class PromptMode(StrEnum):
+    """How DeSAM and MedSAM prompt themselves when no person does."""
+
+    GRID_POINTS = "grid_points"
+    WHOLE_BOX = "whole_box"
+
+
+class Split(StrEnum):
+    """The two parts of a source domain; a target domain is never split."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+
+
+class Reads(StrEnum):
+    """What a method needs of a slice besides the reference; nothing else is loaded."""
+
+    IMAGE = "image"
+    EMBEDDING = "embedding"
+
+
+class Decision(StrEnum):
+    """What the caller of `fit` answers after an epoch."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+class ScoringProtocol(StrEnum):
+    """How predictions are scored; both are always computed from the same predictions."""
+
+    DESAM2024 = "desam2024"
+    STRICT = "strict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """Everything the frozen encoder yields for a batch of images.
+
+    Attributes:
+        taps: Three maps `(B, C, h, w)`, the outputs of the first three global-attention blocks,
+            earliest first.
+        neck: `(B, D, h, w)`, the encoder's final output.
+    """
+
+    taps: tuple[Tensor, ...]
+    neck: Tensor
+
+    def to(
+        self,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        non_blocking: bool = False,
+    ) -> Embedding:
+        """The same embedding on another device or in another precision."""
+        return Embedding(
+            taps=tuple(
+                t.to(device=device, dtype=dtype, non_blocking=non_blocking) for t in self.taps
+            ),
+            neck=self.neck.to(device=device, dtype=dtype, non_blocking=non_blocking),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Prompts of one kind, one a sample, in px of the encoder's input frame.
+
+    Attributes:
+        kind: `points` or `boxes`.
+        xy: Points `(B, N, 2)` as (x, y), or boxes `(B, 4)` as (x0, y0, x1, y1), float32.
+        labels: `(B, N)` for points: 1 a foreground click, 0 a background click; None for boxes.
+    """
+
+    kind: Literal["points", "boxes"]
+    xy: Tensor
+    labels: Tensor | None = None
+
+    @staticmethod
+    def points(xy: Tensor, labels: Tensor | None = None) -> Prompt:
+        """Point prompts `(B, N, 2)`; labels default to 1, as released (`methods.md` 1.4)."""
+        if xy.ndim != 3 or xy.shape[-1] != 2:
+            raise ValueError(
+                f"points have shape {tuple(xy.shape)}, expected (B, N, 2) with (x, y) last"
+            )
+        if labels is None:
+            labels = torch.ones(xy.shape[:2], dtype=torch.int64, device=xy.device)
+        return Prompt(kind="points", xy=xy, labels=labels)
+
+    @staticmethod
+    def boxes(xyxy: Tensor) -> Prompt:
+        """Box prompts from `(B, 4)` corners (x0, y0, x1, y1)."""
+        if xyxy.ndim != 2 or xyxy.shape[-1] != 4:
+            raise ValueError(
+                f"boxes have shape {tuple(xyxy.shape)}, expected (B, 4) as (x0, y0, x1, y1)"
+            )
+        return Prompt(kind="boxes", xy=xyxy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One 2-D slice of one case, holding only what the method reads.
+
+    Attributes:
+        case: Id of the patient volume, unique in its dataset.
+        domain: Domain of the case.
+        structure: Segmented structure, such as `prostate` or `liver`.
+        z: Position among the kept foreground slices of the case, 0-based, ascending.
+        is_last_foreground: True for the case's last foreground slice, which `desam2024` scoring
+            drops.
+        spacing_mm: (z, y, x) voxel size after resizing to H x W, millimetres.
+        reference: `(H, W)` uint8, values 0 and 1; the ground truth.
+        image: `(C, H, W)` uint8, 0..255, or None if the method does not read images.
+        embedding: Of this slice without a batch axis (`(C, h, w)` maps), or None.
+    """
+
+    case: str
+    domain: Domain
+    structure: str
+    z: int
+    is_last_foreground: bool
+    spacing_mm: tuple[float, float, float]
+    reference: Tensor
+    image: Tensor | None = None
+    embedding: Embedding | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Slices stacked for a method.
+
+    Attributes:
+        reference: `(B, 1, H, W)` float32, values 0 and 1.
+        image: `(B, C, H, W)` float32 in [0, 1] (the stored uint8 divided by 255), or None.
+        embedding: With a batch axis, in the compute precision, or None.
+    """
+
+    reference: Tensor
+    image: Tensor | None = None
+    embedding: Embedding | None = None
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            reference=self.reference.to(device, non_blocking=non_blocking),
+            image=None if self.image is None else self.image.to(device, non_blocking=non_blocking),
+            embedding=None
+            if self.embedding is None
+            else self.embedding.to(device, non_blocking=non_blocking),
+        )
+
+    def __len__(self) -> int:
+        return self.reference.shape[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionSettings:
+    """What changes only the scoring of a trained method, never its weights (the `eval_id` level).
+
+    Attributes:
+        grid_size: Points per side of the prompt grid; 9 means 9 x 9 (DeSAM's default).
+        iou_threshold: A prompt counts only if its predicted IoU is strictly greater (released:
+            0.5).
+        min_region_px: Holes and islands smaller than this area are filled and removed, px at 256 x
+            256, scaled by area for
+            other sizes (released: 1000); 0 switches the clean-up off. `evaluate` applies it to
+            every method alike.
+    """
+
+    grid_size: int = 9
+    iou_threshold: float = 0.5
+    min_region_px: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a method says about a batch.
+
+    Attributes:
+        mask: `(B, 1, H, W)` bool in the slices' own pixel frame, before any clean-up of small
+            regions.
+        predicted_iou: `(B,)` float32, unbounded; nan where the method rates nothing.
+    """
+
+    mask: Tensor
+    predicted_iou: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """One training loss and what it is made of.
+
+    Attributes:
+        total: Scalar with gradient.
+        parts: Named, weighted summands, detached scalars, for the record.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """What may be known of a training after an epoch; no field for a target domain, on purpose.
+
+    Attributes:
+        epoch: 0-based.
+        train_loss: Mean over the slices of the epoch.
+        train_loss_parts: The same for each part.
+        validation_loss: Mean over the source's validation slices, fixed prompts; the selection rule
+            is its minimum.
+        source_dice: Mean over the source's validation cases (per case volume), in [0, 1].
+        lr: Learning rate of the epoch.
+        seconds: Wall time of the epoch.
+        is_best: True if this epoch has the lowest validation loss so far.
+    """
+
+    epoch: int
+    train_loss: float
+    train_loss_parts: Mapping[str, float]
+    validation_loss: float
+    source_dice: float
+    lr: float
+    seconds: float
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """What a finished training leaves behind; the method holds the selected weights.
+
+    Attributes:
+        epochs: One record an epoch, also those made before a resume.
+        selected_epoch: The epoch whose weights the method now holds.
+        stopped_early: True if the caller said STOP.
+        seconds: Training time, without earlier, crashed attempts' lost epochs.
+        peak_memory_bytes: Peak device memory (CUDA) or peak anonymous process memory (CPU).
+        trainable_parameters: Number of parameters the optimiser moved.
+    """
+
+    epochs: tuple[EpochRecord, ...]
+    selected_epoch: int
+    stopped_early: bool
+    seconds: float
+    peak_memory_bytes: int
+    trainable_parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseScore:
+    """One case volume scored under one protocol.
+
+    Attributes:
+        case: Case id.
+        domain: Domain of the case.
+        structure: Segmented structure.
+        protocol: How it was scored.
+        n_slices: Slices that entered the score.
+        dice: Overlap in [0, 1]; nan where both prediction and reference are empty.
+        hd95_mm: 95th-percentile Hausdorff distance in millimetres; nan where a surface is missing.
+        asd_mm: Symmetric mean surface distance in millimetres; nan where a surface is missing.
+    """
+
+    case: str
+    domain: Domain
+    structure: str
+    protocol: ScoringProtocol
+    n_slices: int
+    dice: float
+    hd95_mm: float
+    asd_mm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasePrediction:
+    """The masks a method made of one case, kept so that every number can be computed again.
+
+    Attributes:
+        case: Case id.
+        domain: Domain of the case.
+        mask: `(n, H, W)` bool, the case's kept slices in ascending z, after the clean-up of small
+            regions.
+    """
+
+    case: str
+    domain: Domain
+    mask: np.ndarray

@@ -1,0 +1,1 @@
+"""From folders of scans to a checked dataset: layouts, preprocessing, checks, the phantom."""

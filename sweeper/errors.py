@@ -1,0 +1,45 @@
+"""Errors that a person can mend; the command line prints one line and exits with their code."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SweeperError(Exception):
+    """Base of all expected errors: which value is wrong, what is allowed, what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(SweeperError):
+    """A search space or a setting is wrong."""
+
+
+class DataError(SweeperError):
+    """A dataset, an image or a label is wrong."""
+
+
+class StoreError(SweeperError):
+    """A dataset or embedding store is missing, incomplete, foreign or damaged."""
+
+
+class WeightsError(SweeperError):
+    """A checkpoint is missing, truncated or not what its name says."""
+
+
+class WorkspaceError(SweeperError):
+    """The workspace cannot be used: read-only, full, or in use."""
+
+
+class ResourceError(SweeperError):
+    """No machine of the cluster can run a training."""
+
+
+class TrackingError(SweeperError):
+    """The MLflow store cannot be read or written."""
+
+
+class DraftError(SweeperError):
+    """A final table was asked for, and the results do not allow one."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""The product as function calls, one screen each; one module a job."""

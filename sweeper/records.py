@@ -1,0 +1,125 @@
+"""Records that cross between rooms of the product: plain, frozen, made of text and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+METRICS = ("dice", "hd95_mm", "asd_mm")
+"""Metrics of every scored case; Dice in [0, 1], distances in millimetres."""
+
+
+class TrialStatus(StrEnum):
+    """How a training ended."""
+
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+class FailureReason(StrEnum):
+    """Why a training failed; each class has its own rule in the engine."""
+
+    CUDA_OOM = "cuda_oom"
+    HOST_OOM = "host_oom"
+    PREEMPTED = "preempted"
+    DISK_FULL = "disk_full"
+    NON_FINITE = "non_finite"
+    DATA = "data"
+    BUG = "bug"
+    LOST_NODE = "lost_node"
+    HUNG = "hung"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One number of one case: the unit that every table is a query over.
+
+    Attributes:
+        train_id: Identity of the training (12 hex digits).
+        eval_id: Identity of the evaluation (12 hex digits).
+        method: Name of the method, such as `desam`.
+        seed: Seed of the training.
+        source: Domain trained on.
+        target: Domain of the case; equal to `source` for a source-validation case.
+        case: Case id.
+        structure: Segmented structure.
+        protocol: `desam2024` or `strict`.
+        metric: One of `METRICS`.
+        value: The number; nan where undefined.
+        n_slices: Slices that entered the number.
+        status: `ok`, or `undefined` where the value is nan.
+    """
+
+    train_id: str
+    eval_id: str
+    method: str
+    seed: int
+    source: str
+    target: str
+    case: str
+    structure: str
+    protocol: str
+    metric: str
+    value: float
+    n_slices: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What is known of a failed training.
+
+    Attributes:
+        reason: The class of the failure.
+        message: One line.
+        traceback_hash: 12 hex digits over file names, functions and the exception type; equal bugs
+            have equal hashes.
+        log_path: The training's own log.
+    """
+
+    reason: FailureReason
+    message: str
+    traceback_hash: str
+    log_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """One training as the driver hands it to the tracker, and as the tracker gives it back.
+
+    Attributes:
+        train_id: Identity of the training.
+        sweep: Name of the sweep.
+        name: Human name, such as `desam full A-ISBI seed 0`.
+        status: How it ended.
+        params: The flattened config, `method.name` -> `desam`; values as text.
+        tags: source, seed, code version, dataset and encoder fingerprints, `synthetic`, versions,
+            git commit ...
+        epochs: Per epoch `{train_loss, validation_loss, source_dice, lr, seconds, ...}`; the index
+            is the epoch.
+        summary: Final numbers: `selected_epoch`, `seconds`, `peak_memory_bytes`,
+            `trainable_parameters` ...
+        evaluations: Per eval_id its flattened settings (`grid_size` -> `9`).
+        rows: Every row of every evaluation.
+        failure: Set if status is FAILED.
+        artifacts: Files to keep with the run (overlays, logs), by name inside the run.
+    """
+
+    train_id: str
+    sweep: str
+    name: str
+    status: TrialStatus
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    epochs: tuple[Mapping[str, float], ...]
+    summary: Mapping[str, float]
+    evaluations: Mapping[str, Mapping[str, str]]
+    rows: tuple[Row, ...]
+    failure: Failure | None = None
+    artifacts: Mapping[str, Path] | None = None

@@ -1,0 +1,1 @@
+"""From long rows to tables, figures and pages."""

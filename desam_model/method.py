@@ -39,7 +39,7 @@ class SegmentationMethod(nn.Module, ABC):
 
     @abstractmethod
     def validation_loss(self, batch: Batch) -> Tensor:
-        """Per-slice loss `(B,)` that selects the checkpoint; deterministic; eval mode, no gradient."""
+        """Per-slice loss `(B,)` that selects the checkpoint; deterministic; eval mode."""
 
     @abstractmethod
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:

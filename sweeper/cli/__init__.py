@@ -1,1 +1,94 @@
-"""The command line: parse, call, map errors to exit codes; one module a command group."""
+"""The command line: parse, call, map errors to exit codes; one module a command group.
+
+Only click is imported here, so that `sweeper --help` is instant; a command's module is imported
+when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sweeper import __version__
+from sweeper.errors import SweeperError
+
+EXIT_INTERRUPTED = 130
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("sweeper.cli.run:run", "Run what is missing of a search space, then print its table."),
+    "plan": ("sweeper.cli.run:plan", "Show what a search space needs, has and costs."),
+    "status": (
+        "sweeper.cli.run:status",
+        "Show every cell of a sweep: done, running, failed, missing.",
+    ),
+    "retry": ("sweeper.cli.run:retry", "Run the failed trainings of a sweep again."),
+    "clean": (
+        "sweeper.cli.run:clean",
+        "Remove checkpoints and temporary files of finished sweeps.",
+    ),
+    "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
+    "score": ("sweeper.cli.report:score", "Score masks that another tool made."),
+    "ui": ("sweeper.cli.report:ui", "Open the MLflow UI on this workspace."),
+    "data": ("sweeper.cli.data:data", "Import, check, show and export datasets."),
+    "embed": ("sweeper.cli.embed:embed", "Compute a dataset's embeddings once."),
+    "embeddings": ("sweeper.cli.embed:embeddings", "List, verify and remove embedding stores."),
+    "weights": ("sweeper.cli.embed:weights", "Fetch and check SAM's checkpoints."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path),
+    envvar="SWEEPER_WORKSPACE",
+    default=Path("workspace"),
+    show_default="./workspace",
+    help="The one folder that everything is written to.",
+)
+@click.version_option(__version__, prog_name="sweeper")
+@click.pass_context
+def cli(ctx: click.Context, workspace: Path) -> None:
+    """Hyperparameter and ablation sweeps for DeSAM and the methods it is compared with."""
+    ctx.obj = workspace.absolute()
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line; expected errors become one line on stderr and their exit code."""
+    try:
+        code = cli.main(args=args, prog_name="sweeper", standalone_mode=False)
+    except SweeperError as err:
+        click.echo(f"sweeper: {err}", err=True)
+        sys.exit(err.exit_code)
+    except click.ClickException as err:
+        err.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("sweeper: interrupted; run the same command again to go on", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

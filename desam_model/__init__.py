@@ -1,1 +1,25 @@
-"""DeSAM and the methods it is compared with: pure PyTorch, no sweep machinery."""
+"""DeSAM and the methods it is compared with: pure PyTorch, no sweep machinery.
+
+Public names are imported when they are first used, so that `desam_model.types` costs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["DeSAM", "Embedding", "Prompt", "load_reference_checkpoint", "save_reference_checkpoint"]
+
+_HOMES = {
+    "DeSAM": "desam_model.desam",
+    "Embedding": "desam_model.types",
+    "Prompt": "desam_model.types",
+    "load_reference_checkpoint": "desam_model.checkpoint",
+    "save_reference_checkpoint": "desam_model.checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'desam_model' has no attribute {name!r}; it has {__all__}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -22,12 +22,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
+    import torch
     from torch import Tensor
 
 Domain = str
@@ -119,7 +118,7 @@ class Prompt:
                 f"points have shape {tuple(xy.shape)}, expected (B, N, 2) with (x, y) last"
             )
         if labels is None:
-            labels = torch.ones(xy.shape[:2], dtype=torch.int64, device=xy.device)
+            labels = xy.new_ones(xy.shape[:2]).long()
         return Prompt(kind="points", xy=xy, labels=labels)
 
     @staticmethod

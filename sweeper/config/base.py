@@ -1,0 +1,65 @@
+"""What every config model shares: strictness, and the level at which a field acts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Level(StrEnum):
+    """What a field of a config changes.
+
+    A field that declares none counts as `TRAINING`: at worst something is trained again.
+    """
+
+    TRAINING = "training"
+    EVALUATION = "evaluation"
+    NOTHING = "nothing"
+
+
+class Strict(BaseModel):
+    """A model that is frozen and refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+
+    def at_level(self, level: Level) -> dict[str, Any]:
+        """The nested values of the fields that act at `level`, ready for a canonical JSON."""
+        values: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            own = next((m for m in field.metadata if isinstance(m, Level)), None)
+            value = getattr(self, name)
+            if own is None and isinstance(value, Strict):
+                nested = value.at_level(level)
+                if nested:
+                    values[name] = nested
+            elif (own or Level.TRAINING) is level:
+                values[name] = _plain(value)
+        return values
+
+
+class MethodConfigBase(Strict):
+    """What the plan must know of any method's config."""
+
+    def uses_prompt_grid(self) -> bool:
+        """True if the evaluation's grid size can change a prediction."""
+        return False
+
+    def rates_prompts(self) -> bool:
+        """True if the evaluation's IoU threshold can change a prediction."""
+        return False
+
+    def label(self) -> str:
+        """Short human name, such as `desam full`."""
+        return str(getattr(self, "name", type(self).__name__))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

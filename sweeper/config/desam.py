@@ -1,0 +1,55 @@
+"""DeSAM's options."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from sweeper.config.base import Level, MethodConfigBase
+
+Ablation = Literal["pdmm_only", "iou_head", "mask_embedding", "full"]
+
+
+class DesamConfig(MethodConfigBase):
+    """DeSAM: PRIM rates the prompt and embeds the mask, PDMM makes the mask (Gao et al., 2024)."""
+
+    name: Literal["desam"] = "desam"
+    prompt_mode: Literal["grid_points", "whole_box"] = Field(
+        default="grid_points",
+        description="How DeSAM prompts itself, in training and in test (methods.md 1.4, 1.5).",
+    )
+    ablation: Ablation = Field(
+        default="full", description="Which parts are on: the rows of the paper's ablation table."
+    )
+    loss_profile: Literal["paper", "released"] = Field(
+        default="paper",
+        description="paper: Dice + CE + 10 x MSE; released: squared Dice + L1, as the code really"
+        " computes (methods.md 7.4).",
+    )
+    training_points: Literal["uniform", "grid"] = Field(
+        default="uniform",
+        description="Training points uniform inside/outside the reference 1:1, or from the grid.",
+    )
+
+    def uses_prompt_grid(self) -> bool:
+        """Only point prompts lie on a grid, and without PRIM there is no prompt."""
+        return self.prompt_mode == "grid_points" and self.ablation != "pdmm_only"
+
+    def rates_prompts(self) -> bool:
+        """Only a trained IoU head rates; a whole box is the only prompt there is."""
+        return self.uses_prompt_grid() and self.ablation in ("iou_head", "full")
+
+    def at_level(self, level: Level) -> dict[str, Any]:
+        """Without PRIM, or with a box, the choice of points changes nothing real."""
+        values = super().at_level(level)
+        if self.ablation == "pdmm_only":
+            values.pop("prompt_mode", None)
+        if not self.uses_prompt_grid():
+            values.pop("training_points", None)
+        return values
+
+    def label(self) -> str:
+        """`desam full`, with the prompt mode where it is the whole box."""
+        box = " whole_box" if self.prompt_mode == "whole_box" else ""
+        return f"desam {self.ablation}{box}"

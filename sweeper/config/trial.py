@@ -1,0 +1,126 @@
+"""One point of a search space: everything that decides one training and its scoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from sweeper.config.base import Level, Strict
+from sweeper.config.methods import MethodConfig
+
+SITES = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")
+"""The six hospitals in the order of DeSAM's code (methods.md 0.2); a dataset may have others."""
+
+EncoderName = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
+
+
+class EncoderConfig(Strict):
+    """The frozen image encoder whose embeddings are computed once."""
+
+    name: EncoderName = Field(
+        default="vit_tiny",
+        description="vit_tiny is small, random and seeded, for trying out; the paper uses vit_h.",
+    )
+    checkpoint: Annotated[Path | None, Level.NOTHING] = Field(
+        default=None,
+        description="SAM's .pth file; by default the workspace's weights/ folder is searched. Its"
+        " content, not its place, enters the identity.",
+    )
+    precision: Literal["float16", "float32", "int8"] = Field(
+        default="float16", description="Precision of the stored embeddings."
+    )
+
+
+class TrainingConfig(Strict):
+    """How a method is trained; defaults are DeSAM's released values (methods.md 1.4)."""
+
+    epochs: int = Field(default=50, ge=1, description="Passes over the source's training slices.")
+    batch_size: int = Field(default=8, ge=1, description="Slices an optimiser step sees.")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(default=1e-4, gt=0, description="Learning rate of the first epoch.")
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.99, ge=0, lt=1, description="Of SGD (released: 0.99).")
+    lr_decay: Literal["poly", "linear", "constant"] = Field(
+        default="poly", description="poly: lr (1 - epoch/epochs)^0.9, per epoch."
+    )
+    precision: Literal["float32", "bf16", "fp16"] = Field(
+        default="float32", description="Precision of the training arithmetic (autocast)."
+    )
+    accumulate: Annotated[int, Level.NOTHING] = Field(
+        default=1,
+        ge=1,
+        description="Parts a batch is split into to save memory; the effective batch is the same.",
+    )
+
+
+class EvaluationConfig(Strict):
+    """What changes only the scoring; one training serves many of these."""
+
+    grid_size: Annotated[int | None, Level.EVALUATION] = Field(
+        default=9, ge=1, le=64, description="Points per side of the prompt grid: 9 means 9 x 9."
+    )
+    iou_threshold: Annotated[float | None, Level.EVALUATION] = Field(
+        default=0.5, description="A prompt counts if its predicted IoU is strictly greater."
+    )
+    min_region_px: Annotated[int, Level.EVALUATION] = Field(
+        default=1000,
+        ge=0,
+        description="Holes and islands below this area (px at 256 x 256) are cleaned up; 0: off.",
+    )
+
+
+class TrialConfig(Strict):
+    """One training and its scoring, fully resolved."""
+
+    source: str = Field(description="Domain trained on: a site, a modality, or `all`.")
+    target: Annotated[str | None, Level.EVALUATION] = Field(
+        default=None, description="Domain tested on; by default every domain but the source."
+    )
+    structure: str | None = Field(
+        default=None, description="Structure segmented; by default the dataset's only one."
+    )
+    method: MethodConfig
+    seed: int = Field(default=0, ge=0)
+    fold: int | None = Field(
+        default=None, ge=0, description="Set by the plan for cross-validated upper bounds."
+    )
+    dataset: Annotated[str, Level.NOTHING] = Field(
+        default="phantom",
+        description="Name or path of a dataset; its fingerprint enters the identity, not its name.",
+    )
+    encoder: EncoderConfig = EncoderConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _drop_what_changes_nothing(self) -> TrialConfig:
+        """Cells that differ in nothing real become equal: no grid, no grid size."""
+        update: dict[str, Any] = {}
+        if not self.method.uses_prompt_grid():
+            update["grid_size"] = None
+        if not self.method.rates_prompts():
+            update["iou_threshold"] = None
+        changed = {k: v for k, v in update.items() if getattr(self.evaluation, k) is not v}
+        if changed:
+            object.__setattr__(self, "evaluation", self.evaluation.model_copy(update=changed))
+        return self
+
+    def name(self) -> str:
+        """Human name of the training, such as `desam full A-ISBI seed 0`."""
+        parts = [self.method.label(), self.structure or "", self.source, f"seed {self.seed}"]
+        if self.fold is not None:
+            parts.append(f"fold {self.fold}")
+        return " ".join(part for part in parts if part)
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values as `a.b.c` -> text, the form that MLflow keeps as parameters."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = "" if value is None else str(value)
+    return flat

@@ -1,0 +1,137 @@
+"""The only YAML reader: plain values, and the line each of them stands on.
+
+YAML 1.1 reads `1e-4` as text, `NO` as false and `010` as eight; here numbers are numbers, booleans
+are `true` and `false`, and a key that stands twice is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sweeper.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Path_ = tuple[str | int, ...]
+"""Keys and list positions from the root of a document to a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed YAML file.
+
+    Attributes:
+        path: The file, or None for a document made in memory.
+        value: Nested dicts, lists and scalars.
+        lines: 1-based line of every key and list item, by its path.
+    """
+
+    path: Path | None
+    value: dict[str, Any]
+    lines: Mapping[Path_, int]
+
+    def where(self, keys: Path_) -> str:
+        """`FILE:LINE: a.b.c` for messages; the nearest known ancestor's line where needed."""
+        name = str(self.path) if self.path else "<memory>"
+        dotted = ".".join(str(key) for key in keys)
+        for end in range(len(keys), -1, -1):
+            if keys[:end] in self.lines:
+                return f"{name}:{self.lines[keys[:end]]}: {dotted}"
+        return f"{name}: {dotted}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's core types only."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(null|~|)$"), ["n", "~", ""])
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$|^[-+]?\.inf$|^\.nan$"
+    ),
+    list("-+.0123456789"),
+)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Loader.add_constructor(
+    "tag:yaml.org,2002:float",
+    lambda _, node: float(node.value.replace(".inf", "inf").replace(".nan", "nan")),
+)
+
+
+def read_yaml(path: Path) -> Document:
+    """The document in a file.
+
+    Raises:
+        ConfigError: The file is missing, unreadable, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as err:
+        raise ConfigError(
+            f"{path}: no such file; the spaces that ship are in search_spaces/"
+        ) from err
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: not a readable text file ({err}); name a YAML file") from err
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path | None = None) -> Document:
+    """The document in a text; see `read_yaml`."""
+    name = str(path) if path else "<memory>"
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[Path_, int] = {}
+        value = None if node is None else _construct(loader, node, (), lines, name)
+    except yaml.YAMLError as err:
+        mark = getattr(err, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(err, "problem", None) or str(err).splitlines()[0]
+        raise ConfigError(f"{name}{line}: not valid YAML: {problem}") from err
+    finally:
+        loader.dispose()
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"{name}: holds {'nothing' if value is None else 'a ' + type(value).__name__}, expected"
+            " a mapping of keys such as 'name:' and 'trial:'; see docs/search-spaces.md"
+        )
+    return Document(path=path, value=value, lines=lines)
+
+
+def parse_value(text: str) -> Any:
+    """One value as YAML reads it, for `--set key=value`."""
+    document = parse_yaml(f"value: {text}")
+    return document.value["value"]
+
+
+def _construct(
+    loader: _Loader, node: yaml.Node, path: Path_, lines: dict[Path_, int], name: str
+) -> Any:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(loader.construct_object(key_node))
+            if key in result:
+                line = key_node.start_mark.line + 1
+                raise ConfigError(f"{name}:{line}: key {key!r} stands twice; remove one of them")
+            lines[(*path, key)] = key_node.start_mark.line + 1
+            result[key] = _construct(loader, value_node, (*path, key), lines, name)
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [
+            _construct(loader, item, (*path, i), lines, name) for i, item in enumerate(node.value)
+        ]
+    return loader.construct_object(node)

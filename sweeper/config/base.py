@@ -50,6 +50,25 @@ class MethodConfigBase(Strict):
         """True if the evaluation's IoU threshold can change a prediction."""
         return False
 
+    def reads_embeddings(self) -> bool:
+        """True if the method trains on the encoder's embeddings, which then enter its identity."""
+        return False
+
+    def cross_validation(
+        self, source: str, domains: tuple[str, ...]
+    ) -> tuple[tuple[str, int], ...] | None:
+        """The (training domain, fold) pairs that fill a cell, or None for one plain training.
+
+        Args:
+            source: The cell's source domain.
+            domains: All domains of the dataset; `all` as training domain means all of them.
+        """
+        return None
+
+    def module(self) -> str:
+        """The module that holds the method's code, for the training-code version."""
+        return f"desam_model.comparisons.{getattr(self, 'name', '')}"
+
     def label(self) -> str:
         """Short human name, such as `desam full`."""
         return str(getattr(self, "name", type(self).__name__))

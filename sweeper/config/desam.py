@@ -40,6 +40,14 @@ class DesamConfig(MethodConfigBase):
         """Only a trained IoU head rates; a whole box is the only prompt there is."""
         return self.uses_prompt_grid() and self.ablation in ("iou_head", "full")
 
+    def reads_embeddings(self) -> bool:
+        """DeSAM never sees an image, only what the frozen encoder made of it."""
+        return True
+
+    def module(self) -> str:
+        """Where DeSAM's code is."""
+        return "desam_model.desam"
+
     def at_level(self, level: Level) -> dict[str, Any]:
         """Without PRIM, or with a box, the choice of points changes nothing real."""
         values = super().at_level(level)

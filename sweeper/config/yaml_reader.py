@@ -29,21 +29,20 @@ class Document:
     Attributes:
         path: The file, or None for a document made in memory.
         value: Nested dicts, lists and scalars.
-        lines: 1-based line of every key and list item, by its path.
+        lines: `FILE:LINE` of every key and list item, by its path.
     """
 
     path: Path | None
     value: dict[str, Any]
-    lines: Mapping[Path_, int]
+    lines: Mapping[Path_, str]
 
     def where(self, keys: Path_) -> str:
-        """`FILE:LINE: a.b.c` for messages; the nearest known ancestor's line where needed."""
-        name = str(self.path) if self.path else "<memory>"
+        """`FILE:LINE: a.b.c` for messages; the line of the nearest known ancestor."""
         dotted = ".".join(str(key) for key in keys)
-        for end in range(len(keys), -1, -1):
-            if keys[:end] in self.lines:
-                return f"{name}:{self.lines[keys[:end]]}: {dotted}"
-        return f"{name}: {dotted}"
+        place = next(
+            self.lines[keys[:end]] for end in range(len(keys), -1, -1) if keys[:end] in self.lines
+        )
+        return f"{place}: {dotted}" if dotted else place
 
 
 class _Loader(yaml.SafeLoader):
@@ -93,7 +92,7 @@ def parse_yaml(text: str, path: Path | None = None) -> Document:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
-        lines: dict[Path_, int] = {}
+        lines: dict[Path_, str] = {}
         value = None if node is None else _construct(loader, node, (), lines, name)
     except yaml.YAMLError as err:
         mark = getattr(err, "problem_mark", None)
@@ -117,9 +116,9 @@ def parse_value(text: str) -> Any:
 
 
 def _construct(
-    loader: _Loader, node: yaml.Node, path: Path_, lines: dict[Path_, int], name: str
+    loader: _Loader, node: yaml.Node, path: Path_, lines: dict[Path_, str], name: str
 ) -> Any:
-    lines.setdefault(path, node.start_mark.line + 1)
+    lines.setdefault(path, f"{name}:{node.start_mark.line + 1}")
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -127,7 +126,7 @@ def _construct(
             if key in result:
                 line = key_node.start_mark.line + 1
                 raise ConfigError(f"{name}:{line}: key {key!r} stands twice; remove one of them")
-            lines[(*path, key)] = key_node.start_mark.line + 1
+            lines[(*path, key)] = f"{name}:{key_node.start_mark.line + 1}"
             result[key] = _construct(loader, value_node, (*path, key), lines, name)
         return result
     if isinstance(node, yaml.SequenceNode):

@@ -1,0 +1,172 @@
+"""From trials to trainings that fan out to evaluations, without repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sweeper.config.problems import nearest
+from sweeper.config.trial import TrialConfig, flatten
+from sweeper.errors import ConfigError
+from sweeper.plan.identity import (
+    DataFacts,
+    evaluation_identity,
+    short_hash,
+    training_identity,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One scoring of one training.
+
+    Attributes:
+        eval_id: 12 hex digits.
+        config: The trial whose evaluation level is meant.
+    """
+
+    eval_id: str
+    config: TrialConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training and every scoring of it.
+
+    Attributes:
+        train_id: 12 hex digits.
+        config: Resolved; its evaluation level is that of the first evaluation.
+        identity: What was hashed.
+        data: What it reads.
+        evaluations: At least one.
+    """
+
+    train_id: str
+    config: TrialConfig
+    identity: Mapping[str, Any]
+    data: DataFacts
+    evaluations: tuple[Evaluation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a sweep needs.
+
+    Attributes:
+        sweep: Its name.
+        trainings: Without repeats; those that share a source stand together.
+    """
+
+    sweep: str
+    trainings: tuple[Training, ...]
+
+    @property
+    def n_evaluations(self) -> int:
+        """Scorings in all."""
+        return sum(len(t.evaluations) for t in self.trainings)
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Every planned (training, evaluation) with its flat settings, as the tracker keeps it."""
+        return [
+            {
+                "train_id": training.train_id,
+                "eval_id": evaluation.eval_id,
+                "params": parameters(training.config),
+                "evaluation": evaluation_settings(evaluation.config),
+            }
+            for training in self.trainings
+            for evaluation in training.evaluations
+        ]
+
+
+def make_plan(
+    sweep: str, trials: Iterable[TrialConfig], data_of: Callable[[TrialConfig], DataFacts]
+) -> Plan:
+    """The trainings and evaluations that trials stand for.
+
+    Args:
+        sweep: Name of the sweep.
+        trials: As the search space names them.
+        data_of: What a trial reads.
+
+    Raises:
+        ConfigError: A source, target or structure that the dataset does not have.
+    """
+    trainings: dict[str, Training] = {}
+    evaluations: dict[str, dict[str, Evaluation]] = {}
+    for trial in trials:
+        data = data_of(trial)
+        for config in _resolve(trial, data):
+            identity = training_identity(config, data)
+            train_id = short_hash(identity)
+            trainings.setdefault(
+                train_id,
+                Training(
+                    train_id=train_id, config=config, identity=identity, data=data, evaluations=()
+                ),
+            )
+            eval_id = short_hash(evaluation_identity(train_id, config))
+            evaluations.setdefault(train_id, {}).setdefault(
+                eval_id, Evaluation(eval_id=eval_id, config=config)
+            )
+    planned = [
+        replace(training, evaluations=tuple(evaluations[train_id].values()))
+        for train_id, training in trainings.items()
+    ]
+    # trainings on one site read the same slices: side by side they share the page cache
+    planned.sort(key=_site_order)
+    return Plan(sweep=sweep, trainings=tuple(planned))
+
+
+def _site_order(training: Training) -> int:
+    domains = training.data.domains
+    return domains.index(training.config.source) if training.config.source in domains else -1
+
+
+def parameters(config: TrialConfig) -> dict[str, str]:
+    """The flat config as text: what MLflow keeps as parameters; places and scoring left out."""
+    values = config.model_dump(mode="json", exclude={"dataset", "evaluation", "target"})
+    values.get("encoder", {}).pop("checkpoint", None)
+    return flatten(values)
+
+
+def evaluation_settings(config: TrialConfig) -> dict[str, str]:
+    """The flat settings of a scoring, `target` included where one is set."""
+    values = config.evaluation.model_dump(mode="json")
+    if config.target is not None:
+        values["target"] = config.target
+    return flatten(values)
+
+
+def _resolve(trial: TrialConfig, data: DataFacts) -> Iterator[TrialConfig]:
+    """The trial with what the dataset decides filled in; folds of an upper bound opened."""
+    structure = _one_of("structure", trial.structure, data.structures, data)
+    if structure is None and len(data.structures) == 1:
+        structure = data.structures[0]
+    if structure is None:
+        allowed = ", ".join(data.structures)
+        raise ConfigError(
+            f"structure is not set and dataset {data.name!r} has several; set trial.structure to"
+            f" one of {allowed}, or search it: {{grid: [{allowed}]}}"
+        )
+    _one_of("source", trial.source, data.domains, data)
+    _one_of("target", trial.target, data.domains, data)
+    config = trial.model_copy(update={"structure": structure})
+    folds = config.method.cross_validation(config.source, data.domains)
+    if folds is None:
+        yield config
+        return
+    for source, fold in folds:
+        yield config.model_copy(update={"source": source, "fold": fold})
+
+
+def _one_of(key: str, value: str | None, allowed: tuple[str, ...], data: DataFacts) -> str | None:
+    if value is None or value in allowed or (key == "source" and value == "all"):
+        return value
+    raise ConfigError(
+        f"{key} is {value!r}{nearest(value, list(allowed))}, dataset {data.name!r} has"
+        f" {', '.join(allowed)}"
+    )

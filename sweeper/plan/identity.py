@@ -1,0 +1,92 @@
+"""The two identities: what changes the weights, and what only changes the scoring."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sweeper.config.base import Level
+from sweeper.plan.code_version import code_version
+
+if TYPE_CHECKING:
+    from sweeper.config.trial import TrialConfig
+
+_FIT = "desam_model.fit"
+_EVALUATE = "desam_model.evaluate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """What the plan must know of the data; it never opens a store itself.
+
+    Attributes:
+        name: Name of the dataset.
+        path: Its store.
+        fingerprint: Of its content, the same wherever it lies.
+        is_synthetic: True for the phantom.
+        domains: Its sites or modalities, in order.
+        structures: What is labelled in it.
+        cases: Case ids by domain, in the dataset's order.
+        slices: Kept slices by domain.
+        embedding_fingerprint: Of the embedding store; None if no method of the sweep reads one.
+        embeddings: Its URI, or None.
+        checkpoint: SAM's checkpoint that decoders start from, or None.
+    """
+
+    name: str
+    path: str
+    fingerprint: str
+    is_synthetic: bool
+    domains: tuple[str, ...]
+    structures: tuple[str, ...]
+    cases: dict[str, tuple[str, ...]]
+    slices: dict[str, int]
+    embedding_fingerprint: str | None = None
+    embeddings: str | None = None
+    checkpoint: str | None = None
+
+
+def canonical_json(values: Any) -> str:
+    """JSON in which equal values are equal text: sorted keys, shortest exact numbers."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def short_hash(values: Any) -> str:
+    """12 hex digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:12]
+
+
+def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
+    """Everything that changes a training's weights; its hash is the train_id."""
+    values = config.at_level(Level.TRAINING)
+    reads_embeddings = config.method.reads_embeddings()
+    if not reads_embeddings:
+        values.pop("encoder", None)
+    return {
+        "config": values,
+        "dataset": data.fingerprint,
+        "embedding": data.embedding_fingerprint if reads_embeddings else None,
+        "code": code_version(_FIT, config.method.module()),
+    }
+
+
+def evaluation_identity(train_id: str, config: TrialConfig) -> dict[str, Any]:
+    """The training, and what only changes its scoring; its hash is the eval_id."""
+    return {
+        "training": train_id,
+        "config": config.at_level(Level.EVALUATION),
+        "code": code_version(_EVALUATE),
+    }
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Why a finished training with the same config does not count any more."""
+    names = {"dataset": "dataset", "embedding": "embeddings", "code": "training code"}
+    changed = [
+        f"{text} changed ({old.get(key)} -> {new.get(key)})"
+        for key, text in names.items()
+        if old.get(key) != new.get(key)
+    ]
+    return ", ".join(changed)

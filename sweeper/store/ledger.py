@@ -1,0 +1,155 @@
+"""The ledger: one folder a training; what is in it says what is done.
+
+Resume is a set difference over these folders, never a restored Tuner: it survives changed spaces,
+moved folders, killed drivers and new versions of Ray. Every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+LEASE_SECONDS = 60.0
+"""A running training renews its lease; after this long without, its worker counts as lost."""
+
+
+def write_json(path: Path, values: Any) -> None:
+    """The values as a JSON file, replaced in one step so that no reader sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """The values in a JSON file, or None where there is none.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except json.JSONDecodeError as err:
+        raise StoreError(f"{path}: damaged ({err}); delete it and run the sweep again") from err
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFolder:
+    """One training on disk.
+
+    Attributes:
+        path: `trainings/<train_id>`.
+    """
+
+    path: Path
+
+    @property
+    def train_id(self) -> str:
+        """Identity of the training."""
+        return self.path.name
+
+    @property
+    def log(self) -> Path:
+        """The training's own log."""
+        return self.path / "log.txt"
+
+    def config(self) -> Mapping[str, Any] | None:
+        """What was trained: `{config, identity, name}`; None before the first start."""
+        found: Mapping[str, Any] | None = read_json(self.path / "config.json")
+        return found
+
+    def fit(self) -> Mapping[str, Any] | None:
+        """The finished fit: epochs, selected epoch, seconds ...; None if it has not finished."""
+        found: Mapping[str, Any] | None = read_json(self.path / "fit.json")
+        return found
+
+    def failure(self) -> Mapping[str, Any] | None:
+        """Why the last attempt failed; None if it did not."""
+        found: Mapping[str, Any] | None = read_json(self.path / "failure.json")
+        return found
+
+    def pruned(self) -> Mapping[str, Any] | None:
+        """At which epoch a scheduler stopped it; None if none did."""
+        found: Mapping[str, Any] | None = read_json(self.path / "pruned.json")
+        return found
+
+    def evaluation_folder(self, eval_id: str) -> Path:
+        """Where one scoring lies."""
+        return self.path / "evaluations" / eval_id
+
+    def evaluation(self, eval_id: str) -> Mapping[str, Any] | None:
+        """A finished scoring: `{settings, scores}`; None if it is not there."""
+        found: Mapping[str, Any] | None = read_json(self.evaluation_folder(eval_id) / "scores.json")
+        return found
+
+    def has_evaluation(self, eval_id: str) -> bool:
+        """True if a scoring has finished."""
+        return (self.evaluation_folder(eval_id) / "scores.json").is_file()
+
+    def write(self, name: str, values: Any) -> None:
+        """One of the folder's records, in one step."""
+        write_json(self.path / f"{name}.json", values)
+
+    def forget(self, *names: str) -> None:
+        """Remove records, such as an old failure before a new attempt."""
+        for name in names:
+            (self.path / f"{name}.json").unlink(missing_ok=True)
+
+    def renew_lease(self, owner: str) -> None:
+        """Say that `owner` is at work on it now."""
+        self.write("lease", {"owner": owner, "time": time.time()})
+
+    def lease_owner(self) -> str | None:
+        """Who is at work on it, or None if nobody's lease lives."""
+        lease = read_json(self.path / "lease.json")
+        if lease is None or time.time() - lease["time"] > LEASE_SECONDS:
+            return None
+        return str(lease["owner"])
+
+    def remove_checkpoints(self) -> int:
+        """Delete weights that only a resume needs; the number of bytes freed."""
+        freed = 0
+        for name in ("last.pt",):
+            file = self.path / name
+            if file.is_file():
+                freed += file.stat().st_size
+                file.unlink()
+        return freed
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All trainings of a workspace.
+
+    Attributes:
+        root: The `trainings` folder.
+    """
+
+    root: Path
+
+    def folder(self, train_id: str) -> TrainingFolder:
+        """One training's folder, which need not exist yet."""
+        return TrainingFolder(self.root / train_id)
+
+    def __iter__(self) -> Iterator[TrainingFolder]:
+        """Every training ever started, by id."""
+        if self.root.is_dir():
+            for path in sorted(self.root.iterdir()):
+                if path.is_dir():
+                    yield TrainingFolder(path)
+
+    def remove(self, train_id: str) -> None:
+        """Delete a training and all of its scorings."""
+        shutil.rmtree(self.root / train_id, ignore_errors=True)

@@ -1,0 +1,97 @@
+"""DeSAM's losses, as the paper states them and as the released code computes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_SMOOTH = 1e-5
+
+
+class LossProfile(StrEnum):
+    """Which of the two descriptions of DeSAM's loss is trained with (`methods.md` 7.5)."""
+
+    PAPER = "paper"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeights:
+    """Weights of the summands of a profile.
+
+    Attributes:
+        dice: Of the squared soft Dice.
+        ce: Of the binary cross-entropy.
+        iou: Of the error of the predicted IoU.
+        iou_power: 2 for the squared error, 1 for the absolute one.
+    """
+
+    dice: float
+    ce: float
+    iou: float
+    iou_power: int
+
+
+PROFILES = {
+    LossProfile.PAPER: LossWeights(dice=1.0, ce=1.0, iou=10.0, iou_power=2),
+    # The release's cross-entropy over one channel is identically zero (methods.md 7.4)
+    LossProfile.RELEASED: LossWeights(dice=1.0, ce=0.0, iou=1.0, iou_power=1),
+}
+
+
+def squared_dice_loss(logits: Tensor, reference: Tensor) -> Tensor:
+    """Soft Dice loss with squared denominators, per sample `(B,)`, in [0, 1], float32.
+
+    Args:
+        logits: `(B, 1, H, W)`.
+        reference: `(B, 1, H, W)`, values 0 and 1.
+
+    Source:
+        MONAI 1.1.0 `DiceLoss(sigmoid=True, squared_pred=True)` as DeSAM calls it
+        (`methods.md` 7.4).
+    """
+    probability = logits.float().sigmoid().flatten(1)
+    target = reference.float().flatten(1)
+    overlap = (probability * target).sum(dim=1)
+    total = probability.square().sum(dim=1) + target.square().sum(dim=1)
+    return 1.0 - (2.0 * overlap + _SMOOTH) / (total + _SMOOTH)
+
+
+def cross_entropy_loss(logits: Tensor, reference: Tensor) -> Tensor:
+    """Binary cross-entropy, mean over pixels, per sample `(B,)`, float32."""
+    loss = functional.binary_cross_entropy_with_logits(
+        logits.float(), reference.float(), reduction="none"
+    )
+    return loss.flatten(1).mean(dim=1)
+
+
+def mask_loss_parts(logits: Tensor, reference: Tensor, profile: LossProfile) -> dict[str, Tensor]:
+    """Weighted summands of the mask loss per sample, name to `(B,)`; zero ones are left out."""
+    weights = PROFILES[profile]
+    parts = {"dice": weights.dice * squared_dice_loss(logits, reference)}
+    if weights.ce:
+        parts["ce"] = weights.ce * cross_entropy_loss(logits, reference)
+    return parts
+
+
+def iou_loss(predicted_iou: Tensor, target: Tensor, profile: LossProfile) -> Tensor:
+    """Weighted error of the predicted IoU, per sample `(B,)`, float32.
+
+    Args:
+        predicted_iou: `(B, 1)`, unbounded.
+        target: `(B,)`, 1 where the training point lies in the reference, else 0.
+        profile: `paper`: 10 x squared error; `released`: absolute error.
+
+    Deviation: the paper's summary calls the target an IoU; both profiles take the release's
+    point-in-mask indicator, because a decoupled mask has the same IoU for every prompt.
+    """
+    weights = PROFILES[profile]
+    error = torch.abs(predicted_iou.float()[:, 0] - target.float())
+    return weights.iou * error**weights.iou_power

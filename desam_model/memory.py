@@ -1,0 +1,49 @@
+"""Peak memory of a training, on a GPU or of the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+_STATUS = Path("/proc/self/status")
+
+
+class PeakMemory:
+    """The highest memory seen since construction.
+
+    On CUDA the allocator keeps the peak; on a CPU the process's anonymous memory is sampled at
+    every `sample()`.
+
+    Args:
+        device: Where the training runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._peak = 0
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def sample(self) -> None:
+        """Look now; call it where memory is highest, between forward and backward."""
+        if self._device.type == "cpu":
+            self._peak = max(self._peak, anonymous_bytes())
+
+    def bytes(self) -> int:
+        """The peak so far."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self._device))
+        return self._peak
+
+
+def anonymous_bytes() -> int:
+    """Anonymous resident memory of this process; 0 where the system does not tell."""
+    try:
+        text = _STATUS.read_text()
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0

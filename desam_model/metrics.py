@@ -1,0 +1,157 @@
+"""Dice, HD95 and ASD of case volumes, under both scoring protocols."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from desam_model.types import CaseScore, ScoringProtocol
+
+if TYPE_CHECKING:
+    from desam_model.types import Domain
+
+EDGE_PX = 50
+"""Border of predictions that `desam2024` clears, px of 256 (`methods.md` 7.1)."""
+
+_EDGE_FRAME_PX = 256
+
+
+class SurfaceDistances(NamedTuple):
+    """Distances between two surfaces, millimetres.
+
+    Attributes:
+        hd95_mm: 95th percentile of the distances in both directions together.
+        asd_mm: Mean of the two directed mean distances.
+    """
+
+    hd95_mm: float
+    asd_mm: float
+
+
+def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
+    """Overlap 2|P & R| / (|P| + |R|) in [0, 1]; nan where both are empty.
+
+    Deviation: the release's medpy gives 0 for two empty masks; undefined is nan here.
+    """
+    total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(reference))
+    if total == 0:
+        return math.nan
+    return 2.0 * int(np.count_nonzero(prediction & reference)) / total
+
+
+def surface_distances(
+    prediction: np.ndarray, reference: np.ndarray, *, spacing_mm: tuple[float, float, float]
+) -> SurfaceDistances:
+    """HD95 and symmetric mean surface distance; nan where either mask is empty.
+
+    A surface is a mask's voxels with a 6-neighbour outside it (or outside the volume), as in
+    medpy's `hd95` and `assd`.
+
+    Args:
+        prediction: `(n, H, W)` bool.
+        reference: `(n, H, W)` bool.
+        spacing_mm: (z, y, x), millimetres.
+    """
+    if not prediction.any() or not reference.any():
+        return SurfaceDistances(math.nan, math.nan)
+    surfaces = [_surface_mm(mask, spacing_mm) for mask in (prediction, reference)]
+    trees = [cKDTree(surface) for surface in surfaces]
+    there = np.asarray(trees[1].query(surfaces[0])[0])
+    back = np.asarray(trees[0].query(surfaces[1])[0])
+    return SurfaceDistances(
+        hd95_mm=float(np.percentile(np.concatenate([there, back]), 95)),
+        asd_mm=float((there.mean() + back.mean()) / 2),
+    )
+
+
+def _surface_mm(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """Positions `(n, 3)` of the mask's surface voxels, (z, y, x) in millimetres."""
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    assert box is not None
+    inner = mask[box]
+    surface = inner & ~ndimage.binary_erosion(inner)
+    origin = np.array([part.start for part in box])
+    positions: np.ndarray = (np.argwhere(surface) + origin) * np.asarray(spacing_mm)
+    return positions
+
+
+def protocol_view(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    protocol: ScoringProtocol,
+    *,
+    drops_last: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The arrays that a protocol compares.
+
+    `strict` compares what it is given. `desam2024` drops the case's last foreground slice if
+    `drops_last`, and clears a border of 50 px in 256 of the prediction (not of the reference).
+
+    Args:
+        prediction: `(n, H, W)` bool.
+        reference: `(n, H, W)` bool.
+        protocol: Which one.
+        drops_last: True if the last slice of the arrays is the case's last foreground slice.
+    """
+    if protocol is ScoringProtocol.STRICT:
+        return prediction, reference
+    if drops_last:
+        prediction, reference = prediction[:-1], reference[:-1]
+    height, width = prediction.shape[1:]
+    rows = round(EDGE_PX * height / _EDGE_FRAME_PX)
+    columns = round(EDGE_PX * width / _EDGE_FRAME_PX)
+    cleared = np.zeros_like(prediction)
+    inner = np.s_[:, rows : height - rows, columns : width - columns]
+    cleared[inner] = prediction[inner]
+    return cleared, reference
+
+
+def score_case(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    *,
+    case: str,
+    domain: Domain,
+    structure: str,
+    spacing_mm: tuple[float, float, float],
+    protocol: ScoringProtocol,
+    drops_last: bool = True,
+) -> CaseScore:
+    """One case under one protocol.
+
+    Args:
+        prediction: `(n, H, W)` bool, the case's foreground slices in ascending z.
+        reference: `(n, H, W)` bool.
+        case: Case id.
+        domain: Domain of the case.
+        structure: Segmented structure.
+        spacing_mm: (z, y, x), millimetres.
+        protocol: How to score.
+        drops_last: See `protocol_view`.
+
+    Raises:
+        ValueError: The shapes differ or are not `(n, H, W)`.
+    """
+    if prediction.shape != reference.shape or prediction.ndim != 3:
+        raise ValueError(
+            f"case {case}: the prediction has shape {prediction.shape} and the reference"
+            f" {reference.shape}; both must be the same (n, H, W)"
+        )
+    seen, truth = protocol_view(
+        prediction.astype(bool), reference.astype(bool), protocol, drops_last=drops_last
+    )
+    distances = surface_distances(seen, truth, spacing_mm=spacing_mm)
+    return CaseScore(
+        case=case,
+        domain=domain,
+        structure=structure,
+        protocol=protocol,
+        n_slices=len(truth),
+        dice=dice(seen, truth),
+        hd95_mm=distances.hd95_mm,
+        asd_mm=distances.asd_mm,
+    )

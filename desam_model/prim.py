@@ -1,0 +1,93 @@
+"""PRIM, the prompt-relevant IoU module: rates a prompt and embeds its mask."""
+
+from __future__ import annotations
+
+import torch
+from segment_anything.modeling.mask_decoder import MLP
+from segment_anything.modeling.transformer import TwoWayTransformer
+from torch import Tensor, nn
+
+NUM_MASK_TOKENS = 4
+"""SAM's three multimask outputs and the single one."""
+
+
+class PRIM(nn.Module):
+    """SAM's two-way transformer and IoU head; its updated image tokens are the mask embedding.
+
+    Parameter names are the authors', under `mask_decoder.`.
+
+    Deviation: the release also builds SAM's `output_upscaling` and hypernetworks and never uses
+    them; they are not built here.
+
+    Args:
+        dim: Token width D; the encoder's neck channels.
+        depth: Two-way attention blocks.
+        num_heads: Attention heads; by default 8 at SAM's 256 and D / 16 below 128.
+        mlp_dim: Hidden width of the token MLP; by default D**2 / 32, SAM's 2048 at 256.
+        iou_hidden_dim: Hidden width of the IoU head; by default D, SAM's 256 at 256.
+
+    Source:
+        DeSAM, `desam/modeling/mask_decoder.py`, f377da2 (`methods.md` 1.3); SAM, `build_sam.py`.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        depth: int = 2,
+        num_heads: int | None = None,
+        mlp_dim: int | None = None,
+        iou_hidden_dim: int | None = None,
+    ) -> None:
+        super().__init__()
+        heads = default_heads(dim) if num_heads is None else num_heads
+        if dim % 2 or (dim // 2) % heads:
+            raise ValueError(
+                f"PRIM's width is {dim} with {heads} heads; half the width must be a multiple of"
+                " the heads"
+            )
+        self.dim = dim
+        self.transformer = TwoWayTransformer(
+            depth=depth,
+            embedding_dim=dim,
+            num_heads=heads,
+            mlp_dim=max(dim, dim * dim // 32) if mlp_dim is None else mlp_dim,
+        )
+        self.iou_token = nn.Embedding(1, dim)
+        self.mask_tokens = nn.Embedding(NUM_MASK_TOKENS, dim)
+        self.iou_prediction_head = MLP(dim, iou_hidden_dim or dim, NUM_MASK_TOKENS, 3)
+
+    def tokens(self, sparse: Tensor) -> Tensor:
+        """All tokens `(B, 5 + N, D)`: IoU, four mask tokens, then the prompts' own."""
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        return torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
+
+    def rate(self, iou_token_out: Tensor) -> Tensor:
+        """Predicted IoU `(B, 1)`, unbounded, of the transformer's first token `(B, D)`."""
+        rated: Tensor = self.iou_prediction_head(iou_token_out)
+        return rated[:, :1]
+
+    def forward(self, image: Tensor, image_pe: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted IoU `(B, 1)` and mask embedding `(B, D, h, w)` of one prompt a sample.
+
+        Args:
+            image: `(B, D, h, w)`, the neck plus SAM's dense "no mask" embedding.
+            image_pe: `(1, D, h, w)` or `(B, D, h, w)`, positional encoding of the image tokens.
+            sparse: `(B, N, D)`, tokens of the prompt.
+
+        Raises:
+            ValueError: The widths differ.
+        """
+        if image.shape[1] != self.dim or sparse.shape[-1] != self.dim:
+            raise ValueError(
+                f"PRIM is {self.dim} wide; the image has shape {tuple(image.shape)} and the prompt"
+                f" tokens {tuple(sparse.shape)}"
+            )
+        out, keys = self.transformer(image, image_pe.expand_as(image), self.tokens(sparse))
+        mask_embedding = keys.transpose(1, 2).reshape(image.shape)  # (B, D, h, w)
+        return self.rate(out[:, 0]), mask_embedding
+
+
+def default_heads(dim: int) -> int:
+    """Attention heads of a width: SAM's 8 at 256, and 4 at 64; at least 8 channels a head."""
+    return max(1, min(8, dim // 16))

@@ -1,0 +1,153 @@
+"""Everything a training needs to go on, and the files it lives in."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from desam_model.types import EpochRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+_FORMAT = 1
+LAST, BEST, SELECTION = "last.pt", "best.pt", "selection.json"
+Weights = dict[str, "Tensor"]
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainingState:
+    """The state after the last epoch in `epochs`.
+
+    Attributes:
+        weights: State dict of the method.
+        optimizer: State dict of the optimiser.
+        scaler: State dict of the gradient scaler; empty without one.
+        best_weights: State dict of the selected epoch.
+        epochs: One record a finished epoch.
+        stopped_early: True if the caller said STOP after the last of them.
+        seconds: Training time so far.
+        peak_memory_bytes: Highest seen so far.
+    """
+
+    weights: Weights
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any] = field(default_factory=dict)
+    best_weights: Weights = field(default_factory=dict)
+    epochs: list[EpochRecord] = field(default_factory=list)
+    stopped_early: bool = False
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    @property
+    def selected_epoch(self) -> int:
+        """The last epoch that was best when it ended, so the first of equals; -1 before any."""
+        return max((record.epoch for record in self.epochs if record.is_best), default=-1)
+
+
+def save_state(state: TrainingState, folder: Path, identity: dict[str, Any]) -> None:
+    """Write `last.pt`, replacing the former one in one step.
+
+    Args:
+        state: What to keep.
+        folder: The training's folder, made if need be.
+        identity: Seed and schedule that the state belongs to.
+    """
+    values = {name: getattr(state, name) for name in TrainingState.__slots__}
+    values["epochs"] = [asdict(record) for record in state.epochs]
+    write_atomically(folder / LAST, {"format": _FORMAT, "identity": identity, "state": values})
+
+
+def load_state(folder: Path, identity: dict[str, Any]) -> TrainingState | None:
+    """The state in `last.pt`, or None if there is none.
+
+    Raises:
+        ValueError: The file is damaged, or belongs to another seed or schedule.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None
+    saved = read_checkpoint(path)
+    if saved.get("format") != _FORMAT or saved.get("identity") != identity:
+        raise ValueError(
+            f"{path} belongs to another training ({saved.get('identity')}, expected {identity});"
+            " remove it to train anew"
+        )
+    values = saved["state"]
+    values["epochs"] = [EpochRecord(**record) for record in values["epochs"]]
+    return TrainingState(**values)
+
+
+def save_selection(state: TrainingState, folder: Path) -> None:
+    """Write `best.pt`, the selected weights, and `selection.json`, why they were selected.
+
+    Both depend on nothing but the training's inputs and seed.
+    """
+    write_atomically(folder / BEST, {"format": _FORMAT, "weights": state.best_weights})
+    selection = {
+        "rule": "lowest mean validation loss on the source domain",
+        "selected_epoch": state.selected_epoch,
+        "validation_loss": [record.validation_loss for record in state.epochs],
+    }
+    _replace(folder / SELECTION, (json.dumps(selection, indent=1) + "\n").encode())
+
+
+def copied_weights(method: nn.Module) -> Weights:
+    """The module's weights as they are now, safe from later steps."""
+    return {name: value.detach().clone() for name, value in method.state_dict().items()}
+
+
+def load_weights(path: Path) -> Weights:
+    """The weights in a `best.pt`.
+
+    Raises:
+        ValueError: The file is damaged or is no checkpoint of ours.
+    """
+    saved = read_checkpoint(path)
+    if saved.get("format") != _FORMAT or "weights" not in saved:
+        raise ValueError(f"{path} is not a checkpoint of this program (format {_FORMAT})")
+    weights: Weights = saved["weights"]
+    return weights
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A dictionary of tensors and plain values; nothing else is unpickled.
+
+    Raises:
+        ValueError: The file is truncated, damaged, or holds something else.
+    """
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as err:  # torch raises many types for a damaged file
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint ({type(err).__name__}); it is truncated or"
+            " foreign, remove it or give another"
+        ) from err
+    if not isinstance(saved, dict):
+        raise ValueError(f"{path} holds a {type(saved).__name__}, expected a dictionary of weights")  # noqa: TRY004
+    return saved
+
+
+def write_atomically(path: Path, content: dict[str, Any]) -> None:
+    """Save `content` so that `path` is never half written, even if the machine stops."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from sweeper.config.desam import DesamConfig
+from typing import Annotated
 
-MethodConfig = DesamConfig
+from pydantic import Field
+
+from sweeper.config.desam import DesamConfig
+from sweeper.config.image_methods import UNetConfig, UpperBoundConfig
+
+MethodConfig = Annotated[DesamConfig | UNetConfig | UpperBoundConfig, Field(discriminator="name")]

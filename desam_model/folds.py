@@ -1,0 +1,42 @@
+"""Cross-validation folds, so that an upper bound never tests on what it trained on."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def folds(
+    case_ids: Sequence[str], k: int, seed: int
+) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The `k` pairs of (train, test) cases in which every case is tested exactly once.
+
+    The cases are sorted first, so their given order changes nothing; the seed decides the shuffle.
+    Fold sizes differ by at most one.
+
+    Args:
+        case_ids: Unique ids.
+        k: Folds, from 2 to the number of cases.
+        seed: Of the shuffle.
+
+    Raises:
+        ValueError: An id stands twice, or `k` does not fit the number of cases.
+    """
+    cases = sorted(case_ids)
+    if len(set(cases)) != len(cases):
+        twice = next(a for a, b in pairwise(cases) if a == b)
+        raise ValueError(f"case {twice!r} stands twice; a case must be in one fold only")
+    if not 2 <= k <= len(cases):
+        raise ValueError(f"k is {k}, expected 2 to {len(cases)}, the number of cases")
+    random.Random(seed).shuffle(cases)
+    pairs = []
+    for fold in range(k):
+        test = cases[fold::k]
+        held_out = set(test)
+        train = [case for case in cases if case not in held_out]
+        pairs.append((tuple(sorted(train)), tuple(sorted(test))))
+    return pairs

@@ -1,0 +1,191 @@
+"""What all image methods share: preparation, the standard pass, validation and prediction."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch.nn import functional
+
+from desam_model.harness import Harness  # noqa: TC001 - a method's code version follows it
+from desam_model.method import SegmentationMethod
+from desam_model.softmax_losses import cross_entropy, soft_dice
+from desam_model.types import Losses, Prediction, Reads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor, nn
+
+    from desam_model.networks.base import Features
+    from desam_model.types import Batch, PredictionSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A training batch after the base augmentation.
+
+    Attributes:
+        clean: `(B, C, H, W)` float32 in [0, 1], each slice rescaled; the reconstruction target.
+        noisy: The same with the harness's input noise; what the standard pass sees.
+        reference: `(B, 1, H, W)` float32, 0 and 1.
+    """
+
+    clean: Tensor
+    noisy: Tensor
+    reference: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """What the network made of an image during training.
+
+    Attributes:
+        logits: `(B, 2, H, W)`.
+        features: Of the encoder.
+        parts: Its weighted, supervised losses.
+    """
+
+    logits: Tensor
+    features: Features
+    parts: Mapping[str, Tensor]
+
+
+class ImageMethod(SegmentationMethod):
+    """A method around one image network; a subclass says only what it adds to the loss."""
+
+    reads: ClassVar[frozenset[Reads]] = frozenset({Reads.IMAGE})
+    needs_image_decoder: ClassVar[bool] = False
+
+    def __init__(self, *, harness: Harness) -> None:
+        """Keeps the harness.
+
+        Args:
+            harness: Network, augmentation and supervision.
+
+        Raises:
+            ValueError: The method needs an image decoder and the network has none.
+        """
+        super().__init__()
+        if self.needs_image_decoder and not harness.network.has_image_decoder:
+            raise ValueError(
+                f"{type(self).__name__} needs a network with an image decoder; build the harness"
+                " with image_decoder=True"
+            )
+        self.network = harness.network
+        self.harness = harness
+
+    @abstractmethod
+    def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """Named, weighted summands of the training loss, scalars with gradient."""
+
+    def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """See `SegmentationMethod.training_loss`; the batch itself is never changed."""
+        parts = self.losses(self.prepare(batch, generator), generator)
+        total = torch.stack(list(parts.values())).sum()
+        return Losses(total=total, parts={name: part.detach() for name, part in parts.items()})
+
+    def prepare(self, batch: Batch, generator: torch.Generator) -> Example:
+        """The batch after base augmentation, rescaling and input noise (`methods.md` 0.4)."""
+        original = rescale(image_of(batch))
+        image, reference = original, batch.reference
+        if self.harness.augmentation is not None:
+            image, reference = self.harness.augmentation(image, reference, generator)
+            image = rescale(image)
+        if self.harness.keep_originals:
+            image = torch.cat([image, original])
+            reference = torch.cat([reference, batch.reference])
+        noisy = image
+        if self.harness.input_noise > 0:
+            noise = torch.randn(image.shape, generator=generator).to(image.device)
+            noisy = (image + self.harness.input_noise * noise).clamp(0, 1)
+        return Example(clean=image, noisy=noisy, reference=reference)
+
+    def supervised_pass(self, image: Tensor, example: Example, prefix: str = "") -> Pass:
+        """The network on an image that shows the example's reference, with its losses."""
+        features = self.network.encode(image)
+        logits = self.network.decode(features)[0]
+        parts = self.supervise(logits, features, example, prefix)
+        return Pass(logits=logits, features=features, parts=parts)
+
+    def supervise(
+        self, logits: Tensor, features: Features, example: Example, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """The harness's supervised losses: segmentation, and reconstruction where it has one."""
+        parts = {f"{prefix}segmentation": self.segmentation_loss(logits, example.reference).mean()}
+        if self.harness.reconstruction_weight > 0:
+            image = self.network.reconstruct(features)
+            error = functional.mse_loss(image.float(), example.clean)
+            parts[f"{prefix}reconstruction"] = self.harness.reconstruction_weight * error
+        return parts
+
+    def hard_example_parts(self, image: Tensor, example: Example) -> dict[str, Tensor]:
+        """Losses of a hard example, rescaled and detached, with the batch norms frozen.
+
+        Source: `methods.md` 0.4, "hard-example loss" and row "BN".
+        """
+        with frozen_batch_norm(self.network):
+            return dict(
+                self.supervised_pass(rescale(image.detach()), example, prefix="hard_").parts
+            )
+
+    def segmentation_loss(self, logits: Tensor, reference: Tensor) -> Tensor:
+        """The supervised loss of each slice, `(B,)`."""
+        loss = cross_entropy(logits, reference)
+        if self.harness.supervision == "dice_ce":
+            loss = loss + soft_dice(logits, reference)
+        return loss
+
+    def validation_loss(self, batch: Batch) -> Tensor:
+        """The supervised loss of each slice `(B,)`, without augmentation."""
+        return self.segmentation_loss(self.network(rescale(image_of(batch))), batch.reference)
+
+    def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
+        """See `SegmentationMethod.predict`; the settings concern prompts and change nothing."""
+        logits = self.network(rescale(image_of(batch)))
+        mask = logits[:, 1:] > logits[:, :1]
+        rating = torch.full((len(mask),), torch.nan, device=mask.device)
+        return Prediction(mask=mask, predicted_iou=rating)
+
+
+def image_of(batch: Batch) -> Tensor:
+    """The batch's image.
+
+    Raises:
+        ValueError: The batch was loaded without one.
+    """
+    if batch.image is None:
+        raise ValueError("batch.image is None; load it, since this method's reads has Reads.IMAGE")
+    return batch.image
+
+
+def rescale(image: Tensor) -> Tensor:
+    """Each image `(B, C, H, W)` of a batch rescaled to [0, 1]; a constant one becomes 0."""
+    low = image.amin(dim=(1, 2, 3), keepdim=True)
+    high = image.amax(dim=(1, 2, 3), keepdim=True)
+    return (image - low) / (high - low).clamp_min(1e-8)
+
+
+@contextmanager
+def frozen_batch_norm(network: nn.Module) -> Iterator[None]:
+    """Batch norms use the batch's statistics, but neither their buffers nor their weights learn.
+
+    Source: `methods.md` 0.4, row "BN".
+    """
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    tracked = [(norm, norm.track_running_stats) for norm in norms]
+    weights = [(p, p.requires_grad) for norm in norms for p in norm.parameters()]
+    try:
+        for norm in norms:
+            norm.track_running_stats = False
+        for parameter, _ in weights:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for norm, tracks in tracked:
+            norm.track_running_stats = tracks
+        for parameter, requires_grad in weights:
+            parameter.requires_grad_(requires_grad)

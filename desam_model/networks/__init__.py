@@ -1,0 +1,1 @@
+"""Image networks of the comparison methods, behind one small interface."""

@@ -1,0 +1,61 @@
+"""Losses on two-channel logits, which the image methods of the literature share.
+
+Everywhere: logits `(B, 2, H, W)` (background, foreground), any float dtype, computed in float32;
+reference `(B, 1, H, W)` with values 0 and 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SMOOTH = 1e-5
+"""Added to Dice's denominator, and to its numerator for the foreground alone (`methods.md` 5.2)."""
+
+
+def cross_entropy(logits: Tensor, reference: Tensor) -> Tensor:
+    """Mean cross-entropy over the pixels of each slice, `(B,)`, >= 0."""
+    target = reference[:, 0].round().long()
+    return functional.cross_entropy(logits.float(), target, reduction="none").mean(dim=(1, 2))
+
+
+def soft_dice(
+    logits: Tensor, reference: Tensor, classes: Literal["foreground", "all"] = "foreground"
+) -> Tensor:
+    """One minus the soft Dice of each slice, `(B,)`, in [0, 1].
+
+    Args:
+        logits: `(B, 2, H, W)`.
+        reference: `(B, 1, H, W)`.
+        classes: `foreground` alone, as nnU-Net; or the mean over `all` classes, as CSDG
+            (`methods.md` 5.2).
+    """
+    probability = logits.float().softmax(dim=1)
+    target = torch.cat([1 - reference, reference], dim=1).float()
+    overlap = (probability * target).sum(dim=(2, 3))
+    total = (probability + target).sum(dim=(2, 3))
+    if classes == "all":
+        return 1 - (2 * overlap / (total + SMOOTH)).mean(dim=1)
+    return 1 - (2 * overlap[:, 1] + SMOOTH) / (total[:, 1] + SMOOTH)
+
+
+def batch_dice(logits: Tensor, reference: Tensor) -> Tensor:
+    """One minus the soft Dice of the foreground over the whole batch, a scalar (nnU-Net)."""
+    probability = logits.float().softmax(dim=1)[:, 1:]
+    overlap = (probability * reference).sum()
+    return 1 - (2 * overlap + SMOOTH) / (probability.sum() + reference.sum() + SMOOTH)
+
+
+def divergence(target_logits: Tensor, logits: Tensor) -> Tensor:
+    """KL(softmax(target) || softmax(logits)), the mean over all pixels of the sum over classes.
+
+    Source: `methods.md` 4.1, step 2.
+    """
+    target = target_logits.float().log_softmax(dim=1)
+    other = logits.float().log_softmax(dim=1)
+    return (target.exp() * (target - other)).sum(dim=1).mean()

@@ -1,0 +1,89 @@
+"""Options of the methods that read images: one class a method, one harness for all."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from sweeper.config.base import MethodConfigBase, Strict
+
+
+class NetworkConfig(Strict):
+    """The U-Net of the unified harness, the same for every image method of a table."""
+
+    width: int = Field(
+        default=32,
+        ge=1,
+        description="Channels of the first stage, doubled per stage up to 512 (methods.md 3.1).",
+    )
+    stages: int = Field(
+        default=5, ge=2, le=8, description="Resolutions; methods.md 3.1 says 5 or 6."
+    )
+    norm: Literal["batch", "instance"] = Field(
+        default="batch",
+        description="Normalisation. All six papers use batch norm; instance norm (nnU-Net) removes"
+        " the feature statistics that MixStyle mixes.",
+    )
+
+
+class ImageMethodConfig(MethodConfigBase):
+    """What every image method has."""
+
+    profile: Literal["unified", "official"] = Field(
+        default="unified",
+        description="unified: one harness for all rows; official: the recipe of the method's own"
+        " repository (methods.md 0.3).",
+    )
+    network: NetworkConfig = NetworkConfig()
+    augmentation: bool = Field(
+        default=True, description="The harness's base augmentation (methods.md 0.4)."
+    )
+
+    @model_validator(mode="after")
+    def _official_network_is_fixed(self) -> ImageMethodConfig:
+        if self.profile == "official" and self.network != NetworkConfig():
+            raise ValueError(
+                "network is set, but profile official brings the paper's own network; remove"
+                " network or use profile unified"
+            )
+        return self
+
+
+class UNetConfig(ImageMethodConfig):
+    """Baseline: supervised training on the source alone (nnU-Net's U-Net; methods.md 3.1)."""
+
+    name: Literal["unet"] = "unet"
+
+
+class UpperBoundConfig(ImageMethodConfig):
+    """Upper bound: the Baseline, cross-validated on cases it may not see otherwise (3.2)."""
+
+    name: Literal["upper_bound"] = "upper_bound"
+    variant: Literal["target_cv", "all_sites", "source_cv"] = Field(
+        default="target_cv",
+        description="target_cv: each target site is cross-validated on itself; all_sites: one"
+        " cross-validation over all sites; source_cv: the source is cross-validated on itself.",
+    )
+    folds: int = Field(
+        default=5, ge=2, description="Folds; not in any source, so nnU-Net's 5 (methods.md 8)."
+    )
+
+    def cross_validation(
+        self, source: str, domains: tuple[str, ...]
+    ) -> tuple[tuple[str, int], ...]:
+        """The (training domain, fold) pairs whose test cases together fill the cell."""
+        trained_on = {
+            "target_cv": tuple(domain for domain in domains if domain != source),
+            "all_sites": ("all",),
+            "source_cv": (source,),
+        }[self.variant]
+        return tuple((domain, fold) for domain in trained_on for fold in range(self.folds))
+
+    def module(self) -> str:
+        """The Baseline's module."""
+        return "desam_model.comparisons.unet"
+
+    def label(self) -> str:
+        """`upper_bound` with its variant, since they mean different things."""
+        return f"{self.name} {self.variant}"

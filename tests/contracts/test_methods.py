@@ -1,0 +1,251 @@
+"""One suite for every `SegmentationMethod`: whoever passes it can be swept, resumed and compared.
+
+A new method adds one line to `METHODS`.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from desam_model.comparisons.unet import UNetBaseline
+from desam_model.harness import unified_harness
+from desam_model.types import Batch, Embedding, PredictionSettings, Reads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from desam_model.method import SegmentationMethod
+    from desam_model.types import Losses
+
+SETTINGS = PredictionSettings(grid_size=3, min_region_px=0)
+GRID = 8
+
+
+def small_harness(channels: int, *, image_decoder: bool = False):
+    return unified_harness(image_channels=channels, width=4, stages=3, image_decoder=image_decoder)
+
+
+METHODS: dict[str, Callable[[int], SegmentationMethod]] = {
+    "unet": lambda channels: UNetBaseline(harness=small_harness(channels)),
+}
+
+
+def make(name: str, channels: int = 1) -> SegmentationMethod:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        return METHODS[name](channels)
+
+
+def make_batch(size: int = 3, channels: int = 1, hw: tuple[int, int] = (32, 32)) -> Batch:
+    generator = torch.Generator().manual_seed(size)
+    reference = torch.zeros(size, 1, *hw)
+    reference[:, :, 8:20, 6:22] = 1
+    image = 0.5 * torch.rand(size, channels, *hw, generator=generator) + 0.4 * reference
+    embedding = Embedding(
+        taps=tuple(torch.randn(size, 8, GRID, GRID, generator=generator) for _ in range(3)),
+        neck=torch.randn(size, 16, GRID, GRID, generator=generator),
+    )
+    return Batch(reference=reference, image=image, embedding=embedding)
+
+
+def only_what_it_reads(method: SegmentationMethod, batch: Batch) -> Batch:
+    return Batch(
+        reference=batch.reference,
+        image=batch.image if Reads.IMAGE in method.reads else None,
+        embedding=batch.embedding if Reads.EMBEDDING in method.reads else None,
+    )
+
+
+def step(method: SegmentationMethod, batch: Batch, seed: int = 0) -> Losses:
+    method.train()
+    generator = torch.Generator().manual_seed(seed)
+    return method.training_loss(only_what_it_reads(method, batch), generator)
+
+
+def predicted(method: SegmentationMethod, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    method.eval()
+    with torch.no_grad():
+        prediction = method.predict(only_what_it_reads(method, batch), SETTINGS)
+    return prediction.mask, prediction.predicted_iou
+
+
+def train_steps(
+    method: SegmentationMethod, optimizer: torch.optim.Optimizer, generator: torch.Generator, n: int
+) -> list[float]:
+    method.train()
+    losses = []
+    for _ in range(n):
+        optimizer.zero_grad()
+        loss = method.training_loss(only_what_it_reads(method, make_batch()), generator).total
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("name", METHODS)
+class TestEveryMethod:
+    def test_loss_is_a_finite_scalar_and_the_sum_of_its_parts(self, name):
+        losses = step(make(name), make_batch())
+        assert losses.total.ndim == 0
+        assert torch.isfinite(losses.total)
+        assert torch.stack([p.float() for p in losses.parts.values()]).sum() == pytest.approx(
+            losses.total.item(), rel=1e-4
+        )
+        assert not any(part.requires_grad for part in losses.parts.values())
+
+    def test_every_trained_parameter_gets_a_gradient_and_no_other_does(self, name):
+        method = make(name)
+        step(method, make_batch()).total.backward()
+        trained = {id(p) for p in method.trainable_parameters()}
+        assert trained
+        for label, parameter in method.named_parameters():
+            if id(parameter) in trained:
+                assert parameter.grad is not None, label
+            else:
+                assert parameter.grad is None, label
+
+    def test_training_flags_are_as_before_after_a_step(self, name):
+        method = make(name).train()
+        before = [p.requires_grad for p in method.parameters()]
+        modes = [m.training for m in method.modules()]
+        step(method, make_batch())
+        assert [p.requires_grad for p in method.parameters()] == before
+        assert [m.training for m in method.modules()] == modes
+
+    def test_the_batch_is_left_as_it_was(self, name):
+        batch = make_batch()
+        before = copy.deepcopy(batch)
+        step(make(name), batch)
+        assert torch.equal(batch.reference, before.reference)
+        assert torch.equal(batch.image, before.image)
+        assert torch.equal(batch.embedding.neck, before.embedding.neck)
+
+    def test_a_seed_decides_the_loss_and_global_randomness_does_not(self, name):
+        totals = []
+        for global_seed in (1, 2):
+            torch.manual_seed(global_seed)
+            method = make(name)
+            losses = step(method, make_batch(), seed=5)
+            losses.total.backward()
+            gradients = [p.grad for p in method.trainable_parameters() if p.grad is not None]
+            totals.append((losses.total.item(), sum(g.abs().sum().item() for g in gradients)))
+        assert totals[0] == totals[1]
+
+    def test_training_leaves_global_randomness_alone(self, name):
+        torch.manual_seed(3)
+        expected = torch.rand(1)
+        torch.manual_seed(3)
+        step(make(name), make_batch())
+        assert torch.rand(1) == expected
+
+    def test_prediction_is_a_mask_and_deterministic(self, name):
+        method, batch = make(name), make_batch()
+        mask, rating = predicted(method, batch)
+        again, rating_again = predicted(method, batch)
+        assert mask.shape == batch.reference.shape
+        assert mask.dtype == torch.bool
+        assert rating.shape == (len(batch),)
+        assert torch.equal(mask, again)
+        assert torch.equal(rating.nan_to_num(-1), rating_again.nan_to_num(-1))
+
+    def test_prediction_and_validation_do_not_depend_on_the_batch_size(self, name):
+        method, batch = make(name), make_batch()
+        mask, _ = predicted(method, batch)
+        with torch.no_grad():
+            together = method.validation_loss(only_what_it_reads(method, batch))
+        assert together.shape == (len(batch),)
+        for i in range(len(batch)):
+            one = select(batch, slice(i, i + 1))
+            assert (predicted(method, one)[0] != mask[i : i + 1]).float().mean() < 1e-3
+            with torch.no_grad():
+                alone = method.validation_loss(only_what_it_reads(method, one))
+            assert torch.allclose(alone, together[i : i + 1], atol=1e-4)
+
+    def test_state_dict_round_trip_keeps_the_prediction(self, name):
+        method, batch = make(name), make_batch()
+        optimizer = torch.optim.Adam(method.trainable_parameters(), lr=1e-3)
+        train_steps(method, optimizer, torch.Generator().manual_seed(0), 1)
+        file = io.BytesIO()
+        torch.save(method.state_dict(), file)
+        file.seek(0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(99)
+            other = METHODS[name](1)
+        other.load_state_dict(torch.load(file, weights_only=True))
+        assert torch.equal(predicted(method, batch)[0], predicted(other, batch)[0])
+
+    def test_an_interrupted_training_goes_on_with_the_same_numbers(self, name):
+        whole, generator = make(name), torch.Generator().manual_seed(1)
+        optimizer = torch.optim.Adam(whole.trainable_parameters(), lr=1e-3)
+        first = train_steps(whole, optimizer, generator, 1)
+        saved = copy.deepcopy((whole.state_dict(), optimizer.state_dict(), generator.get_state()))
+        rest = train_steps(whole, optimizer, generator, 2)
+
+        resumed, generator = make(name), torch.Generator()
+        optimizer = torch.optim.Adam(resumed.trainable_parameters(), lr=1e-3)
+        resumed.load_state_dict(saved[0])
+        optimizer.load_state_dict(saved[1])
+        generator.set_state(saved[2])
+        assert train_steps(resumed, optimizer, generator, 2) == rest
+        assert first != rest
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    @pytest.mark.parametrize("hw", [(32, 32), (29, 35)])
+    def test_works_for_any_channels_and_odd_sizes(self, name, channels, hw):
+        method, batch = make(name, channels), make_batch(2, channels, hw)
+        losses = step(method, batch)
+        losses.total.backward()
+        assert torch.isfinite(losses.total)
+        assert predicted(method, batch)[0].shape == batch.reference.shape
+
+    def test_works_with_a_batch_of_one(self, name):
+        method = make(name)
+        losses = step(method, make_batch(1))
+        losses.total.backward()
+        assert torch.isfinite(losses.total)
+
+    def test_a_batch_without_foreground_has_a_finite_loss_and_gradient(self, name):
+        method, batch = make(name), make_batch()
+        empty = Batch(
+            reference=torch.zeros_like(batch.reference),
+            image=batch.image,
+            embedding=batch.embedding,
+        )
+        losses = step(method, empty)
+        losses.total.backward()
+        assert torch.isfinite(losses.total)
+        for parameter in method.trainable_parameters():
+            assert parameter.grad is None or torch.isfinite(parameter.grad).all()
+
+    def test_trains_in_bf16(self, name):
+        method = make(name)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses = step(method, make_batch())
+        losses.total.backward()
+        assert torch.isfinite(losses.total)
+        for label, parameter in method.named_parameters():
+            if parameter.requires_grad:
+                assert parameter.grad is not None, label
+                assert torch.isfinite(parameter.grad).all(), label
+
+    def test_a_method_reads_only_what_it_says(self, name):
+        method, batch = make(name), make_batch()
+        nothing = Batch(reference=batch.reference)
+        with pytest.raises(ValueError, match="is None"):
+            method.training_loss(nothing, torch.Generator())
+
+
+def select(batch: Batch, which: slice) -> Batch:
+    return Batch(
+        reference=batch.reference[which],
+        image=batch.image[which],
+        embedding=Embedding(
+            taps=tuple(t[which] for t in batch.embedding.taps), neck=batch.embedding.neck[which]
+        ),
+    )

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from sweeper.config.methods import MethodConfig
+from sweeper.plan.code_version import code_version
+
+SITES = ("A", "B", "C")
+ADAPTER = TypeAdapter(MethodConfig)
+
+
+def read(**values):
+    return ADAPTER.validate_python(values)
+
+
+def test_an_unknown_method_names_those_there_are():
+    with pytest.raises(ValidationError, match="'unet'"):
+        read(name="unett")
+
+
+def test_an_option_of_another_method_is_refused():
+    with pytest.raises(ValidationError, match="variant"):
+        read(name="unet", variant="target_cv")
+
+
+def test_an_official_profile_refuses_another_network():
+    with pytest.raises(ValidationError, match="remove network or use profile unified"):
+        read(name="unet", profile="official", network={"width": 8})
+
+
+def test_target_cv_trains_on_every_site_but_the_source():
+    pairs = read(name="upper_bound", folds=2).cross_validation("A", SITES)
+    assert pairs == (("B", 0), ("B", 1), ("C", 0), ("C", 1))
+
+
+def test_all_sites_is_one_cross_validation_over_everything():
+    config = read(name="upper_bound", variant="all_sites", folds=3)
+    assert config.cross_validation("A", SITES) == (("all", 0), ("all", 1), ("all", 2))
+
+
+def test_source_cv_stays_on_the_source():
+    config = read(name="upper_bound", variant="source_cv", folds=2)
+    assert config.cross_validation("A", SITES) == (("A", 0), ("A", 1))
+
+
+@pytest.mark.parametrize("variant", ["target_cv", "all_sites", "source_cv"])
+def test_the_label_of_an_upper_bound_says_which(variant):
+    assert variant in read(name="upper_bound", variant=variant).label()
+
+
+def test_a_plain_method_is_not_cross_validated():
+    assert read(name="unet").cross_validation("A", SITES) is None
+
+
+CONFIGS = get_args(get_args(MethodConfig)[0])
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.__name__)
+def test_every_option_is_described(config):
+    undescribed = [
+        name
+        for name, field in config.model_fields.items()
+        if name not in ("name", "network") and not field.description
+    ]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.__name__)
+def test_the_code_version_of_every_method_can_be_computed(config):
+    assert len(code_version(config().module())) == 12

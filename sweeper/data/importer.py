@@ -1,0 +1,276 @@
+"""Reads, checks and prepares cases, several at once, going on where an earlier import stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sweeper.data.checks import CaseChecker
+from sweeper.data.faults import Fault, Severity, errors
+from sweeper.data.preprocessing import prepare_slices
+from sweeper.data.privacy import header_texts
+from sweeper.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sweeper.data.preprocessing import Preprocessing
+    from sweeper.data.source import SourceCase
+    from sweeper.data.volume import Volume
+
+PART_VERSION = 1
+"""Changed when preparing a case changes; older parts are then made again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseJob:
+    """What a worker needs for one case.
+
+    Attributes:
+        case: Where it lies.
+        root: Of the source.
+        structures: Names of the store's label values.
+        settings: Preprocessing of its domain.
+        parts: Folder of prepared cases; None to check only.
+    """
+
+    case: SourceCase
+    root: Path
+    structures: tuple[str, ...]
+    settings: Preprocessing
+    parts: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFacts:
+    """What is known of a prepared case besides its arrays; fields as in the store's case table."""
+
+    z: tuple[int, ...]
+    spacing_mm: tuple[float, float, float]
+    foreground: dict[str, tuple[bool, ...]]
+    volume_ml: dict[str, float]
+    matrix: tuple[int, int]
+    n_source_slices: int
+    source_spacing_mm: tuple[float, float, float]
+    has_geometry: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """What came of one case.
+
+    Attributes:
+        case: The case.
+        faults: Of its files.
+        source_hash: SHA-256 over both files, empty where one cannot be read.
+        voxel_hash: SHA-256 over the image's voxels, equal for the same scan in another file.
+        part: File with the prepared arrays, or None.
+        facts: Of the prepared arrays, or None.
+        is_resumed: The part was already there.
+        headers: `file: field: text` lines of headers that may identify a person.
+    """
+
+    case: SourceCase
+    faults: tuple[Fault, ...] = ()
+    source_hash: str = ""
+    voxel_hash: str = ""
+    part: Path | None = None
+    facts: CaseFacts | None = None
+    is_resumed: bool = False
+    headers: tuple[str, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """True if nothing keeps the case out."""
+        return not any(fault.severity is Severity.ERROR for fault in self.faults)
+
+
+def default_processes() -> int:
+    """Processors this process may use, at most 8: more only wait for the disk."""
+    return min(8, len(os.sched_getaffinity(0)))
+
+
+def process_cases(jobs: Sequence[CaseJob], *, processes: int) -> Iterator[CaseResult]:
+    """The result of every job, as they finish.
+
+    Raises:
+        DataError: A worker was killed.
+    """
+    if processes <= 1 or len(jobs) <= 1:
+        yield from map(process_case, jobs)
+        return
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
+        try:
+            futures = [pool.submit(process_case, job) for job in jobs]
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as err:
+            raise DataError(
+                "a worker process was killed, most likely for want of memory; run the import again"
+                " with --processes 1, it goes on where it stopped"
+            ) from err
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def process_case(job: CaseJob) -> CaseResult:
+    """Check one case and, if nothing keeps it out, leave its prepared part in `job.parts`."""
+    checker = CaseChecker(job.case, job.root)
+    source_hash = _hash_files(job.case)
+    part = None
+    if job.parts is not None and source_hash:
+        part = job.parts / f"{_part_key(job, source_hash)}.npz"
+        if part.exists():
+            return _resumed(job, part, source_hash)
+    image, label = checker.read(job.case.image), checker.read(job.case.label)
+    labels = _check(checker, job, image, label)
+    result = CaseResult(
+        case=job.case,
+        source_hash=source_hash,
+        voxel_hash="" if image is None else _voxel_hash(image),
+        headers=header_texts(job.case, job.root, image, label),
+    )
+    facts = None
+    if image is not None and labels is not None and not errors(checker.faults):
+        facts = _prepare(checker, job, part, image, labels, result)
+    return replace(
+        result,
+        faults=tuple(checker.faults),
+        facts=facts,
+        part=part if facts is not None else None,
+    )
+
+
+def load_part(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images `(n, C, H, W)` and label maps `(n, H, W)` of a prepared part."""
+    with np.load(path, allow_pickle=False) as part:
+        return part["image"], part["label"]
+
+
+def _check(
+    checker: CaseChecker, job: CaseJob, image: Volume | None, label: Volume | None
+) -> NDArray[np.uint8] | None:
+    """Note every fault of both files; the label in the store's values where it can be had."""
+    labels = None
+    if image is not None:
+        checker.check_image(image)
+    if label is not None:
+        labels = checker.check_label(label)
+    if image is not None and label is not None:
+        checker.check_pair(image, label)
+    if labels is not None:
+        checker.check_drawing(labels, job.structures)
+    return labels
+
+
+def _prepare(
+    checker: CaseChecker,
+    job: CaseJob,
+    part: Path | None,
+    image: Volume,
+    labels: NDArray[np.uint8],
+    result: CaseResult,
+) -> CaseFacts | None:
+    """Slices of a good case, written as its part; None for a label that resizing leaves empty."""
+    if part is None:
+        return None
+    slices = prepare_slices(image.array, labels, image.spacing_mm, job.settings)
+    if not slices.z:
+        checker.fault(
+            "label-vanishes",
+            job.case.label,
+            f"nothing is left of it at {job.settings.image_size_px} px",
+            "draw it larger, or remove the case",
+        )
+        return None
+    voxel_ml = float(np.prod(image.spacing_mm)) / 1000
+    names = tuple(enumerate(job.structures, start=1))
+    facts = CaseFacts(
+        z=slices.z,
+        spacing_mm=slices.spacing_mm,
+        foreground={
+            name: tuple((slices.label == value).any(axis=(1, 2)).tolist()) for value, name in names
+        },
+        volume_ml={name: float((labels == value).sum()) * voxel_ml for value, name in names},
+        matrix=(labels.shape[1], labels.shape[2]),
+        n_source_slices=labels.shape[0],
+        source_spacing_mm=image.spacing_mm,
+        has_geometry=image.has_geometry,
+    )
+    note = {
+        "faults": [asdict(fault) for fault in checker.faults],
+        "facts": asdict(facts),
+        "voxel_hash": result.voxel_hash,
+        "headers": list(result.headers),
+    }
+    partial = part.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, image=slices.image, label=slices.label, note=np.array(json.dumps(note)))
+    partial.replace(part)
+    return facts
+
+
+def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult:
+    with np.load(part, allow_pickle=False) as arrays:
+        note: dict[str, Any] = json.loads(str(arrays["note"]))
+    return CaseResult(
+        case=job.case,
+        faults=tuple(
+            Fault(**{**fault, "severity": Severity(fault["severity"])}) for fault in note["faults"]
+        ),
+        source_hash=source_hash,
+        voxel_hash=note["voxel_hash"],
+        part=part,
+        facts=CaseFacts(**{key: _tuples(value) for key, value in note["facts"].items()}),
+        is_resumed=True,
+        headers=tuple(note["headers"]),
+    )
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _hash_files(case: SourceCase) -> str:
+    digest = hashlib.sha256()
+    try:
+        for path in (case.image, case.label):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def _part_key(job: CaseJob, source_hash: str) -> str:
+    text = json.dumps(
+        [
+            PART_VERSION,
+            job.case.case,
+            source_hash,
+            sorted(job.case.label_map.items()),
+            job.structures,
+            job.settings.as_mapping(),
+        ]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _voxel_hash(volume: Volume) -> str:
+    array = np.ascontiguousarray(volume.array)
+    return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()

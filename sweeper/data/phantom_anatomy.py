@@ -1,0 +1,144 @@
+"""A male pelvis in axial slices, made of smooth deformed shapes; nothing from any patient.
+
+Coordinates are millimetres around the middle of the gland: x to the patient's left, y posterior,
+z superior (the gland spans about -20..20). Every case draws its own sizes, places and deformation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.floating[Any]]
+
+TRANSITION_ZONE, PERIPHERAL_ZONE = 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """What differs between patients; lengths in millimetres.
+
+    Attributes:
+        gland_half_mm: Half axes (x, y, z) of the gland.
+        gland_centre_mm: Its place (x, y) against the field of view's middle.
+        transition_fraction: Part of the gland's width that the transition zone takes.
+        rectum_half_mm: Half axes (x, y) of the rectum.
+        rectum_gas: Share of gas in the rectum, 0..1; gas is black.
+        bladder_fill: 0 nearly empty .. 1 full.
+        fat_mm: Thickness of the subcutaneous fat.
+        femur_x_mm: Distance of the femoral heads from the midline.
+        obturator_mm: Thickness of the obturator muscles.
+        warp: `(4, 5)`: amplitude x, amplitude y, wave numbers x, y, z and phase of smooth waves.
+        nodules: `(n, 5)`: place (x, y, z) in units of the gland's half axes, radius, brightness.
+        vessels: `(n, 3)`: angle, distance from the capsule in mm, radius in mm.
+        texture_seed: Of the tissue textures.
+    """
+
+    gland_half_mm: tuple[float, float, float]
+    gland_centre_mm: tuple[float, float]
+    transition_fraction: float
+    rectum_half_mm: tuple[float, float]
+    rectum_gas: float
+    bladder_fill: float
+    fat_mm: float
+    femur_x_mm: float
+    obturator_mm: float
+    warp: NDArray[np.float64]
+    nodules: NDArray[np.float64]
+    vessels: NDArray[np.float64]
+    texture_seed: int
+
+
+def draw_anatomy(rng: np.random.Generator) -> Anatomy:
+    """A patient of its own; sizes follow what T2 volumes of public challenges show."""
+    n_nodules = int(rng.integers(3, 8))
+    n_vessels = int(rng.integers(10, 18))
+    size = rng.uniform(0.85, 1.2)
+    return Anatomy(
+        gland_half_mm=(
+            size * rng.uniform(22, 26),
+            size * rng.uniform(16, 20),
+            size * rng.uniform(18, 21),
+        ),
+        gland_centre_mm=(rng.uniform(-4, 4), rng.uniform(-7, 5)),
+        transition_fraction=rng.uniform(0.6, 0.78),
+        rectum_half_mm=(rng.uniform(13, 19), rng.uniform(11, 17)),
+        rectum_gas=rng.uniform(0, 1),
+        bladder_fill=rng.uniform(0.3, 1),
+        fat_mm=rng.uniform(8, 20),
+        femur_x_mm=rng.uniform(78, 88),
+        obturator_mm=rng.uniform(9, 13),
+        warp=np.column_stack(
+            [
+                rng.uniform(-2.2, 2.2, 4),
+                rng.uniform(-2.2, 2.2, 4),
+                rng.uniform(0.015, 0.05, 4),
+                rng.uniform(0.015, 0.05, 4),
+                rng.uniform(0, 2 * np.pi, 4),
+            ]
+        ),
+        nodules=np.column_stack(
+            [
+                rng.uniform(-0.5, 0.5, n_nodules),
+                rng.uniform(-0.55, 0.1, n_nodules),
+                rng.uniform(-0.6, 0.8, n_nodules),
+                rng.uniform(3, 7.5, n_nodules),
+                rng.uniform(-0.22, 0.3, n_nodules),
+            ]
+        ),
+        vessels=np.column_stack(
+            [
+                rng.uniform(0, 2 * np.pi, n_vessels),
+                rng.uniform(2.5, 6, n_vessels),
+                rng.uniform(0.8, 2.0, n_vessels),
+            ]
+        ),
+        texture_seed=int(rng.integers(2**31)),
+    )
+
+
+class Canvas:
+    """One slice being painted, from the back to the front."""
+
+    def __init__(self, x: Plane, y: Plane, pixel_mm: float, contrast: Mapping[str, float]) -> None:
+        self.x, self.y, self.pixel_mm, self.contrast = x, y, pixel_mm, contrast
+        self.image = np.zeros_like(x)
+
+    def cover(self, signed_mm: Plane, edge_mm: float = 0.9) -> Plane:
+        """How much of each pixel lies inside (negative distance), 0..1, with a soft edge."""
+        width = np.float32(max(edge_mm, self.pixel_mm))
+        inside: Plane = np.clip(0.5 - signed_mm / width, 0, 1)
+        return inside
+
+    def paint(self, cover: Plane, tissue: str, shade: Plane | float = 0.0) -> None:
+        """Lay a tissue over what is there."""
+        self.image += cover * (np.float32(self.contrast[tissue]) + shade - self.image)
+
+    def ellipse(
+        self, centre: tuple[float, float], half: tuple[float, float], angle: float = 0.0
+    ) -> Plane:
+        """Signed distance (about, mm) to an ellipse."""
+        dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
+        if angle:
+            cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+            dx, dy = cos * dx + sin * dy, cos * dy - sin * dx
+        radius = np.sqrt((dx / np.float32(half[0])) ** 2 + (dy / np.float32(half[1])) ** 2)
+        distance: Plane = (radius - 1) * np.float32(min(half))
+        return distance
+
+    def capsule(self, start: tuple[float, float], end: tuple[float, float], radius: float) -> Plane:
+        """Signed distance to a thick line."""
+        ax, ay = np.float32(start[0]), np.float32(start[1])
+        bx, by = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
+        along = ((self.x - ax) * bx + (self.y - ay) * by) / (bx * bx + by * by)
+        along = np.clip(along, 0, 1)
+        distance = np.hypot(self.x - ax - along * bx, self.y - ay - along * by)
+        signed: Plane = distance - np.float32(radius)
+        return signed

@@ -1,0 +1,50 @@
+"""The patient-data guard: header fields and paths that may say who somebody is, and salted ids."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from sweeper.data.faults import relative
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sweeper.data.source import SourceCase
+    from sweeper.data.volume import Volume
+
+HARMLESS = re.compile(
+    r"^(|unspecified|none|na|n/a|[\d.;:=te\s-]*"
+    r"|(fsl|spm|ants|itk|simpleitk|nibabel|nifti|nifti1|dcm2niix?)[\w .;:-]*)$",
+    re.IGNORECASE,
+)
+"""Header texts that name a tool or an echo time, and nobody."""
+
+SUSPICIOUS_PATH = re.compile(
+    r"\d{4}[-_]?[01]\d[-_]?[0-3]\d|\d{7,}|[A-Z][a-z]+[\^,][ _]?[A-Z][a-z]+"
+)
+"""Dates, long numbers and `Name^Given` in a file's name."""
+
+
+def header_texts(
+    case: SourceCase, root: Path, image: Volume | None, label: Volume | None
+) -> tuple[str, ...]:
+    """`file: field: text` for each header text and name of a case that may identify a person."""
+    found = []
+    for path, volume in ((case.image, image), (case.label, label)):
+        where = relative(path, root)
+        if volume is not None:
+            found += [
+                f"{where}: {field}: {text!r}"
+                for field, text in volume.headers.items()
+                if not HARMLESS.match(text.strip())
+            ]
+        if SUSPICIOUS_PATH.search(where):
+            found.append(f"{where}: path: looks like a date, a record number or a name")
+    return tuple(found)
+
+
+def salted(text: str, salt: str) -> str:
+    """12 hex digits that tell nothing of `text` to one who does not know the salt."""
+    return hashlib.sha256(f"{salt}\0{text}".encode()).hexdigest()[:12]

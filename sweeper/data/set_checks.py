@@ -1,0 +1,93 @@
+"""What is wrong with a dataset as a whole: duplicates, sites too small, domains unknown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from desam_model.types import Split
+from sweeper.data.faults import Fault, Severity, relative
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweeper.data.importer import CaseResult
+    from sweeper.data.source import SourceDataset
+
+MIN_CASES = 2
+"""A domain needs one case to train and one to validate."""
+
+
+def check_source(found: SourceDataset) -> tuple[Fault, ...]:
+    """The layout's own faults, duplicate ids, and domains too small to split."""
+    faults = list(found.faults)
+    counts = Counter(case.case for case in found.cases)
+    for name, count in counts.items():
+        if count > 1:
+            files = [relative(c.image, found.root) for c in found.cases if c.case == name]
+            faults.append(
+                Fault(
+                    code="case-duplicate",
+                    where=files[1],
+                    problem=f"case {name} stands {count} times (also {files[0]})",
+                    remedy="give each case its own id",
+                    case=name,
+                )
+            )
+    for domain, count in Counter(case.domain for case in found.cases).items():
+        if count < MIN_CASES:
+            faults.append(
+                Fault(
+                    code="too-few-cases",
+                    where=domain,
+                    problem=f"{count} case, a domain needs at least {MIN_CASES} (one trains, one"
+                    " validates)",
+                    remedy="add cases; as it is, it can only be a target",
+                    severity=Severity.WARNING,
+                )
+            )
+        given = [c.split for c in found.cases if c.domain == domain and c.split is not None]
+        for split in Split:
+            if len(given) == count >= MIN_CASES and split not in given:
+                faults.append(
+                    Fault(
+                        code="split-one-sided",
+                        where=domain,
+                        problem=f"none of its {count} cases is in split {split.value}",
+                        remedy="mend the split column",
+                    )
+                )
+    if not found.cases and not faults:
+        faults.append(
+            Fault(
+                code="no-cases",
+                where=str(found.root),
+                problem=f"layout {found.layout} finds no case in it",
+                remedy="name the folder that holds the sites, or another --layout",
+            )
+        )
+    return tuple(faults)
+
+
+def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:
+    """The same scan under two cases, found by its voxels; colour and grey mixed."""
+    faults = []
+    first: dict[str, CaseResult] = {}
+    for result in results:
+        if not result.voxel_hash:
+            continue
+        other = first.setdefault(result.voxel_hash, result)
+        if other.case.image != result.case.image and other.case.case != result.case.case:
+            across = other.case.domain != result.case.domain
+            faults.append(
+                Fault(
+                    code="patient-twice",
+                    where=result.case.case,
+                    problem=f"its image has the same voxels as {other.case.case}"
+                    + (f" of {other.case.domain}" if across else ""),
+                    remedy="remove one: a patient in two "
+                    + ("domains leaks the target" if across else "cases leaks between the splits"),
+                    case=result.case.case,
+                )
+            )
+    return tuple(faults)

@@ -1,0 +1,74 @@
+"""What a layout reader finds in a source folder: cases by name, before any voxel is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from desam_model.types import Split
+    from sweeper.data.faults import Fault
+
+SITE_ALIASES: Mapping[str, str] = {
+    "a-isbi": "A-ISBI",
+    "isbi": "A-ISBI",
+    "runmc": "A-ISBI",
+    "b-isbi_1.5": "B-ISBI_1.5",
+    "isbi_1.5": "B-ISBI_1.5",
+    "bmc": "B-ISBI_1.5",
+    "c-i2cvb": "C-I2CVB",
+    "i2cvb": "C-I2CVB",
+    "hcrudb": "C-I2CVB",
+    "d-ucl": "D-UCL",
+    "ucl": "D-UCL",
+    "e-bidmc": "E-BIDMC",
+    "bidmc": "E-BIDMC",
+    "f-hk": "F-HK",
+    "hk": "F-HK",
+}
+"""Folder name in lower case -> the site's name (methods.md 0.2, 6.3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCase:
+    """One patient volume as it lies on disk.
+
+    Attributes:
+        case: Unique id, taken from names or from a CSV, never from character positions.
+        domain: Site or modality.
+        image: File of the image.
+        label: File of the label map.
+        label_map: Value in the file -> value in the store (1.. in the order of the structures).
+        split: Given by the source, or None to let the split rule decide.
+    """
+
+    case: str
+    domain: str
+    image: Path
+    label: Path
+    label_map: Mapping[int, int]
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceDataset:
+    """Everything a layout reader knows.
+
+    Attributes:
+        root: The folder (or the CSV file's folder).
+        layout: Name of the layout.
+        cases: In the order of the source, which DeSAM's split rule uses.
+        structures: Names of the label values 1, 2, ... of the store.
+        profiles: Domain -> name of its preprocessing.
+        faults: What was wrong already with names and files.
+    """
+
+    root: Path
+    layout: str
+    cases: tuple[SourceCase, ...]
+    structures: tuple[str, ...]
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()

@@ -1,0 +1,43 @@
+"""Which cases of a domain train and which validate: by patient, reproducible, stored."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal
+
+from desam_model.types import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweeper.data.source import SourceCase
+
+TRAIN_FRACTION = 0.9
+"""DeSAM: the first `int(0.9 n)` ids of a site train. Source: DeSAM `utils/utils.py`."""
+
+SplitRule = Literal["desam", "seeded"]
+
+
+def split_cases(
+    cases: Sequence[SourceCase], *, rule: SplitRule = "desam", seed: int = 0
+) -> dict[str, Split]:
+    """Case id -> split; a split that the source gives wins over the rule.
+
+    Args:
+        cases: In the order of the source; only `desam` minds it.
+        rule: `desam`, the first 90 % of the source's order train; `seeded`, the same share of an
+            order drawn from `seed`, whatever the order of the source.
+        seed: Of the seeded rule.
+    """
+    splits: dict[str, Split] = {}
+    for domain in dict.fromkeys(case.domain for case in cases):
+        own = [case for case in cases if case.domain == domain]
+        given = {case.case: case.split for case in own if case.split is not None}
+        free = [case.case for case in own if case.case not in given]
+        if rule == "seeded":
+            free.sort(key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+        n_train = int(TRAIN_FRACTION * len(free))
+        splits |= given
+        splits |= dict.fromkeys(free[:n_train], Split.TRAIN)
+        splits |= dict.fromkeys(free[n_train:], Split.VALIDATION)
+    return splits

@@ -1,0 +1,184 @@
+"""Volumes read from files and brought to one frame: `(C, z, y, x)`, left-posterior-superior.
+
+In the canonical frame row 0 is anterior, column 0 is the patient's right and slice 0 is inferior:
+axial slices look as radiologists expect them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
+
+_LPS = np.array([[0, -1], [1, -1], [2, 1]])
+"""nibabel's orientation array of the canonical frame, seen from its own RAS+ frame."""
+
+_LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+class VolumeError(ValueError):
+    """A file is no volume; the message says what it is instead, without the file's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """One image or label file in the canonical frame.
+
+    Attributes:
+        array: `(C, z, y, x)`, the file's values with its scaling applied.
+        spacing_mm: (z, y, x) voxel size, millimetres.
+        affine: `(4, 4)` from (x, y, z) voxel indices of `array` to millimetres, in RAS+.
+        has_geometry: False where the file holds no orientation or voxel size (pictures, and headers
+            that only say what `numpy.eye` says).
+        headers: Texts of the header that may hold names, for the privacy guard.
+    """
+
+    array: NDArray[Any]
+    spacing_mm: tuple[float, float, float]
+    affine: NDArray[np.float64]
+    has_geometry: bool
+    headers: Mapping[str, str]
+
+
+def suffix_of(path: Path) -> str:
+    """The file's suffix in lower case, `.nii.gz` as one."""
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+
+
+def stem_of(path: Path) -> str:
+    """The file's name without its suffix, `.nii.gz` counted as one."""
+    suffix = suffix_of(path)
+    return path.name[: -len(suffix)] if suffix else path.name
+
+
+def read_volume(path: Path) -> Volume:
+    """The file's volume in the canonical frame.
+
+    Raises:
+        VolumeError: The file is empty, damaged, of an unknown format, or not a 2-D or 3-D image.
+        OSError: The file cannot be opened.
+    """
+    suffix = suffix_of(path)
+    if suffix not in SUFFIXES:
+        raise VolumeError(f"its suffix is {suffix!r}, expected one of {', '.join(SUFFIXES)}")
+    if path.stat().st_size == 0:
+        raise VolumeError("the file has 0 bytes")
+    if suffix in NIFTI_SUFFIXES:
+        return _read_nifti(path)
+    return _read_itk(path, is_picture=suffix in PICTURE_SUFFIXES)
+
+
+def _read_nifti(path: Path) -> Volume:
+    try:
+        image: Any = nib.load(path)
+        data = np.asanyarray(image.dataobj)
+    except (ImageFileError, EOFError, zlib.error, OSError, ValueError) as err:
+        raise VolumeError(_damage(err)) from err
+    if data.dtype.fields is not None or np.iscomplexobj(data):
+        raise VolumeError(f"its voxels are of type {data.dtype}, expected one number a voxel")
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim == 2:
+        data = data[..., None]
+    if data.ndim != 3 or 0 in data.shape:
+        raise VolumeError(f"its shape is {data.shape}, expected 3 axes (or 2)")
+    header = image.header
+    headers = {
+        key: bytes(header[key]).split(b"\0")[0].decode("latin-1").strip()
+        for key in ("descrip", "db_name", "aux_file", "intent_name")
+        if key in header
+    }
+    return _canonical(data[None], np.asarray(image.affine, dtype=np.float64), headers)
+
+
+def _damage(err: Exception) -> str:
+    """Why a NIfTI file could not be read, in few words."""
+    text = " ".join(str(err).split())
+    if isinstance(err, EOFError | zlib.error) or "CRC" in text or "Expected" in text:
+        return "it is truncated or damaged"
+    if isinstance(err, ImageFileError):
+        return "it is not a NIfTI file"
+    return f"it cannot be read ({text[:120]})"
+
+
+def _canonical(
+    data: NDArray[Any], affine: NDArray[np.float64], headers: Mapping[str, str]
+) -> Volume:
+    """`data` `(C, i, j, k)` with its RAS+ affine, turned to `(C, z, y, x)` in LPS."""
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise VolumeError("its affine is singular or not finite, so voxels have no place or size")
+    has_geometry = not _says_nothing(affine)
+    if has_geometry:
+        turn = ornt_transform(io_orientation(affine), _LPS)
+        shape = data.shape[1:]
+        data = np.stack([apply_orientation(channel, turn) for channel in data])
+        affine = affine @ nib.orientations.inv_ornt_aff(turn, shape)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return Volume(
+        array=data.transpose(0, 3, 2, 1),
+        spacing_mm=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
+        affine=affine,
+        has_geometry=has_geometry,
+        headers=headers,
+    )
+
+
+def _says_nothing(affine: NDArray[np.float64]) -> bool:
+    """True for an affine that `numpy.eye` or a nominal voxel size made, without an orientation.
+
+    A scanner's patient frame has its origin off 0 and, in RAS+, negative axes; a positive diagonal
+    with a zero origin is what tools write that never knew the orientation. Such arrays are taken as
+    they lie (first axis columns, second rows, third slices), as DeSAM's release takes all arrays.
+    """
+    off_diagonal = affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))
+    return bool(
+        (np.diag(affine)[:3] > 0).all() and not off_diagonal.any() and not affine[:3, 3].any()
+    )
+
+
+def _read_itk(path: Path, *, is_picture: bool) -> Volume:
+    import SimpleITK as sitk  # noqa: N813  (0.8 s, and most datasets need none of it)
+
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as err:
+        raise VolumeError("it is truncated, damaged or not what its suffix says") from err
+    array = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        array = np.moveaxis(array, -1, 0)[:3]  # an alpha channel is no intensity
+    else:
+        array = array[None]
+    if array.ndim == 3:
+        array = array[:, None]
+    if array.ndim != 4 or 0 in array.shape:
+        raise VolumeError(f"its shape is {array.shape[1:]}, expected 3 axes (or 2)")
+    if is_picture or image.GetDimension() != 3:
+        return Volume(
+            array=array,
+            spacing_mm=(1.0, *[float(s) for s in image.GetSpacing()[1::-1]]),  # type: ignore[arg-type]
+            affine=np.eye(4),
+            has_geometry=False,
+            headers={},
+        )
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    headers = {key: str(image.GetMetaData(key)) for key in image.GetMetaDataKeys()}
+    return _canonical(array.transpose(0, 3, 2, 1), _LPS_FROM_RAS @ affine, headers)

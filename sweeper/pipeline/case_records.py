@@ -1,0 +1,68 @@
+"""Prepared cases as the records of a dataset store, with salted ids where asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sweeper.data.importer import CaseResult, load_part
+from sweeper.data.privacy import salted
+from sweeper.store.dataset_store import CaseRecord
+from sweeper.store.dataset_writer import NewCase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from desam_model.types import Split
+    from sweeper.data.source import SourceDataset
+
+
+def new_cases(
+    results: Sequence[CaseResult],
+    split: Mapping[str, Split],
+    found: SourceDataset,
+    salt: str | None,
+) -> Iterator[NewCase]:
+    """What the store writes: cases by domain and split, otherwise in the order of the source."""
+    for result in sorted(results, key=lambda r: (r.case.domain, split[r.case.case])):
+        if result.part is None or result.facts is None:
+            continue
+        image, label = load_part(result.part)
+        case, facts = result.case, result.facts
+        record = CaseRecord(
+            case=case.case,
+            domain=case.domain,
+            split=split[case.case],
+            start=0,
+            count=len(image),
+            z=facts.z,
+            spacing_mm=facts.spacing_mm,
+            foreground=facts.foreground,
+            volume_ml=facts.volume_ml,
+            matrix=facts.matrix,
+            n_source_slices=facts.n_source_slices,
+            source_spacing_mm=facts.source_spacing_mm,
+            image_file=_inside(case.image, found.root),
+            label_file=_inside(case.label, found.root),
+            source_hash=result.source_hash,
+            content_hash="",
+            has_geometry=facts.has_geometry,
+        )
+        yield NewCase(
+            record=record if salt is None else _salt(record, salt), image=image, label=label
+        )
+
+
+def _inside(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
+def _salt(record: CaseRecord, salt: str) -> CaseRecord:
+    return replace(
+        record,
+        case=f"{record.domain}_{salted(record.case, salt)}",
+        image_file="",
+        label_file="",
+        source_hash=salted(record.source_hash, salt),
+    )

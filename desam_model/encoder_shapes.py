@@ -1,0 +1,163 @@
+"""What is known of each frozen encoder without building it: sizes, file names, identities.
+
+Importing this costs nothing (no torch), so that a plan can be made in a blink.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EncoderName = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
+"""`vit_tiny` is small, random and seeded, for trying out; the others are SAM's own."""
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+"""SAM's channel means, of 0..255 RGB (segment_anything/build_sam.py)."""
+
+PIXEL_STD = (58.395, 57.12, 57.375)
+"""SAM's channel standard deviations."""
+
+PREPROCESSING = (
+    "longest side resized (uint8, bilinear, antialiased);"
+    f" mean {PIXEL_MEAN}; std {PIXEL_STD}; zeros below and right"
+)
+"""What `FrozenSamEncoder.preprocess` does, in words; part of an embedding's identity."""
+
+VIT_TINY_FINGERPRINT = "a9e552c678a86ad2"
+"""Hash of vit_tiny's weights, which are the same numbers on every machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderShape:
+    """Sizes of an encoder and of what it yields.
+
+    Attributes:
+        name: `vit_tiny`, `vit_b`, `vit_l` or `vit_h`.
+        input_px: Side of the square input frame.
+        patch_px: Side of the square that becomes one token.
+        tap_channels: Width of the transformer, hence of its taps.
+        depth: Number of transformer blocks.
+        num_heads: Attention heads of a block.
+        window: Side of the attention windows of the other blocks, in tokens.
+        global_blocks: 0-based blocks with global attention; the first three are the taps.
+        neck_channels: Channels of the final output.
+        filename: Name of SAM's checkpoint, whose suffix is the start of its MD5; None without one.
+        parameters: Weights of the image encoder.
+    """
+
+    name: EncoderName
+    input_px: int
+    patch_px: int = 16
+    tap_channels: int
+    depth: int
+    num_heads: int
+    window: int
+    global_blocks: tuple[int, ...]
+    neck_channels: int
+    filename: str | None
+    parameters: int
+
+    @property
+    def grid_hw(self) -> tuple[int, int]:
+        """Tokens per column and per row."""
+        side = self.input_px // self.patch_px
+        return side, side
+
+    @property
+    def tap_blocks(self) -> tuple[int, ...]:
+        """The blocks whose outputs are kept (`methods.md` 1.2: 7, 15, 23 for ViT-H, 0-based)."""
+        return self.global_blocks[:3]
+
+    @property
+    def values_per_slice(self) -> int:
+        """Numbers that one slice's embedding holds."""
+        h, w = self.grid_hw
+        return (len(self.tap_blocks) * self.tap_channels + self.neck_channels) * h * w
+
+    @property
+    def flops_per_slice(self) -> float:
+        """Floating point operations (2 a multiply-add) of one forward pass, from the sizes."""
+        tokens, width = self.grid_hw[0] ** 2, self.tap_channels
+        linear = 24.0 * tokens * width * width  # qkv 3, proj 1, mlp 8 matrices of width^2
+        padded = (-(-self.grid_hw[0] // self.window) * self.window) ** 2
+        local = 4.0 * padded * self.window**2 * width
+        whole = 4.0 * tokens * tokens * width
+        n_global = len(self.global_blocks)
+        neck = 2.0 * tokens * self.neck_channels * (width + 9 * self.neck_channels)
+        return self.depth * linear + (self.depth - n_global) * local + n_global * whole + neck
+
+
+def _sam(name: EncoderName, *, heads: int, filename: str, **sizes: int) -> EncoderShape:
+    """SAM's own encoders share input, window and neck (segment_anything/build_sam.py)."""
+    depth = sizes["depth"]
+    quarter = depth // 4
+    return EncoderShape(
+        name=name,
+        input_px=1024,
+        tap_channels=sizes["width"],
+        depth=depth,
+        num_heads=heads,
+        window=14,
+        global_blocks=tuple(quarter * (i + 1) - 1 for i in range(4)),
+        neck_channels=256,
+        filename=filename,
+        parameters=sizes["parameters"],
+    )
+
+
+ENCODERS: Mapping[str, EncoderShape] = MappingProxyType(
+    {
+        "vit_tiny": EncoderShape(
+            name="vit_tiny",
+            input_px=256,
+            tap_channels=96,
+            depth=8,
+            num_heads=4,
+            window=7,
+            global_blocks=(1, 3, 5, 7),
+            neck_channels=64,
+            filename=None,
+            parameters=1_044_832,
+        ),
+        "vit_b": _sam(
+            "vit_b",
+            width=768,
+            depth=12,
+            heads=12,
+            filename="sam_vit_b_01ec64.pth",
+            parameters=89_670_912,
+        ),
+        "vit_l": _sam(
+            "vit_l",
+            width=1024,
+            depth=24,
+            heads=16,
+            filename="sam_vit_l_0b3195.pth",
+            parameters=308_278_272,
+        ),
+        "vit_h": _sam(
+            "vit_h",
+            width=1280,
+            depth=32,
+            heads=16,
+            filename="sam_vit_h_4b8939.pth",
+            parameters=637_026_048,
+        ),
+    }
+)
+"""Every encoder by name."""
+
+
+def encoder_shape(name: str) -> EncoderShape:
+    """Sizes of the encoder called `name`.
+
+    Raises:
+        ValueError: There is no such encoder.
+    """
+    if name not in ENCODERS:
+        raise ValueError(f"encoder is {name!r}, expected one of {', '.join(ENCODERS)}")
+    return ENCODERS[name]

@@ -1,0 +1,235 @@
+"""Batches out of slices: seeded order, background assembly, bounded memory, next batch on device.
+
+Slices are read where they lie (memory-mapped embeddings); the only copy is the one into the batch,
+which also converts to the compute precision on a CPU. For a GPU the batch is assembled in pinned
+memory, crosses in its stored precision and is converted there, on a stream of its own, while the
+previous batch trains. Threads are enough, and no worker process is needed: the work is memory
+copies, which release the interpreter lock (`engine.md` 3.2).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from desam_model.types import Batch, Embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from desam_model.types import Slice
+
+_SMALL_BATCH_BYTES = 16 * 2**20
+"""Below this a batch is assembled in well under 10 ms, and a thread costs more than it hides."""
+
+
+def collate(
+    slices: Sequence[Slice], *, dtype: torch.dtype | None = torch.float32, pin: bool = False
+) -> Batch:
+    """The slices stacked: reference and image as float32, embedding in `dtype`.
+
+    Args:
+        slices: At least one; all with the same fields and shapes.
+        dtype: Precision of the embedding; None keeps the stored one.
+        pin: Assemble in page-locked memory, from which a GPU copies without waiting.
+
+    Raises:
+        ValueError: No slices, or slices that differ in what they hold.
+    """
+    if not slices:
+        raise ValueError("a batch needs at least one slice, got none")
+    first = slices[0]
+    for s in slices:
+        if (s.image is None) != (first.image is None) or (s.embedding is None) != (
+            first.embedding is None
+        ):
+            raise ValueError(
+                f"slices of cases {first.case} and {s.case} hold different fields; a batch needs"
+                " image and embedding in all of its slices or in none"
+            )
+    reference = _stack([s.reference for s in slices], torch.float32, pin).unsqueeze(1)
+    images = [s.image for s in slices if s.image is not None]
+    embeddings = [s.embedding for s in slices if s.embedding is not None]
+    return Batch(
+        reference=reference,
+        image=_stack(images, torch.float32, pin).div_(255.0) if images else None,
+        embedding=_stack_embeddings(embeddings, dtype, pin) if embeddings else None,
+    )
+
+
+class Loader:
+    """Batches of a view, in order or shuffled by an owned generator; iterate it once an epoch.
+
+    Memory is bounded by `prefetch + 2` batches. Leaving an iteration early, or an error in it,
+    ends its thread; an error while reading is raised where the batch would have been.
+    """
+
+    def __init__(
+        self,
+        slices: Sequence[Slice],
+        *,
+        batch_size: int,
+        device: torch.device | str = "cpu",
+        shuffle_generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+        prefetch: int = 2,
+    ) -> None:
+        """A loader over `slices`.
+
+        Args:
+            slices: The view.
+            batch_size: Slices in a batch; the last batch may have fewer.
+            device: Where batches are handed over.
+            shuffle_generator: CPU generator that orders each epoch anew; None keeps the order.
+            dtype: Precision of the embeddings handed over.
+            prefetch: Batches made ahead in the background; 0 makes each when asked for.
+
+        Raises:
+            ValueError: A number is out of range.
+        """
+        if batch_size < 1 or prefetch < 0:
+            raise ValueError(
+                f"batch_size is {batch_size} and prefetch is {prefetch}, expected at least 1 and 0"
+            )
+        self._slices = slices
+        self._batch_size = batch_size
+        self._device = torch.device(device)
+        self._generator = shuffle_generator
+        self._dtype = dtype
+        self._prefetch = prefetch
+
+    def __len__(self) -> int:
+        return -(-len(self._slices) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = self.order()
+        if not batches:
+            return iter(())
+        if self._prefetch == 0 or self._is_small(batches[0][0]):
+            return map(self._make, batches)
+        return self._in_background(batches)
+
+    def order(self) -> list[list[int]]:
+        """Positions of the slices of each batch of a new epoch; draws from the generator."""
+        n = len(self._slices)
+        order = (
+            list(range(n))
+            if self._generator is None
+            else torch.randperm(n, generator=self._generator).tolist()
+        )
+        return [order[i : i + self._batch_size] for i in range(0, n, self._batch_size)]
+
+    def _is_small(self, index: int) -> bool:
+        """Whether a batch on the CPU is so small that a thread would cost more than it hides."""
+        if self._device.type != "cpu":
+            return False
+        s = self._slices[index]
+        tensors = [s.reference, *([] if s.image is None else [s.image])]
+        if s.embedding is not None:
+            tensors += [*s.embedding.taps, s.embedding.neck]
+        return 4 * sum(t.numel() for t in tensors) * self._batch_size < _SMALL_BATCH_BYTES
+
+    def _make(self, positions: Sequence[int]) -> Batch:
+        slices = [self._slices[i] for i in positions]
+        if self._device.type == "cpu":
+            return collate(slices, dtype=self._dtype)
+        pinned = collate(slices, dtype=None, pin=self._device.type == "cuda")
+        batch = pinned.to(self._device, non_blocking=True)
+        if batch.embedding is None:
+            return batch
+        embedding = batch.embedding.to(dtype=self._dtype)
+        return Batch(reference=batch.reference, image=batch.image, embedding=embedding)
+
+    def _in_background(self, batches: list[list[int]]) -> Iterator[Batch]:
+        """Make batches in one thread, at most `prefetch` ahead."""
+        ready: queue.Queue[Any] = queue.Queue(maxsize=self._prefetch)
+        stop = threading.Event()
+        is_cuda = self._device.type == "cuda"
+        stream: Any = torch.cuda.Stream(self._device) if is_cuda else None  # type: ignore[no-untyped-call]
+        thread = threading.Thread(
+            target=self._produce, args=(batches, ready, stop, stream), name="loader", daemon=True
+        )
+        thread.start()
+        try:
+            for _ in batches:
+                made, copied = ready.get()
+                if isinstance(made, BaseException):
+                    raise made
+                yield _hand_over(made, copied)
+        finally:
+            stop.set()
+            thread.join()
+
+    def _produce(
+        self,
+        batches: list[list[int]],
+        ready: queue.Queue[Any],
+        stop: threading.Event,
+        stream: Any,
+    ) -> None:
+        """Thread body: put batches, or the error that ended the work."""
+        try:
+            with torch.cuda.stream(stream) if stream is not None else nullcontext():
+                for positions in batches:
+                    if stop.is_set():
+                        return
+                    batch = self._make(positions)
+                    copied = stream.record_event() if stream is not None else None
+                    _put(ready, (batch, copied), stop)
+        except BaseException as err:
+            _put(ready, (err, None), stop)
+
+
+def _put(ready: queue.Queue[Any], made: object, stop: threading.Event) -> None:
+    """Put, unless the consumer leaves first."""
+    while not stop.is_set():
+        try:
+            ready.put(made, timeout=0.05)
+        except queue.Full:
+            continue
+        return
+
+
+def _hand_over(batch: Batch, copied: Any) -> Batch:
+    """Make the consumer's stream wait for the copy, and keep its memory until it is used."""
+    if copied is None:
+        return batch
+    current = torch.cuda.current_stream(batch.reference.device)
+    current.wait_event(copied)
+    tensors = [batch.reference, *([] if batch.image is None else [batch.image])]
+    if batch.embedding is not None:
+        tensors += [*batch.embedding.taps, batch.embedding.neck]
+    for tensor in tensors:
+        tensor.record_stream(current)
+    return batch
+
+
+def _stack(tensors: Sequence[Tensor], dtype: torch.dtype | None, pin: bool) -> Tensor:
+    """One copy from where each tensor lies into its place of the batch, converting on the way."""
+    first = tensors[0]
+    out = torch.empty((len(tensors), *first.shape), dtype=dtype or first.dtype, pin_memory=pin)
+    for place, tensor in zip(out, tensors, strict=True):
+        if tensor.shape != first.shape:
+            raise ValueError(
+                f"slices have shapes {tuple(first.shape)} and {tuple(tensor.shape)}; a batch needs"
+                " one shape"
+            )
+        place.copy_(tensor)
+    return out
+
+
+def _stack_embeddings(
+    embeddings: Sequence[Embedding], dtype: torch.dtype | None, pin: bool
+) -> Embedding:
+    """Taps and neck of all slices with a batch axis."""
+    taps = tuple(
+        _stack([e.taps[tap] for e in embeddings], dtype, pin)
+        for tap in range(len(embeddings[0].taps))
+    )
+    return Embedding(taps=taps, neck=_stack([e.neck for e in embeddings], dtype, pin))

@@ -1,0 +1,201 @@
+"""Reading embeddings: on a local disk a slice is a memory map of its Zarr chunk, checked once.
+
+No Zarr code runs on that path, and nothing is loaded: pages are shared by all workers of a node
+through the page cache, and the kernel may drop them. Compressed stores are read through Zarr.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from desam_model.types import Embedding
+from sweeper.errors import StoreError
+from sweeper.store.commits import Commit, checksum, read_journal
+from sweeper.store.embedding_manifest import EmbeddingManifest, parse_manifest
+from sweeper.store.quantise import dequantise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+_TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32, "int8": torch.int8}
+_MAX_MAPS = 8192
+"""Memory maps kept open; the kernel allows a process 65,530."""
+
+
+class EmbeddingStore:
+    """A store of frozen embeddings, open for reading; safe to use from several threads.
+
+    Attributes:
+        path: The Zarr group's folder.
+        manifest: Identity, shapes and origin.
+    """
+
+    def __init__(
+        self, path: Path, manifest: EmbeddingManifest, commits: Mapping[int, Commit]
+    ) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._commits = commits
+        self._maps: dict[tuple[str, int], Tensor] = {}
+        self._arrays: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, uri: str | Path) -> EmbeddingStore:
+        """The store at `uri`, complete or not.
+
+        Raises:
+            StoreError: There is no store, or it is not an embedding store.
+        """
+        path = Path(uri)
+        try:
+            text = (path / "zarr.json").read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as err:
+            raise StoreError(
+                f"there is no embedding store at {path}; make one with 'sweeper embed DATASET'"
+            ) from err
+        return cls(path, parse_manifest(text, path), read_journal(path))
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of dataset, encoder, precision and preprocessing; 16 hex digits."""
+        return self.manifest.fingerprint
+
+    @property
+    def dataset_fingerprint(self) -> str:
+        """Identity of the images that were embedded."""
+        return self.manifest.dataset_fingerprint
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder."""
+        return self.manifest.encoder
+
+    @property
+    def encoder_fingerprint(self) -> str:
+        """Identity of the encoder's weights."""
+        return self.manifest.encoder_fingerprint
+
+    @property
+    def precision(self) -> str:
+        """`float16`, `float32` or `int8`."""
+        return self.manifest.precision
+
+    @property
+    def n_slices(self) -> int:
+        """Slices of the dataset, committed or not."""
+        return self.manifest.n_slices
+
+    @property
+    def num_taps(self) -> int:
+        """Taps of a slice."""
+        return self.manifest.num_taps
+
+    @property
+    def tap_channels(self) -> int:
+        """Channels of a tap."""
+        return self.manifest.tap_channels
+
+    @property
+    def neck_channels(self) -> int:
+        """Channels of the neck."""
+        return self.manifest.neck_channels
+
+    @property
+    def grid_hw(self) -> tuple[int, int]:
+        """Tokens per column and per row."""
+        return self.manifest.grid_hw
+
+    @property
+    def input_px(self) -> int:
+        """Side of the encoder's input frame, the frame of prompt coordinates."""
+        return self.manifest.input_px
+
+    @property
+    def commits(self) -> Mapping[int, Commit]:
+        """Slices that count, with their checksums, as of opening."""
+        return self._commits
+
+    def is_complete(self) -> bool:
+        """Whether every slice is in."""
+        return len(self._commits) == self.n_slices
+
+    def embedding(self, index: int) -> Embedding:
+        """One slice's embedding without a batch axis, in the stored precision (int8 as float16).
+
+        On a local uncompressed store its tensors are copy-on-write memory maps: writing to them
+        changes nothing on disk.
+
+        Raises:
+            StoreError: The slice is missing or its bytes are not those that were committed.
+            IndexError: There is no such slice.
+        """
+        if not 0 <= index < self.n_slices:
+            raise IndexError(f"slice is {index}, {self.path.name} has 0..{self.n_slices - 1}")
+        taps, neck = self.values("taps", index), self.values("neck", index)
+        if self.precision == "int8":
+            taps = dequantise(taps, self.values("taps_scale", index))
+            neck = dequantise(neck, self.values("neck_scale", index))
+        return Embedding(taps=tuple(taps), neck=neck)
+
+    def values(self, array: str, index: int) -> Tensor:
+        """One slice of one array as stored; checked against its commit on the first read."""
+        key = (array, index)
+        found = self._maps.get(key)
+        if found is not None:
+            return found
+        commit = self._commits.get(index)
+        if commit is None:
+            raise StoreError(
+                f"slice {index} is not in {self.path} ({len(self._commits)} of {self.n_slices}"
+                " are); run the same 'sweeper embed' again to fill it"
+            )
+        tensor = self._mapped(array, index) if self.is_mapped else self._decoded(array, index)
+        if checksum(tensor.numpy()) != commit.checksums.get(array):
+            raise StoreError(
+                f"slice {index} of {self.path} is damaged: {array} does not have the checksum it"
+                f" was written with; 'sweeper embeddings verify {self.path.name} --repair' makes it"
+                " anew"
+            )
+        if self.is_mapped:
+            if len(self._maps) >= _MAX_MAPS:
+                self._maps.clear()
+            self._maps[key] = tensor
+        return tensor
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether slices are memory maps of their chunks."""
+        return self.manifest.codec == "none"
+
+    def _mapped(self, array: str, index: int) -> Tensor:
+        shape, dtype = self.manifest.arrays[array]
+        chunk = self.path / self.manifest.chunk_key(array, index)
+        torch_dtype = _TORCH_DTYPES[dtype]
+        count = torch.Size(shape).numel()
+        try:
+            size = chunk.stat().st_size
+        except FileNotFoundError as err:
+            raise StoreError(
+                f"slice {index} of {self.path} has lost its chunk {chunk.name} of {array};"
+                f" 'sweeper embeddings verify {self.path.name} --repair' makes it anew"
+            ) from err
+        if size != count * torch_dtype.itemsize:
+            raise StoreError(
+                f"slice {index} of {self.path} is damaged: {array} has {size} bytes, expected"
+                f" {count * torch_dtype.itemsize}; 'sweeper embeddings verify"
+                f" {self.path.name} --repair' makes it anew"
+            )
+        return torch.from_file(str(chunk), shared=False, size=count, dtype=torch_dtype).view(shape)
+
+    def _decoded(self, array: str, index: int) -> Tensor:
+        """Through Zarr, for compressed stores; integer index only (`engine.md` 3.2)."""
+        import zarr
+
+        if array not in self._arrays:
+            self._arrays[array] = zarr.open_array(str(self.path / array), mode="r")
+        return torch.from_numpy(self._arrays[array][index])

@@ -1,0 +1,102 @@
+"""SAM's checkpoints in the workspace: where they are, whether they are whole, who they are."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from desam_model.encoder_shapes import ENCODERS, VIT_TINY_FINGERPRINT
+from sweeper.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sweeper.store.workspace import Workspace
+
+BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything/"
+"""Where SAM's authors publish the checkpoints (segment-anything's README)."""
+
+
+def resolve_checkpoint(
+    workspace: Workspace, encoder: str, checkpoint: Path | None = None
+) -> Path | None:
+    """The checkpoint to use: the one named, or the workspace's; None for vit_tiny.
+
+    Raises:
+        WeightsError: There is none; says how to get it, also without a network.
+    """
+    shape = ENCODERS[encoder]
+    if shape.filename is None:
+        if checkpoint is not None:
+            raise WeightsError(
+                f"{encoder} has fixed weights and reads no checkpoint; leave {checkpoint} out, or"
+                " choose vit_b, vit_l or vit_h"
+            )
+        return None
+    path = checkpoint or workspace.weights / shape.filename
+    if not path.is_file():
+        raise WeightsError(
+            f"{encoder} needs SAM's checkpoint, and {path} is not there; run 'sweeper weights get"
+            f" {encoder}', or download {BASE_URL}{shape.filename} by hand into {workspace.weights}"
+        )
+    return path
+
+
+def encoder_fingerprint(encoder: str, checkpoint: Path | None) -> str:
+    """Identity of the weights: SHA-256 of the checkpoint (kept beside it), or vit_tiny's own.
+
+    Raises:
+        WeightsError: The file is not the one that its name says.
+    """
+    if checkpoint is None:
+        return VIT_TINY_FINGERPRINT
+    return check_checkpoint(checkpoint)
+
+
+def check_checkpoint(path: Path) -> str:
+    """SHA-256 of the file, after checking the MD5 start that SAM's file names end with.
+
+    The result is kept in `<name>.sha256.json` with the file's size and time, so that 2.6 GB are
+    read once and not at every start.
+
+    Raises:
+        WeightsError: The MD5 does not start with the name's suffix.
+    """
+    stat = path.stat()
+    sidecar = path.with_name(path.name + ".sha256.json")
+    known = _read_sidecar(sidecar)
+    if known.get("size") == stat.st_size and known.get("mtime_ns") == stat.st_mtime_ns:
+        return str(known["sha256"])
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(8 * 2**20):
+            sha256.update(block)
+            md5.update(block)
+    expected = md5_start(path.name)
+    if expected is not None and not md5.hexdigest().startswith(expected):
+        raise WeightsError(
+            f"{path} is damaged or incomplete: its MD5 is {md5.hexdigest()}, the file name says it"
+            f" starts with {expected}; remove it and run 'sweeper weights get' again"
+        )
+    values = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256.hexdigest()}
+    with contextlib.suppress(OSError):  # a read-only folder: the hash is computed anew each time
+        sidecar.write_text(json.dumps(values))
+    return sha256.hexdigest()
+
+
+def md5_start(filename: str) -> str | None:
+    """The start of the MD5 that one of SAM's own file names carries; None for other names."""
+    names = {shape.filename for shape in ENCODERS.values()}
+    if filename not in names:
+        return None
+    return filename.removesuffix(".pth").rsplit("_", 1)[1]
+
+
+def _read_sidecar(sidecar: Path) -> dict[str, object]:
+    try:
+        values = json.loads(sidecar.read_text())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,327 @@
+"""The only epoch loop: trains any method, selects on the source's validation slices."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from desam_model.evaluate import ReadOnce, by_case
+from desam_model.loader import Loader
+from desam_model.memory import PeakMemory
+from desam_model.metrics import dice
+from desam_model.schedule import Schedule, build_optimizer, schedule_identity
+from desam_model.training_state import (
+    TrainingState,
+    copied_weights,
+    load_state,
+    save_selection,
+    save_state,
+)
+from desam_model.types import (
+    Batch,
+    Decision,
+    Embedding,
+    EpochRecord,
+    FitResult,
+    PredictionSettings,
+    Slice,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from desam_model.method import SegmentationMethod
+
+__all__ = ["NonFiniteLossError", "Schedule", "fit"]
+
+CHECKPOINT_EVERY_S = 10.0
+"""`last.pt` is written after an epoch if the former one is older: a crash costs an epoch, or this
+long where epochs are shorter."""
+
+VALIDATION_SETTINGS = PredictionSettings()
+"""How source-validation masks are made for `source_dice`: part of the training, never searched."""
+
+
+class NonFiniteLossError(ValueError):
+    """A loss became inf or nan.
+
+    Attributes:
+        epoch: 0-based epoch.
+        step: 0-based optimiser step of the epoch, or -1 in validation.
+        cases: Case ids of the batch's slices.
+    """
+
+    def __init__(self, epoch: int, step: int, cases: tuple[str, ...], value: float) -> None:
+        self.epoch, self.step, self.cases = epoch, step, cases
+        where = "validation" if step < 0 else f"step {step}"
+        super().__init__(
+            f"the loss is {value} in epoch {epoch}, {where}, cases {', '.join(sorted(set(cases)))};"
+            " lower the learning rate, or train in float32"
+        )
+
+
+def fit(
+    method: SegmentationMethod,
+    train: Sequence[Slice],
+    validation: Sequence[Slice],
+    schedule: Schedule,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[EpochRecord], Decision] = lambda _: Decision.CONTINUE,
+    checkpoint_dir: Path | None = None,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+) -> FitResult:
+    """Train a method; on return it holds the weights of the lowest source-validation loss.
+
+    Equal inputs and seed give bit-equal weights on a CPU, also across a crash and a resume: every
+    random number is drawn from generators that are seeded anew from (seed, epoch).
+
+    Args:
+        method: Changed in place and moved to `device`.
+        train: Slices of the source's training cases.
+        validation: Slices of the source's validation cases.
+        schedule: How to train.
+        seed: Fixes the order of slices and every draw of the method.
+        device: Where to train.
+        on_epoch: Called after each epoch with what may be known; answers CONTINUE or STOP.
+        checkpoint_dir: Where `last.pt`, `best.pt` and `selection.json` go; an unfinished training
+            found there is gone on with. None keeps nothing.
+        checkpoint_every_s: See `CHECKPOINT_EVERY_S`.
+
+    Raises:
+        NonFiniteLossError: The loss is inf or nan.
+        ValueError: There is nothing to train or to validate on, or the checkpoint is another's.
+    """
+    if not len(train) or not len(validation):
+        raise ValueError(
+            f"{len(train)} training and {len(validation)} validation slices; both must be > 0"
+        )
+    # Draws that no generator can be handed to, such as dropout's, come from a forked state
+    with torch.random.fork_rng():
+        trainer = _Trainer(method, train, validation, schedule, seed, torch.device(device))
+        trainer.resume(checkpoint_dir)
+        trainer.run(on_epoch, checkpoint_dir, checkpoint_every_s)
+        return trainer.finish(checkpoint_dir)
+
+
+class _Trainer:
+    """One training: the method, its optimiser, and what has happened so far."""
+
+    def __init__(
+        self,
+        method: SegmentationMethod,
+        train: Sequence[Slice],
+        validation: Sequence[Slice],
+        schedule: Schedule,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.method = method.to(device)
+        if schedule.channels_last:
+            method.to(memory_format=torch.channels_last)
+        if schedule.compile:
+            for part in method.children():
+                part.compile()
+        self.train, self.validation = train, ReadOnce(validation)
+        self.schedule, self.seed, self.device = schedule, seed, device
+        parameters = method.trainable_parameters()
+        self.trainable = sum(parameter.numel() for parameter in parameters)
+        self.optimizer = build_optimizer(parameters, schedule)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "fp16")
+        self.memory = PeakMemory(device)
+        self.identity = {"seed": seed, "schedule": schedule_identity(schedule)}
+        self.state = TrainingState(weights={}, optimizer={})
+
+    def resume(self, folder: Path | None) -> None:
+        """Go on from `last.pt`, if there is one."""
+        found = None if folder is None else load_state(folder, self.identity)
+        if found is None:
+            return
+        self.state = found
+        self.method.load_state_dict(found.weights)
+        self.optimizer.load_state_dict(found.optimizer)
+        self.scaler.load_state_dict(found.scaler)
+
+    def run(
+        self, on_epoch: Callable[[EpochRecord], Decision], folder: Path | None, every_s: float
+    ) -> None:
+        """Every epoch that is left, until the caller says STOP."""
+        saved_at = time.monotonic()
+        while len(self.state.epochs) < self.schedule.epochs and not self.state.stopped_early:
+            record = self._epoch(len(self.state.epochs))
+            is_last = record.epoch + 1 == self.schedule.epochs
+            if folder is not None and (is_last or time.monotonic() - saved_at >= every_s):
+                self._save(folder)
+                saved_at = time.monotonic()
+            self.state.stopped_early = on_epoch(record) is Decision.STOP and not is_last
+
+    def finish(self, folder: Path | None) -> FitResult:
+        """Put the selected weights into the method, keep them, and say what happened."""
+        state = self.state
+        self.method.load_state_dict(state.best_weights)
+        self.method.eval()
+        if folder is not None:
+            save_selection(state, folder)
+        return FitResult(
+            epochs=tuple(state.epochs),
+            selected_epoch=state.selected_epoch,
+            stopped_early=state.stopped_early,
+            seconds=state.seconds,
+            peak_memory_bytes=state.peak_memory_bytes,
+            trainable_parameters=self.trainable,
+        )
+
+    def _epoch(self, epoch: int) -> EpochRecord:
+        """Train and validate once; the state is complete again when it returns."""
+        started = time.perf_counter()
+        lr = self.schedule.lr_at(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        loss, parts = self._train_epoch(epoch)
+        validation_loss, source_dice = self._validate(epoch)
+        best = min((one.validation_loss for one in self.state.epochs), default=math.inf)
+        record = EpochRecord(
+            epoch=epoch,
+            train_loss=loss,
+            train_loss_parts=parts,
+            validation_loss=validation_loss,
+            source_dice=source_dice,
+            lr=lr,
+            seconds=time.perf_counter() - started,
+            is_best=validation_loss < best,
+        )
+        self.state.epochs.append(record)
+        if record.is_best:
+            self.state.best_weights = copied_weights(self.method)
+        self.state.seconds += record.seconds
+        self.state.peak_memory_bytes = max(self.state.peak_memory_bytes, self.memory.bytes())
+        return record
+
+    def _train_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
+        """One pass over the training slices; mean loss and mean of its parts over them."""
+        self.method.train()
+        torch.manual_seed(derived_seed(self.seed, epoch, "global"))
+        draws = torch.Generator().manual_seed(derived_seed(self.seed, epoch, "draws"))
+        shuffle = torch.Generator().manual_seed(derived_seed(self.seed, epoch, "order"))
+        order = torch.randperm(len(self.train), generator=shuffle).tolist()
+        sums: dict[str, float] = {}
+        loader = self._loader(_Reordered(self.train, order))
+        for step, batch in enumerate(loader):
+            losses = self._step(batch, draws)
+            if not math.isfinite(losses["total"]):
+                first = step * self.schedule.batch_size
+                cases = [self.train[i].case for i in order[first : first + len(batch)]]
+                raise NonFiniteLossError(epoch, step, tuple(cases), losses["total"])
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value * len(batch)
+        means = {name: value / len(self.train) for name, value in sums.items()}
+        return means.pop("total"), means
+
+    def _step(self, batch: Batch, draws: torch.Generator) -> dict[str, float]:
+        """One optimiser step; the batch's mean losses. A non-finite loss changes no weight."""
+        self.optimizer.zero_grad(set_to_none=True)
+        means: dict[str, float] = {}
+        for part in split_batch(batch, self.schedule.accumulate):
+            share = len(part) / len(batch)
+            with self._autocast():
+                losses = self.method.training_loss(part, draws)
+            self.memory.sample()
+            for name, value in {"total": losses.total, **losses.parts}.items():
+                means[name] = means.get(name, 0.0) + share * float(value.detach())
+            if not math.isfinite(means["total"]):
+                return means
+            torch.autograd.backward(self.scaler.scale(losses.total * share))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return means
+
+    @torch.inference_mode()
+    def _validate(self, epoch: int) -> tuple[float, float]:
+        """Mean validation loss over slices, and mean Dice over cases."""
+        self.method.eval()
+        losses: list[float] = []
+        masks: list[np.ndarray] = []
+        for batch in self._loader(self.validation):
+            with self._autocast():
+                losses += self.method.validation_loss(batch).float().tolist()
+                prediction = self.method.predict(batch, VALIDATION_SETTINGS)
+            masks += list(prediction.mask[:, 0].cpu().numpy())
+        loss = sum(losses) / len(losses)
+        if not math.isfinite(loss):
+            bad = [i for i, value in enumerate(losses) if not math.isfinite(value)]
+            cases = tuple(self.validation.seen[i].case for i in bad)
+            raise NonFiniteLossError(epoch, -1, cases, loss)
+        return loss, _mean_case_dice(masks, self.validation.slices())
+
+    def _loader(self, view: Sequence[Slice]) -> Loader:
+        dtype = self.schedule.autocast_dtype() or torch.float32
+        return Loader(view, batch_size=self.schedule.batch_size, device=self.device, dtype=dtype)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        dtype = self.schedule.autocast_dtype()
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
+
+    def _save(self, folder: Path) -> None:
+        self.state.weights = self.method.state_dict()
+        self.state.optimizer = self.optimizer.state_dict()
+        self.state.scaler = self.scaler.state_dict()
+        save_state(self.state, folder, self.identity)
+
+
+class _Reordered(Sequence[Slice]):
+    """A view in another order; slices are still read only when asked for."""
+
+    def __init__(self, view: Sequence[Slice], order: Sequence[int]) -> None:
+        self._view, self._order = view, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._view[self._order[index]]
+
+
+def derived_seed(seed: int, epoch: int, purpose: str) -> int:
+    """A seed for one purpose in one epoch, so that a resume needs no saved random state."""
+    digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
+
+
+def split_batch(batch: Batch, parts: int) -> list[Batch]:
+    """The batch in at most `parts` consecutive pieces of nearly equal size."""
+    if parts == 1:
+        return [batch]
+    size = -(-len(batch) // parts)
+    return [_piece(batch, slice(first, first + size)) for first in range(0, len(batch), size)]
+
+
+def _piece(batch: Batch, span: slice) -> Batch:
+    embedding = batch.embedding
+    return Batch(
+        reference=batch.reference[span],
+        image=None if batch.image is None else batch.image[span],
+        embedding=None
+        if embedding is None
+        else Embedding(taps=tuple(tap[span] for tap in embedding.taps), neck=embedding.neck[span]),
+    )
+
+
+def _mean_case_dice(masks: Sequence[np.ndarray], slices: Sequence[Slice]) -> float:
+    """Mean Dice over case volumes; cases where it is undefined are left out, nan if all are."""
+    values = []
+    for order in by_case(slices).values():
+        prediction = np.stack([masks[i] for i in order])
+        reference = np.stack([slices[i].reference.numpy() for i in order]) > 0
+        values.append(dice(prediction, reference))
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan

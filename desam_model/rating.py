@@ -17,7 +17,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch.nn import functional
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,23 +184,26 @@ def _written(attention: Attention, weights: Tensor, tokens: Tensor, keys: Tensor
     out = attention.out_proj.weight.view(len(attention.out_proj.weight), attention.num_heads, -1)
     values = value @ out.permute(1, 2, 0)  # (P, M, T, D)
     written = torch.baddbmm(keys, weights.flatten(1, 2).mT, values.flatten(1, 2))
-    return written + attention.out_proj.bias
+    bias: Tensor = attention.out_proj.bias
+    return written + bias
 
 
 def _scale(attention: Attention) -> float:
-    return 1.0 / math.sqrt(attention.internal_dim // attention.num_heads)
+    """What SAM divides logits by, 1 / sqrt of a head's width."""
+    width = int(attention.internal_dim) // int(attention.num_heads)
+    return 1.0 / math.sqrt(width)
 
 
 def _by_head(x: Tensor, attention: Attention) -> Tensor:
     """`(n, M d)` as `(M, n, d)`."""
-    return x.view(len(x), attention.num_heads, -1).transpose(0, 1)
+    return x.view(len(x), int(attention.num_heads), -1).transpose(0, 1)
 
 
 def _split_heads(x: Tensor, attention: Attention) -> Tensor:
     """`(P, T, M d)` as `(P, M, T, d)`."""
-    return x.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], int(attention.num_heads), -1).transpose(1, 2)
 
 
 def _weight_by_head(weight: Tensor, attention: Attention) -> Tensor:
     """A projection's weight `(M d, D)` as `(M, d, D)`."""
-    return weight.view(attention.num_heads, -1, weight.shape[1])
+    return weight.view(int(attention.num_heads), -1, weight.shape[1])

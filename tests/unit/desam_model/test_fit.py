@@ -1,0 +1,249 @@
+"""The epoch loop: exactness, resume, selection, and what stops it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from desam_model.desam import Ablation
+from desam_model.evaluate import evaluate
+from desam_model.fit import NonFiniteLossError, Schedule, fit
+from desam_model.training_state import load_weights
+from desam_model.types import Decision, PredictionSettings
+
+SCHEDULE = Schedule(epochs=3, batch_size=4, lr=1e-3)
+
+
+@pytest.fixture(scope="module")
+def train(make_slices):
+    return make_slices(3, 3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def validation(make_slices):
+    return make_slices(1, 3, seed=2)
+
+
+def same_weights(one, other):
+    left, right = one.state_dict(), other.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def without_times(records):
+    return [replace(record, seconds=0.0) for record in records]
+
+
+@pytest.mark.parametrize("ablation", list(Ablation))
+def test_training_lowers_the_loss_and_the_masks_can_be_scored(
+    small_desam, train, validation, ablation
+):
+    method = small_desam(ablation=ablation)
+    schedule = Schedule(epochs=8, batch_size=4, lr=3e-3)
+    result = fit(method, train, validation, schedule, seed=0)
+    assert result.epochs[-1].train_loss < 0.9 * result.epochs[0].train_loss
+    # a few steps do not lift the predicted IoU over 0.5
+    settings = PredictionSettings(grid_size=3, iou_threshold=-9.0, min_region_px=0)
+    scores = evaluate(method, validation, settings).scores
+    assert max(score.dice for score in scores) > 0.5
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
+    small_desam, train, validation
+):
+    methods = [small_desam() for _ in range(3)]
+    results = [
+        fit(method, train, validation, SCHEDULE, seed=seed)
+        for method, seed in zip(methods, (5, 5, 6), strict=True)
+    ]
+    assert same_weights(methods[0], methods[1])
+    assert without_times(results[0].epochs) == without_times(results[1].epochs)
+    assert not same_weights(methods[0], methods[2])
+
+
+def test_the_global_random_state_plays_no_part_and_is_left_alone(small_desam, train, validation):
+    weights = []
+    for noise in (1, 2):
+        torch.manual_seed(noise)
+        before = torch.random.get_rng_state()
+        method = small_desam()
+        fit(method, train, validation, SCHEDULE, seed=0)
+        assert torch.equal(before, torch.random.get_rng_state())
+        weights.append(method)
+    assert same_weights(*weights)
+
+
+class CrashError(RuntimeError):
+    pass
+
+
+def crash_after(epoch):
+    def on_epoch(record):
+        if record.epoch == epoch:
+            raise CrashError
+        return Decision.CONTINUE
+
+    return on_epoch
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_crashed_training_goes_on_and_ends_with_the_same_bits(
+    small_desam, train, validation, tmp_path, optimizer
+):
+    schedule = replace(SCHEDULE, optimizer=optimizer)
+    whole = small_desam()
+    expected = fit(whole, train, validation, schedule, seed=3, checkpoint_dir=tmp_path / "whole")
+    folder = tmp_path / "crashed"
+    options = {"seed": 3, "checkpoint_dir": folder, "checkpoint_every_s": 0.0}
+    with pytest.raises(CrashError):
+        fit(small_desam(), train, validation, schedule, on_epoch=crash_after(1), **options)
+    seen = []
+    resumed = small_desam()
+    result = fit(
+        resumed,
+        train,
+        validation,
+        schedule,
+        on_epoch=lambda record: seen.append(record.epoch) or Decision.CONTINUE,
+        **options,
+    )
+    assert seen == [2]
+    assert same_weights(whole, resumed)
+    assert without_times(result.epochs) == without_times(expected.epochs)
+    for name in ("best.pt", "selection.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_finished_training_is_not_trained_again(small_desam, train, validation, tmp_path):
+    first = fit(small_desam(), train, validation, SCHEDULE, seed=0, checkpoint_dir=tmp_path)
+    method = small_desam()
+    again = fit(
+        method,
+        train,
+        validation,
+        SCHEDULE,
+        seed=0,
+        checkpoint_dir=tmp_path,
+        on_epoch=crash_after(0),
+    )
+    assert again == first
+    saved = load_weights(tmp_path / "best.pt")
+    assert all(torch.equal(saved[name], value) for name, value in method.state_dict().items())
+
+
+def test_the_lowest_validation_loss_is_selected_and_written_down(
+    small_desam, train, validation, tmp_path
+):
+    result = fit(small_desam(), train, validation, SCHEDULE, seed=0, checkpoint_dir=tmp_path)
+    losses = [record.validation_loss for record in result.epochs]
+    assert result.selected_epoch == losses.index(min(losses))
+    written = json.loads((tmp_path / "selection.json").read_text())
+    assert written["selected_epoch"] == result.selected_epoch
+    assert written["validation_loss"] == losses
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_checkpoint_of_another_seed_is_refused_by_name(small_desam, train, validation, tmp_path):
+    fit(small_desam(), train, validation, SCHEDULE, seed=0, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"last\.pt belongs to another training"):
+        fit(small_desam(), train, validation, SCHEDULE, seed=1, checkpoint_dir=tmp_path)
+
+
+def test_a_truncated_checkpoint_gets_one_clear_line(small_desam, train, validation, tmp_path):
+    fit(small_desam(), train, validation, SCHEDULE, seed=0, checkpoint_dir=tmp_path)
+    path = tmp_path / "last.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        fit(small_desam(), train, validation, SCHEDULE, seed=0, checkpoint_dir=tmp_path)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_accumulation_keeps_the_effective_batch(small_desam, train, validation, parts):
+    # SGD, because Adam's first step is a sign and amplifies rounding
+    schedule = Schedule(epochs=1, batch_size=4, lr=0.1, optimizer="sgd", momentum=0.0)
+    whole, split = small_desam(), small_desam()
+    expected = fit(whole, train, validation, schedule, seed=0)
+    result = fit(split, train, validation, replace(schedule, accumulate=parts), seed=0)
+    assert math.isclose(result.epochs[0].train_loss, expected.epochs[0].train_loss, rel_tol=1e-5)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(split.state_dict()[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_the_caller_can_stop_and_the_best_so_far_is_kept(small_desam, train, validation):
+    result = fit(
+        small_desam(), train, validation, SCHEDULE, seed=0, on_epoch=lambda _: Decision.STOP
+    )
+    assert result.stopped_early
+    assert len(result.epochs) == 1
+
+
+def test_a_non_finite_loss_names_its_step_and_cases(small_desam, train, validation):
+    method = small_desam()
+    broken = list(train)
+    poisoned = replace(broken[4].embedding, neck=broken[4].embedding.neck * float("nan"))
+    broken[4] = replace(broken[4], embedding=poisoned)
+    with pytest.raises(NonFiniteLossError, match="the loss is nan in epoch 0, step") as caught:
+        fit(method, broken, validation, SCHEDULE, seed=0)
+    assert broken[4].case in caught.value.cases
+    assert 0 <= caught.value.step < 3
+    assert all(parameter.isfinite().all() for parameter in method.parameters())
+
+
+def test_a_non_finite_validation_loss_stops_the_training(small_desam, train, validation):
+    broken = list(validation)
+    poisoned = replace(broken[0].embedding, neck=broken[0].embedding.neck * float("inf"))
+    broken[0] = replace(broken[0], embedding=poisoned)
+    with pytest.raises(NonFiniteLossError, match="validation"):
+        fit(small_desam(), train, broken, SCHEDULE, seed=0)
+
+
+def test_nothing_to_train_on_is_refused(small_desam, validation):
+    with pytest.raises(ValueError, match="0 training and 3 validation"):
+        fit(small_desam(), [], validation, SCHEDULE, seed=0)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_trains_too(small_desam, train, validation, precision):
+    method = small_desam()
+    schedule = Schedule(epochs=2, batch_size=4, lr=1e-3, precision=precision)
+    result = fit(method, train, validation, schedule, seed=0)
+    assert all(math.isfinite(record.validation_loss) for record in result.epochs)
+    assert {parameter.dtype for parameter in method.parameters()} == {torch.float32}
+
+
+def test_channels_last_changes_no_number_beyond_rounding(small_desam, train, validation):
+    plain, last = small_desam(), small_desam()
+    schedule = Schedule(epochs=1, batch_size=4, lr=1e-3)
+    expected = fit(plain, train, validation, schedule, seed=0)
+    result = fit(last, train, validation, replace(schedule, channels_last=True), seed=0)
+    assert math.isclose(
+        result.epochs[0].validation_loss, expected.epochs[0].validation_loss, rel_tol=1e-3
+    )
+
+
+def test_peak_memory_and_parameter_count_are_recorded(small_desam, train, validation):
+    method = small_desam()
+    result = fit(method, train, validation, SCHEDULE, seed=0)
+    assert result.peak_memory_bytes > 10_000_000
+    assert result.trainable_parameters == sum(
+        parameter.numel() for parameter in method.parameters() if parameter.requires_grad
+    )
+
+
+def test_the_learning_rate_falls_as_stated():
+    rates = [Schedule(epochs=50).lr_at(epoch) for epoch in range(50)]
+    assert rates[0] == 1e-4
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+    assert math.isclose(rates[25], 1e-4 * 0.5**0.9)
+    assert Schedule(epochs=50, lr_decay="constant").lr_at(49) == 1e-4
+    assert math.isclose(Schedule(epochs=50, lr_decay="linear").lr_at(25), 0.5e-4)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"lr": 0.0}])
+def test_an_impossible_schedule_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Schedule(**wrong)

@@ -17,6 +17,7 @@ from sweeper.data.checks import CaseChecker
 from sweeper.data.faults import Fault, Severity, errors
 from sweeper.data.preprocessing import prepare_slices
 from sweeper.data.privacy import header_texts
+from sweeper.data.volume import files_of
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _tuples(value: Any) -> Any:
 def _hash_files(case: SourceCase) -> str:
     digest = hashlib.sha256()
     try:
-        for path in (case.image, case.label):
+        for path in (*files_of(case.image), *files_of(case.label)):
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     except OSError:
         return ""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from desam_model.types import Split
 from sweeper.data.faults import Fault, Severity, relative
+from sweeper.data.source import SITE_ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.data.importer import CaseResult
     from sweeper.data.source import SourceDataset
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]*")
+"""What ids and domains may look like: they become parts of file names."""
 
 MIN_CASES = 2
 """A domain needs one case to train and one to validate."""
@@ -34,6 +39,7 @@ def check_source(found: SourceDataset) -> tuple[Fault, ...]:
                     case=name,
                 )
             )
+    faults += _names(found)
     for domain, count in Counter(case.domain for case in found.cases).items():
         if count < MIN_CASES:
             faults.append(
@@ -67,6 +73,34 @@ def check_source(found: SourceDataset) -> tuple[Fault, ...]:
             )
         )
     return tuple(faults)
+
+
+def _names(found: SourceDataset) -> list[Fault]:
+    """Case ids that cannot name a file; sites that are none of the six."""
+    faults = [
+        Fault(
+            code="case-name",
+            where=relative(case.image, found.root),
+            problem=f"case {case.case!r} holds signs that a file name cannot",
+            remedy="use letters, digits, dots, dashes and underscores",
+            case=case.case,
+        )
+        for case in found.cases
+        if not NAME.fullmatch(case.case) or not NAME.fullmatch(case.domain)
+    ]
+    if found.layout in ("desam", "maxstyle", "saml"):
+        known = sorted(set(SITE_ALIASES.values()))
+        for domain in sorted({case.domain for case in found.cases} - set(known)):
+            faults.append(
+                Fault(
+                    code="site-unknown",
+                    where=domain,
+                    problem=f"it is none of the six sites ({', '.join(known)})",
+                    remedy="mend the name if it is one of them; else it is a domain of its own",
+                    severity=Severity.WARNING,
+                )
+            )
+    return faults
 
 
 def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:

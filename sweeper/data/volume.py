@@ -7,7 +7,7 @@ axial slices look as radiologists expect them.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,8 @@ def read_volume(path: Path) -> Volume:
         VolumeError: The file is empty, damaged, of an unknown format, or not a 2-D or 3-D image.
         OSError: The file cannot be opened.
     """
+    if path.is_dir():
+        return _read_folder(path)
     suffix = suffix_of(path)
     if suffix not in SUFFIXES:
         raise VolumeError(f"its suffix is {suffix!r}, expected one of {', '.join(SUFFIXES)}")
@@ -83,6 +85,24 @@ def read_volume(path: Path) -> Volume:
     if suffix in NIFTI_SUFFIXES:
         return _read_nifti(path)
     return _read_itk(path, is_picture=suffix in PICTURE_SUFFIXES)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files of a volume: itself, or the pictures of a folder by name."""
+    if not path.is_dir():
+        return (path,)
+    return tuple(sorted(f for f in path.iterdir() if suffix_of(f) in PICTURE_SUFFIXES))
+
+
+def _read_folder(path: Path) -> Volume:
+    """Pictures of one size, one a slice, in the order of their names."""
+    planes = [read_volume(file) for file in files_of(path)]
+    if not planes:
+        raise VolumeError("the folder holds no pictures")
+    shapes = {plane.array.shape for plane in planes}
+    if len(shapes) > 1:
+        raise VolumeError("its pictures have different sizes or channels")
+    return replace(planes[0], array=np.concatenate([plane.array for plane in planes], axis=1))
 
 
 def _read_nifti(path: Path) -> Volume:
@@ -172,7 +192,7 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
     if is_picture or image.GetDimension() != 3:
         return Volume(
             array=array,
-            spacing_mm=(1.0, *[float(s) for s in image.GetSpacing()[1::-1]]),  # type: ignore[arg-type]
+            spacing_mm=(1.0, 1.0, 1.0),  # a picture's dots per inch are no millimetres
             affine=np.eye(4),
             has_geometry=False,
             headers={},

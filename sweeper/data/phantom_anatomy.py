@@ -33,6 +33,7 @@ class Anatomy:
         rectum_gas: Share of gas in the rectum, 0..1; gas is black.
         bladder_fill: 0 nearly empty .. 1 full.
         fat_mm: Thickness of the subcutaneous fat.
+        pelvis_scale: Size (x, y) of bones and muscles against the average.
         femur_x_mm: Distance of the femoral heads from the midline.
         obturator_mm: Thickness of the obturator muscles.
         warp: `(4, 5)`: amplitude x, amplitude y, wave numbers x, y, z and phase of smooth waves.
@@ -48,6 +49,7 @@ class Anatomy:
     rectum_gas: float
     bladder_fill: float
     fat_mm: float
+    pelvis_scale: tuple[float, float]
     femur_x_mm: float
     obturator_mm: float
     warp: NDArray[np.float64]
@@ -63,8 +65,8 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     size = rng.uniform(0.85, 1.2)
     return Anatomy(
         gland_half_mm=(
-            size * rng.uniform(22, 26),
-            size * rng.uniform(16, 20),
+            size * rng.uniform(22, 27),
+            size * rng.uniform(16, 21),
             size * rng.uniform(18, 21),
         ),
         gland_centre_mm=(rng.uniform(-4, 4), rng.uniform(-7, 5)),
@@ -73,14 +75,15 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
         rectum_gas=rng.uniform(0, 1),
         bladder_fill=rng.uniform(0.3, 1),
         fat_mm=rng.uniform(8, 20),
-        femur_x_mm=rng.uniform(78, 88),
+        pelvis_scale=(rng.uniform(0.9, 1.08), rng.uniform(0.9, 1.12)),
+        femur_x_mm=rng.uniform(76, 86),
         obturator_mm=rng.uniform(9, 13),
         warp=np.column_stack(
             [
-                rng.uniform(-2.2, 2.2, 4),
-                rng.uniform(-2.2, 2.2, 4),
-                rng.uniform(0.015, 0.05, 4),
-                rng.uniform(0.015, 0.05, 4),
+                rng.uniform(-2.4, 2.4, 4),
+                rng.uniform(-2.4, 2.4, 4),
+                rng.uniform(0.015, 0.06, 4),
+                rng.uniform(0.015, 0.06, 4),
                 rng.uniform(0, 2 * np.pi, 4),
             ]
         ),
@@ -110,6 +113,17 @@ class Canvas:
     def __init__(self, x: Plane, y: Plane, pixel_mm: float, contrast: Mapping[str, float]) -> None:
         self.x, self.y, self.pixel_mm, self.contrast = x, y, pixel_mm, contrast
         self.image = np.zeros_like(x)
+
+    def scaled(self, scale: tuple[float, float]) -> Canvas:
+        """The same picture in coordinates in which everything is drawn `scale` times as large."""
+        canvas = Canvas(
+            self.x / np.float32(scale[0]),
+            self.y / np.float32(scale[1]),
+            self.pixel_mm,
+            self.contrast,
+        )
+        canvas.image = self.image
+        return canvas
 
     def cover(self, signed_mm: Plane, edge_mm: float = 0.9) -> Plane:
         """How much of each pixel lies inside (negative distance), 0..1, with a soft edge."""

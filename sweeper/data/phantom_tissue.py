@@ -43,8 +43,9 @@ def paint_slice(
     rng = np.random.default_rng([anatomy.texture_seed, round(1000 * z_mm) % 2**31])
     fine, coarse = (_texture(rng, shape, mm / pixel_mm) for mm in (0.9, 3.5))
     _paint_body(canvas, anatomy, fine, coarse)
-    _paint_bones(canvas, anatomy, z_mm, coarse)
-    _paint_muscles(canvas, anatomy, z_mm, fine)
+    pelvis = canvas.scaled(anatomy.pelvis_scale)
+    _paint_bones(pelvis, anatomy, z_mm, coarse)
+    _paint_muscles(pelvis, anatomy, z_mm, fine)
     _paint_bladder(canvas, anatomy, z_mm)
     _paint_rectum(canvas, anatomy, z_mm, coarse, has_coil=has_coil)
     _paint_vessels(canvas, anatomy, z_mm, fine)
@@ -128,8 +129,10 @@ def _paint_muscles(canvas: Canvas, anatomy: Anatomy, z_mm: float, fine: Plane) -
         stripes = np.sin(0.42 * (canvas.x * side + 0.8 * canvas.y) + 1.5 * fine) > 0.93
         canvas.paint(canvas.cover(gluteus), "muscle", strands + 0.22 * stripes)
         half = anatomy.obturator_mm / 2
-        internus = canvas.capsule(
-            (side * (32 + 4 * low), -38 + 6 * low), (side * 49, 22.0), half + 1.5
+        bend = (side * (46 + 2 * low), -10.0)
+        internus = np.minimum(
+            canvas.capsule((side * (33 + 4 * low), -38 + 6 * low), bend, half),
+            canvas.capsule(bend, (side * 47, 20.0), half + 1.5),
         )
         canvas.paint(canvas.cover(internus), "muscle", strands)
         externus = canvas.capsule((side * 42, -52), (side * 84, -40), 10.0 - 2 * low)

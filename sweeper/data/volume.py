@@ -153,11 +153,16 @@ def _canonical(
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     return Volume(
         array=data.transpose(0, 3, 2, 1),
-        spacing_mm=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
+        spacing_mm=(_mm(spacing[2]), _mm(spacing[1]), _mm(spacing[0])),
         affine=affine,
         has_geometry=has_geometry,
         headers=headers,
     )
+
+
+def _mm(value: float) -> float:
+    """Without the noise of the header's float32."""
+    return round(float(value), 6)
 
 
 def _says_nothing(affine: NDArray[np.float64]) -> bool:

@@ -122,6 +122,9 @@ def import_dataset(
         split_rule=_split_words(options),
         import_key=key,
         skipped=_skipped(faults, options.salt),
+        source="" if options.salt else str(source.absolute()),
+        layout=found.layout,
+        label_values={name: value for value, name in (options.structures or {}).items()},
     )
     store = write_dataset(target, facts, new_cases(good, split, found, options.salt))
     shutil.rmtree(parts)

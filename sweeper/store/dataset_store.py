@@ -135,6 +135,21 @@ class DatasetStore:
         return dict(self._attributes["skipped"])
 
     @property
+    def source(self) -> str:
+        """Folder or file the dataset was imported from; empty in a store with salted ids."""
+        return str(self._attributes["source"])
+
+    @property
+    def layout(self) -> str:
+        """Name of the layout of its source."""
+        return str(self._attributes["layout"])
+
+    @property
+    def label_values(self) -> Mapping[str, int]:
+        """Structure -> its value in the source's labels, where the user named them."""
+        return dict(self._attributes["label_values"])
+
+    @property
     def structures(self) -> tuple[str, ...]:
         """Names of the segmented structures, in the order of their label values 1, 2, ..."""
         return tuple(self._attributes["structures"])

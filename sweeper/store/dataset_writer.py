@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import zarr
@@ -48,6 +48,9 @@ class DatasetFacts:
         split_rule: In words.
         import_key: Hash of sources and settings; the same import is not done again.
         skipped: Case -> why it was left out.
+        source: Folder or file it was imported from; empty in a store with salted ids.
+        layout: Name of the source's layout.
+        label_values: Structure -> its value in the source's labels, where the user named them.
     """
 
     name: str
@@ -57,6 +60,9 @@ class DatasetFacts:
     split_rule: str
     import_key: str
     skipped: Mapping[str, str]
+    source: str = ""
+    layout: str = ""
+    label_values: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> DatasetStore:
@@ -163,5 +169,8 @@ def _as_attributes(
         "split_rule": facts.split_rule,
         "import_key": facts.import_key,
         "skipped": dict(facts.skipped),
+        "source": facts.source,
+        "layout": facts.layout,
+        "label_values": dict(facts.label_values),
         "cases": [asdict(record) for record in records],
     }

@@ -1,0 +1,251 @@
+"""`sweeper data`: import, check, show and export datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweeper.cli.data_text import (
+    ProgressBar,
+    print_faults,
+    print_headers,
+    print_splits,
+    print_summary,
+)
+from sweeper.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LAYOUTS = ("auto", "desam", "maxstyle", "saml", "abdominal", "csv")
+
+
+@click.group()
+def data() -> None:
+    """Import, check, show and export datasets."""
+
+
+def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that import and check share."""
+    for option in (
+        click.option("--layout", type=click.Choice(LAYOUTS), default="auto", show_default=True),
+        click.option(
+            "--structures",
+            metavar="1=NAME,2=NAME",
+            help="Names of label values, for the csv and desam layouts.",
+        ),
+        click.option("--processes", type=click.IntRange(1), help="Default: one a core."),
+    ):
+        command = option(command)
+    return command
+
+
+@data.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the dataset; default: the source's own.")
+@_source_options
+@click.option("--skip-bad", is_flag=True, help="Go on without cases that have errors.")
+@click.option("--replace", is_flag=True, help="Replace a dataset of that name.")
+@click.option(
+    "--label-resize",
+    type=click.Choice(["nearest", "released", "linear"]),
+    help="released: the label erosion of DeSAM's release. Default: nearest (abdominal: linear).",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["desam", "seeded"]),
+    default="desam",
+    show_default=True,
+    help="desam: the first 90 % of each site's order train; seeded: 90 % drawn by chance.",
+)
+@click.option("--split-seed", type=int, default=0, show_default=True)
+@click.option("--salt", help="Keep salted case ids and no file names; the salt is not stored.")
+@click.pass_obj
+def import_command(workspace: Path, /, source: Path, name: str | None, **chosen: Any) -> None:
+    """Import SOURCE, a folder of any known layout or a CSV file, as a dataset."""
+    from sweeper.data.faults import FaultyDataError
+    from sweeper.pipeline.data_import import ImportOptions, import_dataset
+    from sweeper.store.workspace import Workspace
+
+    name = name or source.absolute().name.split(".")[0]
+    _check_name(name)
+    structures = _structures(chosen.pop("structures"))
+    options = ImportOptions(structures=structures, **chosen)
+    target = Workspace.open(workspace).datasets / f"{name}.zarr"
+    try:
+        with ProgressBar() as progress:
+            report = import_dataset(source, target, options, progress)
+    except FaultyDataError as err:
+        print_faults(err.faults)
+        raise
+    print_faults(report.faults)
+    print_headers(report.headers, is_salted=bool(options.salt))
+    store = report.store
+    if report.is_unchanged:
+        click.echo(f"{store.name} was imported before and nothing has changed: {store.path}")
+    else:
+        resumed = f" ({report.n_resumed} prepared before)" if report.n_resumed else ""
+        click.echo(
+            f"{store.name}: {len(store.cases)} cases{resumed}, {store.n_slices} slices,"
+            f" {len(store.domains)} domains, fingerprint {store.fingerprint}: {store.path}"
+        )
+    print_splits(store)
+    click.echo(f"next: sweeper data show {store.name}")
+
+
+@data.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@_source_options
+@click.pass_obj
+def check(
+    workspace: Path, source: Path, layout: str, structures: str | None, processes: int | None
+) -> None:
+    """Report every fault of SOURCE: a folder or CSV to be imported, or a dataset."""
+    from sweeper.data.faults import FaultyDataError, errors
+    from sweeper.pipeline.data_import import ImportOptions, check_dataset
+
+    store_path = _as_store(workspace, source)
+    if store_path is not None:
+        _check_store(store_path)
+        return
+    options = ImportOptions(layout=layout, structures=_structures(structures), processes=processes)
+    with ProgressBar() as progress:
+        found, faults, headers = check_dataset(source, options, progress)
+    print_faults(faults)
+    print_headers(headers, is_salted=False)
+    wrong = errors(faults)
+    bad = len({fault.case for fault in wrong if fault.case})
+    summary = (
+        f"{source}: layout {found.layout}, {len(found.cases)} cases, {len(wrong)} errors in {bad}"
+        f" cases, {len(faults) - len(wrong)} warnings"
+    )
+    if wrong:
+        raise FaultyDataError(f"{summary}; mend what the lines above say", faults)
+    click.echo(summary)
+
+
+@data.command()
+@click.argument("name", required=False)
+@click.option("--sheet", type=click.Path(path_type=Path), help="Where to write the contact sheet.")
+@click.pass_obj
+def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
+    """Show the dataset NAME: cases, splits, volumes, intensities, contact sheet; or list all."""
+    from sweeper.pipeline.data import open_dataset
+    from sweeper.pipeline.data_show import summarise, write_sheet
+    from sweeper.store.workspace import Workspace
+
+    place = Workspace.open(workspace)
+    if name is None:
+        _list(place.datasets)
+        return
+    with ProgressBar() as progress:
+        store = open_dataset(place, name, progress)
+    synthetic = "; SYNTHETIC data, no patients" if store.is_synthetic else ""
+    click.echo(
+        f"{store.name}: {len(store.cases)} cases, {store.n_slices} slices of"
+        f" {store.image_size_px} px, {', '.join(store.structures)}{synthetic}"
+    )
+    resize = ", ".join(sorted({str(s["label_resize"]) for s in store.preprocessing.values()}))
+    click.echo(f"fingerprint {store.fingerprint}; label resize: {resize}")
+    print_summary(summarise(store))
+    print_splits(store)
+    for case, reason in store.skipped.items():
+        click.echo(f"skipped {case}: {reason}")
+    sheet = sheet or place.reports / f"{store.name}-contact-sheet.png"
+    write_sheet(store, sheet)
+    click.echo(f"contact sheet: {sheet}")
+
+
+@data.command()
+@click.argument("name")
+@click.option("--layout", type=click.Choice(["desam"]), default="desam", show_default=True)
+@click.option("--to", "folder", type=click.Path(path_type=Path), required=True)
+@click.option("--structure", help="Which one, for a dataset with several.")
+@click.option("--source", type=click.Path(path_type=Path), help="Where the volumes lie now.")
+@click.pass_obj
+def export(
+    workspace: Path,
+    name: str,
+    layout: str,
+    folder: Path,
+    structure: str | None,
+    source: Path | None,
+) -> None:
+    """Write the volumes of dataset NAME and the CSV as DeSAM's released code wants them."""
+    from sweeper.pipeline.data import open_dataset
+    from sweeper.pipeline.data_export import export_dataset
+    from sweeper.store.workspace import Workspace
+
+    store = open_dataset(Workspace.open(workspace), name)
+    with ProgressBar() as progress:
+        written, remarks = export_dataset(
+            store,
+            folder,
+            structure=structure,
+            source=source,
+            progress=lambda done, total: progress("export", done, total),
+        )
+    for remark in remarks:
+        click.echo(f"note: {remark}", err=True)
+    click.echo(f"{len(written)} cases and prostate_patientid.csv: {folder / 'raw_data'} ({layout})")
+
+
+def _check_name(name: str) -> None:
+    from sweeper.data.set_checks import NAME
+
+    if not NAME.fullmatch(name) or " " in name:
+        raise DataError(
+            f"dataset name is {name!r}; use letters, digits, dots, dashes and underscores (--name)"
+        )
+
+
+def _structures(text: str | None) -> dict[int, str] | None:
+    """`1=liver,2=spleen` as a mapping."""
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        value, _, name = part.partition("=")
+        if not value.strip().isdigit() or int(value) == 0 or not name.strip():
+            raise DataError(f"--structures is {text!r}, expected 1=NAME or 1=NAME,2=NAME")
+        found[int(value)] = name.strip()
+    return found
+
+
+def _as_store(workspace: Path, source: Path) -> Path | None:
+    """The dataset store that SOURCE names, if it names one."""
+    for candidate in (source, workspace / "datasets" / f"{source}.zarr"):
+        if (candidate / "zarr.json").is_file():
+            return candidate
+    return None
+
+
+def _check_store(path: Path) -> None:
+    from sweeper.errors import StoreError
+    from sweeper.store.dataset_store import DatasetStore
+
+    store = DatasetStore.open(path)
+    damaged = store.damaged_cases()
+    if damaged:
+        raise StoreError(
+            f"dataset store {path}: {len(damaged)} of {len(store.cases)} cases are not what was"
+            f" written ({', '.join(damaged[:5])}); import it again with --replace"
+        )
+    click.echo(f"{path}: {len(store.cases)} cases, {store.n_slices} slices, all as written")
+
+
+def _list(folder: Path) -> None:
+    from sweeper.store.dataset_store import DatasetStore
+
+    stores = sorted(folder.glob("[!.]*.zarr")) if folder.is_dir() else []
+    for path in stores:
+        store = DatasetStore.open(path)
+        mark = " synthetic" if store.is_synthetic else ""
+        click.echo(
+            f"{store.name}  {len(store.cases)} cases  {store.n_slices} slices"
+            f"  {', '.join(store.domains)}  {store.fingerprint}{mark}"
+        )
+    if not stores:
+        click.echo("no dataset yet; make one with `sweeper data import SOURCE --name NAME`")

@@ -1,0 +1,90 @@
+"""Writes cases as the folder and CSV that DeSAM's released code reads."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from sweeper.data.layout_desam import CHANNEL, COLUMNS, SITES_CSV
+from sweeper.data.volume import Volume, read_volume
+from sweeper.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sweeper.data.source import SourceCase
+
+NAME = "prostate_{:03d}"
+"""The release takes the patient's number from characters 9 to 12 of a file's name."""
+
+MAX_CASES = 999
+"""Three digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """One written case: its new name, its old id and its domain."""
+
+    name: str
+    case: str
+    domain: str
+
+
+def export_desam(
+    cases: Sequence[SourceCase],
+    folder: Path,
+    *,
+    value: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Exported, ...]:
+    """Write `imagesTr`, `labelsTr` and `prostate_patientid.csv` below `folder/raw_data`.
+
+    Args:
+        cases: In the order of the CSV: the release trains on the first 90 % of each site.
+        folder: The release's work folder; must not hold `raw_data` yet.
+        value: Of the label map (after `label_map`) that is written as 1.
+        progress: Called with (done, total) after each case.
+
+    Raises:
+        DataError: `raw_data` is there, or there are more cases than the names can tell apart.
+    """
+    home = folder / "raw_data"
+    if home.exists():
+        raise DataError(f"{home} is there already; remove it or name another folder with --to")
+    if len(cases) > MAX_CASES:
+        raise DataError(
+            f"{len(cases)} cases, the released code tells at most {MAX_CASES} apart; export fewer"
+        )
+    (home / "imagesTr").mkdir(parents=True)
+    (home / "labelsTr").mkdir()
+    written = []
+    for number, case in enumerate(cases, start=1):
+        name = NAME.format(number)
+        image, label = read_volume(case.image), read_volume(case.label)
+        _write(home / "imagesTr" / f"{name}{CHANNEL}.nii.gz", image.array[0], image)
+        mask = np.isin(
+            np.rint(label.array[0]), [v for v, kept in case.label_map.items() if kept == value]
+        )
+        _write(home / "labelsTr" / f"{name}.nii.gz", mask.astype(np.uint8), image)
+        written.append(Exported(name=name, case=case.case, domain=case.domain))
+        if progress is not None:
+            progress(number, len(cases))
+    with (home / SITES_CSV).open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        table.writerows((one.domain, number) for number, one in enumerate(written, start=1))
+    return tuple(written)
+
+
+def _write(path: Path, array: NDArray[np.generic], frame: Volume) -> None:
+    """`(z, y, x)` on the voxels of `frame`; types that NIfTI lacks become float32."""
+    if array.dtype not in (np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64):
+        array = array.astype(np.float32)
+    nib.save(nib.Nifti1Image(array.transpose(2, 1, 0), frame.affine), path)

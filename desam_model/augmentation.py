@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import kornia.augmentation as kornia_augmentation
 import torch
 from kornia.constants import DataKey, Resample
 
+from desam_model.randomness import seeded
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor, nn
 
 _MASK = {DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": False}}
-
-
-@contextmanager
-def seeded(generator: torch.Generator) -> Iterator[None]:
-    """Makes torch's global CPU randomness follow from a generator, and restores it afterwards."""
-    seed = int(torch.randint(2**62, (1,), generator=generator).item())
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 class Augmentation:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,14 +10,16 @@ import torch
 from torch.nn import functional
 
 from desam_model.harness import Harness  # noqa: TC001 - a method's code version follows it
+from desam_model.intensity import rescale
 from desam_model.method import SegmentationMethod
+from desam_model.networks.freezing import frozen_batch_norm
 from desam_model.softmax_losses import cross_entropy, soft_dice
 from desam_model.types import Losses, Prediction, Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from desam_model.networks.base import Features
     from desam_model.types import Batch, PredictionSettings
@@ -116,11 +117,18 @@ class ImageMethod(SegmentationMethod):
     ) -> dict[str, Tensor]:
         """The harness's supervised losses: segmentation, and reconstruction where it has one."""
         parts = {f"{prefix}segmentation": self.segmentation_loss(logits, example.reference).mean()}
-        if self.harness.reconstruction_weight > 0:
-            image = self.network.reconstruct(features)
-            error = functional.mse_loss(image.float(), example.clean)
-            parts[f"{prefix}reconstruction"] = self.harness.reconstruction_weight * error
-        return parts
+        return parts | self.reconstruction(features, example, prefix)
+
+    def reconstruction(
+        self, features: Features, example: Example, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """The weighted error of the image decoder against the clean image; nothing at weight 0."""
+        weight = self.harness.reconstruction_weight
+        if weight == 0:
+            return {}
+        image = self.network.reconstruct(features)
+        error = functional.mse_loss(image.float(), example.clean)
+        return {f"{prefix}reconstruction": weight * error}
 
     def hard_example_parts(self, image: Tensor, example: Example) -> dict[str, Tensor]:
         """Losses of a hard example, rescaled and detached, with the batch norms frozen.
@@ -160,32 +168,3 @@ def image_of(batch: Batch) -> Tensor:
     if batch.image is None:
         raise ValueError("batch.image is None; load it, since this method's reads has Reads.IMAGE")
     return batch.image
-
-
-def rescale(image: Tensor) -> Tensor:
-    """Each image `(B, C, H, W)` of a batch rescaled to [0, 1]; a constant one becomes 0."""
-    low = image.amin(dim=(1, 2, 3), keepdim=True)
-    high = image.amax(dim=(1, 2, 3), keepdim=True)
-    return (image - low) / (high - low).clamp_min(1e-8)
-
-
-@contextmanager
-def frozen_batch_norm(network: nn.Module) -> Iterator[None]:
-    """Batch norms use the batch's statistics, but neither their buffers nor their weights learn.
-
-    Source: `methods.md` 0.4, row "BN".
-    """
-    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    tracked = [(norm, norm.track_running_stats) for norm in norms]
-    weights = [(p, p.requires_grad) for norm in norms for p in norm.parameters()]
-    try:
-        for norm in norms:
-            norm.track_running_stats = False
-        for parameter, _ in weights:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for norm, tracks in tracked:
-            norm.track_running_stats = tracks
-        for parameter, requires_grad in weights:
-            parameter.requires_grad_(requires_grad)

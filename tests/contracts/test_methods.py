@@ -12,15 +12,31 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from desam_model.comparisons.advbias import AdvBias
+from desam_model.comparisons.advnoise import AdvNoise
+from desam_model.comparisons.csdg import CSDG
+from desam_model.comparisons.maxstyle import MaxStyle
+from desam_model.comparisons.mixstyle import MixStyle
+from desam_model.comparisons.randconv import RandConv
 from desam_model.comparisons.unet import UNetBaseline
 from desam_model.harness import unified_harness
 from desam_model.types import Batch, Embedding, PredictionSettings, Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from desam_model.method import SegmentationMethod
     from desam_model.types import Losses
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny tensors: threads cost more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 SETTINGS = PredictionSettings(grid_size=3, min_region_px=0)
 GRID = 8
@@ -32,6 +48,14 @@ def small_harness(channels: int, *, image_decoder: bool = False):
 
 METHODS: dict[str, Callable[[int], SegmentationMethod]] = {
     "unet": lambda channels: UNetBaseline(harness=small_harness(channels)),
+    "randconv": lambda channels: RandConv(harness=small_harness(channels)),
+    "mixstyle": lambda channels: MixStyle(harness=small_harness(channels), probability=1),
+    "csdg": lambda channels: CSDG(harness=small_harness(channels)),
+    "advnoise": lambda channels: AdvNoise(harness=small_harness(channels)),
+    "advbias": lambda channels: AdvBias(harness=small_harness(channels)),
+    "maxstyle": lambda channels: MaxStyle(
+        harness=small_harness(channels, image_decoder=True), probability=1, iterations=2
+    ),
 }
 
 

@@ -1,0 +1,155 @@
+"""AdvBias: the smooth bias field that changes the prediction most, searched and trained on.
+
+Source: Chen et al., Realistic Adversarial Data Augmentation for MR Image Segmentation, MICCAI 2020;
+advchain; `methods.md` 4.2.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from desam_model.image_method import Example, ImageMethod
+from desam_model.intensity import unit
+from desam_model.networks.freezing import evaluating
+from desam_model.smooth_field import grid_shape, spline_field
+from desam_model.softmax_losses import divergence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from desam_model.harness import Harness
+
+_SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
+
+
+class AdvBias(ImageMethod):
+    """The standard pass, consistency under the adversarial bias field, and supervision on it."""
+
+    def __init__(
+        self,
+        *,
+        harness: Harness,
+        epsilon: float = 0.4,
+        spacing: float = 0.5,
+        downscale: int = 4,
+        order: int = 3,
+        step: float = 1.0,
+        iterations: int = 1,
+        divergence_weight: float = 1.0,
+        contour_weight: float = 0.5,
+    ) -> None:
+        """Builds the method.
+
+        Args:
+            harness: Network, augmentation and supervision.
+            epsilon: The field stays within [1 - epsilon, 1 + epsilon].
+            spacing: Distance of control points as a share of the image's side.
+            downscale: The field is made on an image this many times smaller.
+            order: Degree of the spline.
+            step: L2 length of an ascent step over an image's control points (log field).
+            iterations: Ascent steps; the k-th is `step / sqrt(k)` long.
+            divergence_weight: Of the prediction's KL divergence.
+            contour_weight: Of the difference of the predictions' contours.
+
+        Raises:
+            ValueError: `epsilon` is not in (0, 1).
+        """
+        super().__init__(harness=harness)
+        if not 0 < epsilon < 1:
+            raise ValueError(f"epsilon is {epsilon}, expected a number between 0 and 1")
+        self.epsilon = epsilon
+        self.spacing = spacing
+        self.downscale = downscale
+        self.order = order
+        self.step = step
+        self.iterations = iterations
+        self.divergence_weight = divergence_weight
+        self.contour_weight = contour_weight
+
+    def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """Supervised losses, the adversarial divergences, and those of the hard example."""
+        standard = self.supervised_pass(example.noisy, example)
+        target = standard.logits.detach()
+        control = self.search(example.clean, target, generator)
+        image = self.field(control, example.clean) * example.clean
+        return {
+            **standard.parts,
+            **self.divergences(target, self.network(image)),
+            **self.hard_example_parts(image, example),
+        }
+
+    def search(self, image: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
+        """Control points `(B, 1, rows, columns)` of the log field after the ascent."""
+        low, high = self._log_bounds
+        control = self.initial_control(image, generator)
+        with (
+            evaluating(self.network),
+            torch.enable_grad(),
+            torch.autocast(image.device.type, enabled=False),
+        ):
+            for iteration in range(1, self.iterations + 1):
+                control.requires_grad_(True)
+                logits = self.network(self.field(control, image) * image)
+                loss = torch.stack(list(self.divergences(target, logits).values())).sum()
+                (gradient,) = torch.autograd.grad(loss, control)
+                ascent = self.step / math.sqrt(iteration) * unit(gradient)
+                control = (control.detach() + ascent).clamp(low, high)
+        return control
+
+    def initial_control(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """Control points drawn uniformly from the log range."""
+        low, high = self._log_bounds
+        rows, columns = grid_shape(_hw(image), self._spacing_px(image))
+        drawn = torch.rand((len(image), 1, rows, columns), generator=generator)
+        return (low + (high - low) * drawn).to(image.device)
+
+    def field(self, control: Tensor, image: Tensor) -> Tensor:
+        """The bias field `(B, 1, H, W)` of control points of the log field."""
+        log_field = spline_field(
+            control,
+            _hw(image),
+            self._spacing_px(image),
+            order=self.order,
+            downscale=self.downscale,
+        )
+        return log_field.exp().clamp(1 - self.epsilon, 1 + self.epsilon)
+
+    def divergences(self, target: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        """Weighted divergences of logits from a target's."""
+        return {
+            "consistency": self.divergence_weight * divergence(target, logits),
+            "contour": self.contour_weight * contour_difference(target, logits),
+        }
+
+    @property
+    def _log_bounds(self) -> tuple[float, float]:
+        return math.log(1 - self.epsilon), math.log(1 + self.epsilon)
+
+    def _spacing_px(self, image: Tensor) -> tuple[int, int]:
+        height, width = _hw(image)
+        return max(1, int(height * self.spacing)), max(1, int(width * self.spacing))
+
+
+def contour_difference(target: Tensor, logits: Tensor) -> Tensor:
+    """Mean squared difference of the foreground probabilities' Sobel gradients, over both axes.
+
+    Source: `methods.md` 4.2, step 5.
+    """
+    kernel = torch.tensor(_SOBEL, device=logits.device)
+    weight = torch.stack([kernel, kernel.T])[:, None]  # (2, 1, 3, 3): along x, along y
+    edges = [
+        functional.conv2d(maps.float().softmax(dim=1)[:, 1:], weight, padding=1)
+        for maps in (target, logits)
+    ]
+    difference: Tensor = functional.mse_loss(edges[1], edges[0])  # the mean over the axes is 0.5
+    return difference
+
+
+def _hw(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]

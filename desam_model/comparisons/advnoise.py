@@ -1,0 +1,86 @@
+"""AdvNoise: the small noise that changes the prediction most, searched and trained on.
+
+Source: Miyato et al., Virtual Adversarial Training, TPAMI 2018; Chen et al., advchain;
+`methods.md` 4.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from desam_model.image_method import Example, ImageMethod
+from desam_model.intensity import rescale_to, unit
+from desam_model.networks.freezing import evaluating
+from desam_model.randomness import draw_normal
+from desam_model.softmax_losses import divergence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from desam_model.harness import Harness
+
+
+class AdvNoise(ImageMethod):
+    """The standard pass, consistency with the adversarial image, and supervision on it."""
+
+    def __init__(
+        self, *, harness: Harness, epsilon: float = 1.0, xi: float = 0.1, iterations: int = 1
+    ) -> None:
+        """Builds the method.
+
+        Args:
+            harness: Network, augmentation and supervision.
+            epsilon: L2 norm of the noise over a whole image whose intensities lie in [0, 1].
+            xi: Length of the finite difference that finds its direction.
+            iterations: Power iterations.
+        """
+        super().__init__(harness=harness)
+        self.epsilon = epsilon
+        self.xi = xi
+        self.iterations = iterations
+
+    def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """Supervised losses, the adversarial divergence, and those of the hard example."""
+        standard = self.supervised_pass(example.noisy, example)
+        target = standard.logits.detach()
+        direction = self.search(example.clean, target, generator)
+        image = self.perturb(example.clean, direction)
+        return {
+            **standard.parts,
+            "consistency": divergence(target, self.network(image)),
+            **self.hard_example_parts(image, example),
+        }
+
+    def search(self, image: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
+        """Unit noise `(B, C, H, W)` along which the prediction leaves the target's fastest.
+
+        The network is in eval mode and stays as it is. An image without gradient keeps a random
+        direction.
+
+        Args:
+            image: `(B, C, H, W)` in [0, 1].
+            target: Logits `(B, 2, H, W)`.
+            generator: CPU generator of the first direction.
+        """
+        direction = unit(draw_normal(image.shape, image, generator))
+        with (
+            evaluating(self.network),
+            torch.enable_grad(),
+            torch.autocast(image.device.type, enabled=False),
+        ):
+            for _ in range(self.iterations):
+                direction.requires_grad_(True)
+                logits = self.network(image + self.xi * direction)
+                (gradient,) = torch.autograd.grad(divergence(target, logits), direction)
+                direction = direction.detach()
+                is_flat = gradient.abs().amax(dim=(1, 2, 3), keepdim=True) == 0
+                direction = torch.where(is_flat, direction, unit(gradient))
+        return direction
+
+    def perturb(self, image: Tensor, direction: Tensor) -> Tensor:
+        """The image with noise of norm `epsilon`, rescaled to its old range (released)."""
+        return rescale_to(image + self.epsilon * direction, image)

@@ -1,0 +1,184 @@
+"""CSDG: re-render the image with random shallow networks (GIN), blend them smoothly (IPA).
+
+Source: Ouyang et al., Causality-inspired Single-source Domain Generalization for Medical Image
+Segmentation, IEEE TMI 2022 (MIT); `methods.md` 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch.nn import functional
+
+from desam_model.image_method import Example, ImageMethod
+from desam_model.intensity import norm_of, rescale, standardise, unit
+from desam_model.randomness import draw_normal, draw_one
+from desam_model.smooth_field import grid_shape, spline_field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from desam_model.harness import Harness
+
+_IPA_ORDER = 2
+_IPA_DOWNSCALE = 2
+_IPA_EPSILON = 0.3
+"""Without effect on the blend map, which is rescaled to [0, 1] (`methods.md` 5.2, step 4)."""
+
+
+class CSDG(ImageMethod):
+    """Supervision on one randomised copy and consistency of all three."""
+
+    def __init__(
+        self,
+        *,
+        harness: Harness,
+        gin_layers: int = 4,
+        gin_channels: int = 2,
+        kernel_sizes: Sequence[int] = (1, 3),
+        blend_spacing: float = 0.25,
+        consistency_weight: float = 10.0,
+        reduction: Literal["elements", "pixels"] = "elements",
+    ) -> None:
+        """Builds the method.
+
+        Args:
+            harness: Network, augmentation and supervision.
+            gin_layers: Convolutions of a random network.
+            gin_channels: Channels between them.
+            kernel_sizes: Odd sizes that each layer's kernel is drawn from.
+            blend_spacing: Distance of the blend map's control points as a share of the side.
+            consistency_weight: Weight of the copies' divergence from their mean.
+            reduction: `elements` divides the divergence by pixels and classes, as released;
+                `pixels` by pixels alone, the textbook KL (twice as much with two classes).
+        """
+        super().__init__(harness=harness)
+        self.gin_layers = gin_layers
+        self.gin_channels = gin_channels
+        self.kernel_sizes = tuple(kernel_sizes)
+        self.blend_spacing = blend_spacing
+        self.consistency_weight = consistency_weight
+        self.reduction = reduction
+
+    def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """Supervised losses of the first copy and the consistency of all three."""
+        copies = self.randomise(example.noisy, generator)
+        features = self.network.encode(torch.cat(copies))
+        logits = self.network.decode(features)[0].chunk(len(copies))
+        supervised = self.segmentation_loss(logits[0], example.reference).mean()
+        return {
+            "segmentation": supervised,
+            "consistency": self.consistency_weight * consistency(logits, self.reduction),
+        }
+
+    @torch.no_grad()
+    def randomise(self, image: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Three copies `(B, C, H, W)`: two blended with each other, one plain GIN.
+
+        Deviation: images are z-scored per slice, not per volume, since a batch holds slices; the
+        copies get the slice's mean and deviation back, so that training and test images share one
+        scale.
+        """
+        scored, mean, deviation = standardise(image)
+        renders = [self.render(scored, generator) for _ in range(3)]
+        blend = self.blend_map(image, generator)
+        copies = (*interpolate(renders[0], renders[1], blend), renders[2])
+        return tuple(copy * deviation + mean for copy in copies)
+
+    def render(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """A GIN copy of a z-scored batch: one network an image, the energy kept."""
+        network = draw_gin(
+            image,
+            layers=self.gin_layers,
+            channels=self.gin_channels,
+            kernel_sizes=self.kernel_sizes,
+            generator=generator,
+        )
+        alpha = torch.rand((len(image), 1, 1, 1), generator=generator).to(image.device)
+        mixed = alpha * network.apply(image) + (1 - alpha) * image
+        return mixed * norm_of(image) / (norm_of(mixed) + 1e-5)
+
+    def blend_map(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """A smooth random map `(B, 1, H, W)` with minimum 0 and maximum 1 in each image."""
+        height, width = image.shape[-2:]
+        spacing = tuple(max(1, int(side * self.blend_spacing)) for side in (height, width))
+        rows, columns = grid_shape((height, width), (spacing[0], spacing[1]))
+        control = unit(draw_normal((len(image), 1, rows, columns), image, generator))
+        field = spline_field(
+            control,
+            (height, width),
+            (spacing[0], spacing[1]),
+            order=_IPA_ORDER,
+            downscale=_IPA_DOWNSCALE,
+        ).exp()
+        return rescale(rescale(field) * 2 * _IPA_EPSILON + 1 - _IPA_EPSILON)
+
+
+@dataclass(frozen=True, slots=True)
+class GIN:
+    """A random convolutional network for each image of a batch.
+
+    Attributes:
+        weights: One `(B C_out, C_in, k, k)` a layer.
+        shifts: One `(B C_out,)` a layer.
+    """
+
+    weights: tuple[Tensor, ...]
+    shifts: tuple[Tensor, ...]
+
+    def apply(self, image: Tensor) -> Tensor:
+        """The images `(B, C, H, W)` as their networks render them."""
+        batch, _, height, width = image.shape
+        maps = image.reshape(1, -1, height, width)  # (1, B C, H, W): one group an image
+        with torch.autocast(image.device.type, enabled=False):
+            for layer, (weight, shift) in enumerate(zip(self.weights, self.shifts, strict=True)):
+                padding = weight.shape[-1] // 2
+                maps = functional.conv2d(maps, weight, shift, padding=padding, groups=batch)
+                if layer < len(self.weights) - 1:
+                    maps = functional.leaky_relu(maps, 0.01)
+        return maps.reshape(image.shape)
+
+
+def draw_gin(
+    image: Tensor,
+    *,
+    layers: int,
+    channels: int,
+    kernel_sizes: Sequence[int],
+    generator: torch.Generator,
+) -> GIN:
+    """Networks for a batch: sizes drawn for the batch, weights and shifts N(0, 1) for each image.
+
+    Deviation: the input keeps its own channels; the release tiles grey images to three.
+    """
+    batch, image_channels = image.shape[:2]
+    widths = [image_channels, *[channels] * (layers - 1), image_channels]
+    weights, shifts = [], []
+    for c_in, c_out in pairwise(widths):
+        size = draw_one(kernel_sizes, generator)
+        weights.append(draw_normal((batch * c_out, c_in, size, size), image, generator))
+        shifts.append(draw_normal((batch * c_out,), image, generator))
+    return GIN(weights=tuple(weights), shifts=tuple(shifts))
+
+
+def interpolate(first: Tensor, second: Tensor, blend: Tensor) -> tuple[Tensor, Tensor]:
+    """Both images blended by a map and by its complement; their sum stays the same."""
+    return blend * first + (1 - blend) * second, (1 - blend) * first + blend * second
+
+
+def consistency(all_logits: Sequence[Tensor], reduction: Literal["elements", "pixels"]) -> Tensor:
+    """KL(mean p || p_i), a mean over the copies; their mean is not detached; 0 for equal copies.
+
+    Source: `methods.md` 5.2, step 7.
+    """
+    logs = torch.stack([logits.float().log_softmax(dim=1) for logits in all_logits])
+    mean = logs.exp().mean(dim=0)
+    log_mean = mean.clamp_min(1e-8).log()
+    elementwise = mean * (log_mean - logs)  # (copies, B, 2, H, W)
+    per_pixel = elementwise.sum(dim=2).mean()
+    return per_pixel / logs.shape[2] if reduction == "elements" else per_pixel

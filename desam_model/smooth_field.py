@@ -1,0 +1,73 @@
+"""Smooth random fields: uniform B-splines over a coarse grid of control points."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def grid_shape(hw: tuple[int, int], spacing_px: tuple[int, int]) -> tuple[int, int]:
+    """Control points (rows, columns) that a field needs: one more than intervals, one outside.
+
+    Source: advchain, `methods.md` 4.2, step 1.
+    """
+    rows, columns = (math.ceil(side / step) + 2 for side, step in zip(hw, spacing_px, strict=True))
+    return rows, columns
+
+
+def spline_field(
+    control: Tensor,
+    hw: tuple[int, int],
+    spacing_px: tuple[int, int],
+    *,
+    order: int,
+    downscale: int = 1,
+) -> Tensor:
+    """The field `(B, C, H, W)` of control points `(B, C, rows, columns)`; differentiable.
+
+    The control points lie `spacing_px` apart, symmetrically about the image's centre. With one
+    row of them outside, constant control points give that constant in the centre and up to 2.1 %
+    less at the border (cubic), as in advchain (`methods.md` 4.2).
+
+    Deviation: the spline's basis is evaluated directly, not by convolving box filters; the same
+    numbers without rounding a kernel to whole pixels.
+
+    Args:
+        control: Values at the control points.
+        hw: Rows and columns of the field.
+        spacing_px: Distance of control points in px of the field.
+        order: Degree of the spline: 2 quadratic, 3 cubic.
+        downscale: The field is evaluated on an image this many times smaller, then enlarged
+            bilinearly.
+    """
+    coarse = (max(1, hw[0] // downscale), max(1, hw[1] // downscale))
+    bases = [
+        _basis(n_out, n_points, step / downscale, order).to(control)
+        for n_out, n_points, step in zip(coarse, control.shape[-2:], spacing_px, strict=True)
+    ]
+    field = torch.einsum("yr,bcrk,xk->bcyx", bases[0], control, bases[1])
+    if coarse == hw:
+        return field
+    return functional.interpolate(field, size=hw, mode="bilinear", align_corners=False)
+
+
+def _basis(n_out: int, n_points: int, spacing: float, order: int) -> Tensor:
+    """Weight of each control point at each output position, `(n_out, n_points)`."""
+    at = (torch.arange(n_out, dtype=torch.float64) - (n_out - 1) / 2) / spacing
+    points = torch.arange(n_points, dtype=torch.float64) - (n_points - 1) / 2
+    return _cardinal_spline(at[:, None] - points[None, :], order)
+
+
+def _cardinal_spline(x: Tensor, order: int) -> Tensor:
+    """The centred cardinal B-spline of a degree; its integer shifts sum to one."""
+    n = order + 1
+    total = torch.zeros_like(x)
+    for k in range(n + 1):
+        total += (-1) ** k * math.comb(n, k) * (x + n / 2 - k).clamp_min(0) ** order
+    return total / math.factorial(order)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Level(StrEnum):
@@ -64,6 +67,10 @@ class MethodConfigBase(Strict):
             domains: All domains of the dataset; `all` as training domain means all of them.
         """
         return None
+
+    def training_defaults(self) -> Mapping[str, Any]:
+        """Settings of `training` that the method's own recipe sets where the YAML does not."""
+        return {}
 
     def module(self) -> str:
         """The module that holds the method's code, for the training-code version."""

@@ -1,8 +1,9 @@
-"""Options of the methods that read images: one class a method, one harness for all."""
+"""What the image methods' configs share, and those of the Baseline and the Upper bound."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,23 +23,36 @@ class NetworkConfig(Strict):
     )
     norm: Literal["batch", "instance"] = Field(
         default="batch",
-        description="Normalisation. All six papers use batch norm; instance norm (nnU-Net) removes"
-        " the feature statistics that MixStyle mixes.",
+        description="Normalisation. The methods' own networks use batch norm; instance norm"
+        " (nnU-Net) removes the feature statistics that MixStyle mixes.",
     )
 
 
 class ImageMethodConfig(MethodConfigBase):
     """What every image method has."""
 
+    official_values: ClassVar[Mapping[str, Any]] = {}
+    official_training: ClassVar[Mapping[str, Any]] = {}
+
     profile: Literal["unified", "official"] = Field(
         default="unified",
         description="unified: one harness for all rows; official: the recipe of the method's own"
-        " repository (methods.md 0.3).",
+        " repository, its hyperparameters included where they differ (methods.md 0.3).",
     )
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = Field(
+        default=NetworkConfig(), description="The unified harness's U-Net; fixed when official."
+    )
     augmentation: bool = Field(
         default=True, description="The harness's base augmentation (methods.md 0.4)."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _official_defaults(cls, values: Any) -> Any:
+        """What is not set takes the official value when the profile is official."""
+        if isinstance(values, Mapping) and values.get("profile") == "official":
+            return {**cls.official_values, **values}
+        return values
 
     @model_validator(mode="after")
     def _official_network_is_fixed(self) -> ImageMethodConfig:
@@ -49,15 +63,31 @@ class ImageMethodConfig(MethodConfigBase):
             )
         return self
 
+    def training_defaults(self) -> Mapping[str, Any]:
+        """The official recipe's training settings; none when unified."""
+        return self.official_training if self.profile == "official" else {}
+
 
 class UNetConfig(ImageMethodConfig):
     """Baseline: supervised training on the source alone (nnU-Net's U-Net; methods.md 3.1)."""
+
+    official_training: ClassVar[Mapping[str, Any]] = {
+        "epochs": 1000,
+        "batch_size": 12,
+        "optimizer": "sgd",
+        "lr": 1e-2,
+        "weight_decay": 3e-5,
+        "momentum": 0.99,
+        "lr_decay": "poly",
+    }
 
     name: Literal["unet"] = "unet"
 
 
 class UpperBoundConfig(ImageMethodConfig):
     """Upper bound: the Baseline, cross-validated on cases it may not see otherwise (3.2)."""
+
+    official_training: ClassVar[Mapping[str, Any]] = UNetConfig.official_training
 
     name: Literal["upper_bound"] = "upper_bound"
     variant: Literal["target_cv", "all_sites", "source_cv"] = Field(

@@ -6,7 +6,28 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sweeper.config.comparisons import (
+    AdvBiasConfig,
+    AdvNoiseConfig,
+    CSDGConfig,
+    MaxStyleConfig,
+    MedSAMConfig,
+    MixStyleConfig,
+    RandConvConfig,
+)
 from sweeper.config.desam import DesamConfig
 from sweeper.config.image_methods import UNetConfig, UpperBoundConfig
 
-MethodConfig = Annotated[DesamConfig | UNetConfig | UpperBoundConfig, Field(discriminator="name")]
+MethodConfig = Annotated[
+    DesamConfig
+    | UNetConfig
+    | UpperBoundConfig
+    | AdvNoiseConfig
+    | AdvBiasConfig
+    | RandConvConfig
+    | MixStyleConfig
+    | MaxStyleConfig
+    | CSDGConfig
+    | MedSAMConfig,
+    Field(discriminator="name"),
+]

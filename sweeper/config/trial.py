@@ -107,6 +107,15 @@ class TrialConfig(Strict):
             object.__setattr__(self, "evaluation", self.evaluation.model_copy(update=changed))
         return self
 
+    @model_validator(mode="after")
+    def _use_the_recipe(self) -> TrialConfig:
+        """What the YAML's `training` does not set, an official recipe does."""
+        own = self.training.model_fields_set
+        recipe = {k: v for k, v in self.method.training_defaults().items() if k not in own}
+        if recipe:
+            object.__setattr__(self, "training", self.training.model_copy(update=recipe))
+        return self
+
     def name(self) -> str:
         """Human name of the training, such as `desam full A-ISBI seed 0`."""
         parts = [self.method.label(), self.structure or "", self.source, f"seed {self.seed}"]

@@ -16,9 +16,11 @@ from desam_model.comparisons.advbias import AdvBias
 from desam_model.comparisons.advnoise import AdvNoise
 from desam_model.comparisons.csdg import CSDG
 from desam_model.comparisons.maxstyle import MaxStyle
+from desam_model.comparisons.medsam import build_medsam
 from desam_model.comparisons.mixstyle import MixStyle
 from desam_model.comparisons.randconv import RandConv
 from desam_model.comparisons.unet import UNetBaseline
+from desam_model.desam import build_desam
 from desam_model.harness import unified_harness
 from desam_model.types import Batch, Embedding, PredictionSettings, Reads
 
@@ -46,6 +48,16 @@ def small_harness(channels: int, *, image_decoder: bool = False):
     return unified_harness(image_channels=channels, width=4, stages=3, image_decoder=image_decoder)
 
 
+def medsam(prompt: str):
+    return build_medsam(neck_channels=16, grid_hw=(GRID, GRID), input_px=GRID * 16, prompt=prompt)
+
+
+def desam(**options):
+    return build_desam(
+        tap_channels=8, neck_channels=16, grid_hw=(GRID, GRID), input_px=GRID * 16, **options
+    )
+
+
 METHODS: dict[str, Callable[[int], SegmentationMethod]] = {
     "unet": lambda channels: UNetBaseline(harness=small_harness(channels)),
     "randconv": lambda channels: RandConv(harness=small_harness(channels)),
@@ -56,6 +68,12 @@ METHODS: dict[str, Callable[[int], SegmentationMethod]] = {
     "maxstyle": lambda channels: MaxStyle(
         harness=small_harness(channels, image_decoder=True), probability=1, iterations=2
     ),
+    "medsam": lambda channels: medsam("whole_box"),
+    "medsam grid": lambda channels: medsam("grid"),
+    "medsam gt_box": lambda channels: medsam("gt_box"),
+    "desam grid_points": lambda channels: desam(prompt_mode="grid_points"),
+    "desam whole_box": lambda channels: desam(prompt_mode="whole_box"),
+    "desam pdmm_only": lambda channels: desam(ablation="pdmm_only"),
 }
 
 
@@ -261,7 +279,7 @@ class TestEveryMethod:
     def test_a_method_reads_only_what_it_says(self, name):
         method, batch = make(name), make_batch()
         nothing = Batch(reference=batch.reference)
-        with pytest.raises(ValueError, match="is None"):
+        with pytest.raises(ValueError, match=r"image|embedding"):
             method.training_loss(nothing, torch.Generator())
 
 

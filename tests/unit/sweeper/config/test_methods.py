@@ -6,6 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from sweeper.config.methods import MethodConfig
+from sweeper.config.trial import TrialConfig
 from sweeper.plan.code_version import code_version
 
 SITES = ("A", "B", "C")
@@ -53,6 +54,40 @@ def test_the_label_of_an_upper_bound_says_which(variant):
 
 def test_a_plain_method_is_not_cross_validated():
     assert read(name="unet").cross_validation("A", SITES) is None
+
+
+def test_an_official_profile_brings_its_own_values_and_the_yaml_still_wins():
+    official = read(name="advnoise", profile="official")
+    assert (official.epsilon, official.xi) == (0.1, 1e-6)
+    assert read(name="advnoise", profile="official", epsilon=5.0).epsilon == 5.0
+    assert read(name="advnoise").epsilon == 1.0
+
+
+def test_an_official_profile_brings_its_own_schedule_and_the_yaml_still_wins():
+    trial = TrialConfig.model_validate(
+        {
+            "source": "A",
+            "method": {"name": "csdg", "profile": "official"},
+            "training": {"epochs": 3},
+        }
+    )
+    assert (trial.training.epochs, trial.training.lr, trial.training.batch_size) == (3, 3e-4, 20)
+    assert TrialConfig.model_validate_json(trial.model_dump_json()) == trial
+
+
+def test_even_kernels_are_refused():
+    with pytest.raises(ValidationError, match="expected odd sizes"):
+        read(name="randconv", kernel_sizes=[2])
+
+
+def test_an_oracle_prompt_is_named_in_the_row_label():
+    assert "oracle" in read(name="medsam", prompt="gt_box").label()
+
+
+@pytest.mark.parametrize(("prompt", "on_grid"), [("grid", True), ("whole_box", False)])
+def test_only_point_prompts_depend_on_the_grid(prompt, on_grid):
+    config = read(name="medsam", prompt=prompt)
+    assert config.uses_prompt_grid() is config.rates_prompts() is on_grid
 
 
 CONFIGS = get_args(get_args(MethodConfig)[0])

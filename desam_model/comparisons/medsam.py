@@ -1,0 +1,284 @@
+"""MedSAM: SAM's own mask decoder, trained on the frozen encoder's embeddings.
+
+Source: Ma et al., Segment Anything in Medical Images, 2023 (Apache-2.0), the May 2023 release that
+trains the decoder alone; `methods.md` 2.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from segment_anything.modeling.mask_decoder import MaskDecoder
+from segment_anything.modeling.transformer import TwoWayTransformer
+
+from desam_model.boxes import reference_boxes
+from desam_model.losses import LossProfile, iou_loss, mask_loss_parts
+from desam_model.method import SegmentationMethod
+from desam_model.postprocess import resample_logits
+from desam_model.prim import default_heads
+from desam_model.prompts import (
+    PromptTokens,
+    grid_points_xy,
+    rc_to_frame_xy,
+    uniform_points_rc,
+    validation_points_rc,
+    whole_box_xyxy,
+)
+from desam_model.training_state import read_checkpoint
+from desam_model.types import Losses, Prediction, Prompt, Reads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from desam_model.types import Batch, Embedding, PredictionSettings
+
+_PROMPTS_AT_ONCE = 9
+"""Grid prompts decoded together, as in the release of DeSAM (`methods.md` 1.5)."""
+
+_MARGIN_FRAME_PX = 256
+"""Side that `box_margin_px` is stated for (`methods.md` 2.2)."""
+
+
+class MedSamPrompt(StrEnum):
+    """How MedSAM is prompted, in training and in test."""
+
+    WHOLE_BOX = "whole_box"
+    GRID = "grid"
+    GT_BOX = "gt_box"
+
+
+class MedSAM(SegmentationMethod):
+    """SAM's mask decoder with the prompt encoder frozen; one mask a prompt.
+
+    With `gt_box` it is an oracle: the box comes from the reference, in test too.
+
+    Args:
+        prompts: SAM's frozen prompt encoder.
+        decoder: SAM's mask decoder; its first mask token makes the mask.
+        prompt: Kind of prompt.
+        loss_profile: Losses of DeSAM's profiles, so that only the decoder differs.
+        box_margin_px: A training box's sides move outwards by 0 to this many px (exclusive) at
+            256 x 256; test boxes are tight.
+    """
+
+    reads: ClassVar[frozenset[Reads]] = frozenset({Reads.EMBEDDING})
+
+    def __init__(
+        self,
+        *,
+        prompts: PromptTokens,
+        decoder: MaskDecoder,
+        prompt: MedSamPrompt | str = MedSamPrompt.WHOLE_BOX,
+        loss_profile: LossProfile | str = LossProfile.PAPER,
+        box_margin_px: int = 20,
+    ) -> None:
+        super().__init__()
+        self.prompts = prompts
+        self.decoder = decoder
+        self.prompt = MedSamPrompt(prompt)
+        self.loss_profile = LossProfile(loss_profile)
+        self.box_margin_px = box_margin_px
+        # with one mask a prompt the other masks' heads are never used
+        decoder.output_hypernetworks_mlps[1:].requires_grad_(False)
+        if not self.rates_prompts:
+            decoder.iou_prediction_head.requires_grad_(False)
+
+    @property
+    def rates_prompts(self) -> bool:
+        """True if predicted IoUs rank prompts; a box is the only prompt there is."""
+        return self.prompt is MedSamPrompt.GRID
+
+    def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[Tensor, Tensor]:
+        """Mask logits `(B, 1, 4h, 4w)` and predicted IoU `(B, 1)` of one prompt a sample."""
+        tokens, maps = self._attend(embedding.neck, prompt)
+        upscaled = self.decoder.output_upscaling(maps)
+        weights = self.decoder.output_hypernetworks_mlps[0](tokens[:, 1])
+        logits = torch.einsum("bc,bchw->bhw", weights, upscaled)[:, None]
+        return logits, self._rate(tokens)
+
+    def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """Mask loss, and in grid mode the error of the predicted IoU, means over the batch."""
+        embedding = self._embedding(batch)
+        points_rc = None
+        if self.prompt is MedSamPrompt.GRID:
+            points_rc = uniform_points_rc(batch.reference, generator)
+        prompt = self._prompt(batch, points_rc, generator)
+        logits, predicted_iou = self.decode(embedding, prompt)
+        parts = mask_loss_parts(
+            self._at_image_size(logits, batch), batch.reference, self.loss_profile
+        )
+        if points_rc is not None:
+            target = batch.reference[torch.arange(len(batch)), 0, points_rc[:, 0], points_rc[:, 1]]
+            parts["iou"] = iou_loss(predicted_iou, target, self.loss_profile)
+        means = {name: part.mean() for name, part in parts.items()}
+        total = torch.stack(list(means.values())).sum()
+        return Losses(total=total, parts={name: part.detach() for name, part in means.items()})
+
+    def validation_loss(self, batch: Batch) -> Tensor:
+        """Mask loss `(B,)` under the test prompt; in grid mode under one fixed inner point."""
+        points_rc = None
+        if self.prompt is MedSamPrompt.GRID:
+            points_rc = validation_points_rc(batch.reference)
+        logits, _ = self.decode(self._embedding(batch), self._prompt(batch, points_rc, None))
+        parts = mask_loss_parts(
+            self._at_image_size(logits, batch), batch.reference, self.loss_profile
+        )
+        return torch.stack(list(parts.values())).sum(dim=0)
+
+    def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
+        """Masks `(B, 1, H, W)` and the predicted IoU `(B,)`; nan where a box is the prompt.
+
+        Grid mode takes the best rated point, and no mask where none is rated above
+        `settings.iou_threshold`, as DeSAM does.
+        """
+        embedding = self._embedding(batch)
+        if self.prompt is not MedSamPrompt.GRID:
+            logits, _ = self.decode(embedding, self._prompt(batch, None, None))
+            rating = torch.full((len(batch),), torch.nan, device=logits.device)
+            return Prediction(mask=self._at_image_size(logits, batch) > 0, predicted_iou=rating)
+        logits, rating = self.decode(embedding, self._best_points(embedding, settings.grid_size))
+        rating = rating[:, 0].float()
+        is_accepted = (rating > settings.iou_threshold)[:, None, None, None]
+        mask = (self._at_image_size(logits, batch) > 0) & is_accepted
+        return Prediction(mask=mask, predicted_iou=rating)
+
+    def _attend(self, neck: Tensor, prompt: Prompt) -> tuple[Tensor, Tensor]:
+        """Output tokens `(B, T, D)` and image tokens as maps `(B, D, h, w)`."""
+        grid_hw = (neck.shape[-2], neck.shape[-1])
+        sparse = self.prompts.sparse(prompt, grid_hw)
+        own = torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight])
+        tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
+        image = neck + self.prompts.dense()
+        position = self.prompts.image_pe(grid_hw).expand_as(image)
+        tokens, keys = self.decoder.transformer(image, position, tokens)
+        return tokens, keys.transpose(1, 2).reshape(image.shape)
+
+    def _rate(self, tokens: Tensor) -> Tensor:
+        rated: Tensor = self.decoder.iou_prediction_head(tokens[:, 0])
+        return rated[:, :1]
+
+    def _best_points(self, embedding: Embedding, grid_size: int) -> Prompt:
+        """The best rated point of the grid for each slice, `(B, 1, 2)`."""
+        grid = grid_points_xy(grid_size, self._frame_hw(embedding)).to(embedding.neck.device)
+        best = []
+        for neck in torch.split(embedding.neck, 1):
+            rated = []
+            for points in torch.split(grid, _PROMPTS_AT_ONCE):
+                same = neck.expand(len(points), -1, -1, -1)
+                tokens, _ = self._attend(same, Prompt.points(points[:, None]))
+                rated.append(self._rate(tokens)[:, 0])
+            best.append(grid[torch.cat(rated).argmax()])
+        return Prompt.points(torch.stack(best)[:, None])
+
+    def _prompt(
+        self, batch: Batch, points_rc: Tensor | None, generator: torch.Generator | None
+    ) -> Prompt:
+        """One prompt a slice; boxes get random margins where there is a generator."""
+        frame_hw, image_hw = self._frame_hw(self._embedding(batch)), _image_hw(batch)
+        device = batch.reference.device
+        if points_rc is not None:
+            points_xy = rc_to_frame_xy(points_rc, image_hw, frame_hw)
+            return Prompt.points(points_xy[:, None].to(device))
+        if self.prompt is MedSamPrompt.WHOLE_BOX:
+            return Prompt.boxes(whole_box_xyxy(len(batch), frame_hw).to(device))
+        margins = None
+        if generator is not None and self.box_margin_px > 0:
+            drawn = torch.randint(self.box_margin_px, (len(batch), 4), generator=generator)
+            margins = drawn * max(image_hw) / _MARGIN_FRAME_PX
+        boxes = reference_boxes(batch.reference, margins)
+        scale = torch.tensor([frame_hw[1] / image_hw[1], frame_hw[0] / image_hw[0]] * 2)
+        return Prompt.boxes((boxes * scale).to(device))
+
+    def _embedding(self, batch: Batch) -> Embedding:
+        if batch.embedding is None:
+            raise ValueError("batch.embedding is None; load it, since MedSAM reads embeddings")
+        if torch.is_autocast_enabled(batch.embedding.neck.device.type):
+            return batch.embedding
+        return batch.embedding.to(dtype=self.decoder.mask_tokens.weight.dtype)
+
+    def _frame_hw(self, embedding: Embedding) -> tuple[int, int]:
+        return self.prompts.frame_hw((embedding.neck.shape[-2], embedding.neck.shape[-1]))
+
+    def _at_image_size(self, logits: Tensor, batch: Batch) -> Tensor:
+        return resample_logits(logits, self._frame_hw(self._embedding(batch)), _image_hw(batch))
+
+
+def build_medsam(
+    *,
+    neck_channels: int = 256,
+    grid_hw: tuple[int, int] = (64, 64),
+    input_px: int = 1024,
+    prompt: MedSamPrompt | str = MedSamPrompt.WHOLE_BOX,
+    loss_profile: LossProfile | str = LossProfile.PAPER,
+    box_margin_px: int = 20,
+    seed: int = 0,
+) -> MedSAM:
+    """A MedSAM with seeded random weights for an encoder of these sizes; SAM's own at 256.
+
+    Args:
+        neck_channels: Channels of the neck; the width of the decoder.
+        grid_hw: Tokens (h, w) of an embedding.
+        input_px: Side of the encoder's input frame, px.
+        prompt: See `MedSAM`.
+        loss_profile: See `MedSAM`.
+        box_margin_px: See `MedSAM`.
+        seed: Of the initial weights; the global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        transformer = TwoWayTransformer(
+            depth=2,
+            embedding_dim=neck_channels,
+            num_heads=default_heads(neck_channels),
+            mlp_dim=max(neck_channels, neck_channels**2 // 32),
+        )
+        return MedSAM(
+            prompts=PromptTokens(
+                dim=neck_channels, grid_hw=grid_hw, patch_px=input_px // max(grid_hw)
+            ),
+            decoder=MaskDecoder(
+                transformer_dim=neck_channels,
+                transformer=transformer,
+                iou_head_hidden_dim=neck_channels,
+            ),
+            prompt=prompt,
+            loss_profile=loss_profile,
+            box_margin_px=box_margin_px,
+        )
+
+
+def load_sam_weights(model: MedSAM, path_or_state_dict: Path | str | Mapping[str, Tensor]) -> None:
+    """Start decoder and prompt encoder from SAM's (or MedSAM's) checkpoint.
+
+    Args:
+        model: With the widths of the checkpoint (256 for SAM's own).
+        path_or_state_dict: A `.pth` file, or its content.
+
+    Raises:
+        ValueError: A weight is missing or has another shape.
+    """
+    weights = (
+        read_checkpoint(Path(path_or_state_dict))
+        if isinstance(path_or_state_dict, (str, Path))
+        else dict(path_or_state_dict)
+    )
+    parts = {"mask_decoder.": model.decoder, "prompt_encoder.": model.prompts.encoder}
+    for prefix, part in parts.items():
+        own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        try:
+            part.load_state_dict(own)
+        except RuntimeError as err:
+            reason = str(err).splitlines()[-1].strip()
+            raise ValueError(
+                f"the checkpoint does not fit SAM's {prefix}*: {reason}; use SAM's .pth of the"
+                " encoder that made the embeddings"
+            ) from err
+
+
+def _image_hw(batch: Batch) -> tuple[int, int]:
+    return batch.reference.shape[-2], batch.reference.shape[-1]

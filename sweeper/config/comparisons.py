@@ -1,0 +1,233 @@
+"""Options of the comparison methods: every hyperparameter with its default and source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads ClassVar annotations
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from sweeper.config.base import MethodConfigBase
+from sweeper.config.image_methods import ImageMethodConfig
+
+_FAMILY_TRAINING = {
+    "epochs": 600,
+    "batch_size": 10,
+    "optimizer": "adamw",
+    "lr": 1e-4,
+    "weight_decay": 0.01,
+    "lr_decay": "constant",
+}
+"""methods.md 0.4: 10 slices, each also un-augmented; AdamW per sub-network is AdamW on all."""
+
+
+def _all_odd(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if not sizes or any(size < 1 or size % 2 == 0 for size in sizes):
+        raise ValueError(f"are {list(sizes)}, expected odd sizes such as [1, 3, 5, 7]")
+    return sizes
+
+
+KernelSizes = Annotated[tuple[int, ...], AfterValidator(_all_odd)]
+
+
+class AdvNoiseConfig(ImageMethodConfig):
+    """AdvNoise: virtual adversarial training for segmentation (methods.md 4.1)."""
+
+    official_values: ClassVar[Mapping[str, Any]] = {"epsilon": 0.1, "xi": 1e-6}
+    official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
+
+    name: Literal["advnoise"] = "advnoise"
+    epsilon: float = Field(
+        default=1.0,
+        gt=0,
+        description="L2 norm of the noise over a whole image in [0, 1]. 1: advchain's README;"
+        " official 0.1: the script, almost no noise at all (methods.md 4.1, Pitfalls).",
+    )
+    xi: float = Field(
+        default=0.1,
+        gt=0,
+        description="Finite difference of the search. 0.1: textbook; official 1e-6: the script,"
+        " numerically inert in float32 (methods.md 4.1, Pitfalls).",
+    )
+    iterations: int = Field(default=1, ge=1, description="Power iterations (script: 1).")
+
+
+class AdvBiasConfig(ImageMethodConfig):
+    """AdvBias: adversarial bias fields (methods.md 4.2)."""
+
+    official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
+
+    name: Literal["advbias"] = "advbias"
+    epsilon: float = Field(
+        default=0.4, gt=0, lt=1, description="Field within 1 -+ epsilon (script; library: 0.3)."
+    )
+    spacing: float = Field(
+        default=0.5, gt=0, le=1, description="Control points' distance, share of the side (script)."
+    )
+    downscale: int = Field(
+        default=4, ge=1, description="The field is made this much smaller (script; ACDC: 2)."
+    )
+    order: int = Field(default=3, ge=1, le=5, description="Degree of the B-spline (script: 3).")
+    step: float = Field(default=1.0, gt=0, description="L2 length of an ascent step (script: 1).")
+    iterations: int = Field(default=1, ge=1, description="Ascent steps (script: 1).")
+    divergence_weight: float = Field(default=1.0, ge=0, description="Of the KL (script: 1).")
+    contour_weight: float = Field(default=0.5, ge=0, description="Of the contours (script: 0.5).")
+
+
+class RandConvConfig(ImageMethodConfig):
+    """RandConv: random convolutions of the image (methods.md 4.3)."""
+
+    official_values: ClassVar[Mapping[str, Any]] = {"supervise_augmented": False}
+    official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
+
+    name: Literal["randconv"] = "randconv"
+    kernel_sizes: KernelSizes = Field(
+        default=(1, 3, 5, 7), description="Sizes a filter is drawn from (both repositories)."
+    )
+    variant: Literal["mix", "image"] = Field(
+        default="mix",
+        description="mix: blend with the original (RC_mix); image: filter, or keep it (RC_img).",
+    )
+    keep_probability: float = Field(
+        default=0.5, ge=0, le=1, description="Of keeping the original in `image` (authors: 0.5)."
+    )
+    copies: int = Field(default=3, ge=2, description="Randomised copies (both repositories: 3).")
+    consistency_weight: float = Field(
+        default=10.0, ge=0, description="Of the divergence: 10 for mix, 5 for image (authors)."
+    )
+    supervise_augmented: bool = Field(
+        default=True,
+        description="Supervise a randomised image, as the authors do; official: false, as"
+        " MaxStyle's repository, which supervises the plain image only (methods.md 4.3).",
+    )
+
+
+class MixStyleConfig(ImageMethodConfig):
+    """MixStyle: mixed feature statistics (methods.md 4.4)."""
+
+    official_values: ClassVar[Mapping[str, Any]] = {"eps": 1e-8}
+    official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
+
+    name: Literal["mixstyle"] = "mixstyle"
+    probability: float = Field(
+        default=0.5, ge=0, le=1, description="That a layer mixes (both repositories: 0.5)."
+    )
+    alpha: float = Field(default=0.1, gt=0, description="Of Beta(alpha, alpha) (both: 0.1).")
+    eps: float = Field(
+        default=1e-6, gt=0, description="Added to the variance (authors; official: 1e-8)."
+    )
+    layers: tuple[int, ...] = Field(
+        default=(1, 2, 3), description="Encoder stages that mix, 1 the finest (script: 1, 2, 3)."
+    )
+
+
+class MaxStyleConfig(ImageMethodConfig):
+    """MaxStyle: adversarial styles in the image decoder (methods.md 4.5)."""
+
+    official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
+
+    name: Literal["maxstyle"] = "maxstyle"
+    probability: float = Field(
+        default=0.5, ge=0, le=1, description="That a style layer is active (script: 0.5)."
+    )
+    iterations: int = Field(default=5, ge=0, description="Ascent steps (config: n_iter 5).")
+    lr: float = Field(default=0.1, gt=0, description="Of the ascent's Adam (config: 0.1).")
+    alpha: float = Field(
+        default=0.1, gt=0, description="Of Beta(alpha, alpha) for the shares (class default: 0.1)."
+    )
+    style_layers: int = Field(
+        default=3,
+        ge=1,
+        description="Last outputs of the image decoder with a style, the image included (config:"
+        " layers 3, 4, 5 of 0 to 5).",
+    )
+    mix: bool = Field(default=True, description="Mix the batch's styles (config: true).")
+    noise: bool = Field(default=True, description="Noise on the styles (config: true).")
+
+
+class CSDGConfig(ImageMethodConfig):
+    """CSDG: GIN and IPA (methods.md 5)."""
+
+    official_training: ClassVar[Mapping[str, Any]] = {
+        "epochs": 2000,
+        "batch_size": 20,
+        "optimizer": "adam",
+        "lr": 3e-4,
+        "weight_decay": 3e-5,
+        "lr_decay": "linear",
+    }
+
+    name: Literal["csdg"] = "csdg"
+    gin_layers: int = Field(default=4, ge=1, description="Layers of a random network (script: 4).")
+    gin_channels: int = Field(default=2, ge=1, description="Channels between them (script: 2).")
+    kernel_sizes: KernelSizes = Field(
+        default=(1, 3), description="Sizes a layer's kernel is drawn from (script: 1, 3)."
+    )
+    blend_spacing: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="Distance of the blend map's control points, share of the side (48 of 192 px).",
+    )
+    consistency_weight: float = Field(
+        default=10.0, ge=0, description="Of the divergence (script: 10)."
+    )
+    reduction: Literal["elements", "pixels"] = Field(
+        default="elements",
+        description="elements: mean over pixels and classes, as released; pixels: textbook KL,"
+        " twice as strong with two classes (methods.md 5.5).",
+    )
+
+
+class MedSAMConfig(MethodConfigBase):
+    """MedSAM: SAM's mask decoder on the cached embeddings (methods.md 2.3)."""
+
+    name: Literal["medsam"] = "medsam"
+    profile: Literal["unified", "official"] = Field(
+        default="unified",
+        description="unified: DeSAM's schedule (methods.md 2.3); official: MedSAM's of May 2023"
+        " (2.2), the prompt apart, which stays as set.",
+    )
+    prompt: Literal["whole_box", "grid", "gt_box"] = Field(
+        default="whole_box",
+        description="In training and test. gt_box takes the box from the reference: an oracle,"
+        " named so in the row label (methods.md 2.3).",
+    )
+    loss_profile: Literal["paper", "released"] = Field(
+        default="paper",
+        description="As DeSAM's: Dice + CE, or squared Dice alone as released (methods.md 7.4).",
+    )
+    box_margin_px: int = Field(
+        default=20,
+        ge=0,
+        description="Of gt_box: training boxes grow by 0 to 19 px a side at 256 px (2.2).",
+    )
+
+    def uses_prompt_grid(self) -> bool:
+        """Only point prompts lie on a grid."""
+        return self.prompt == "grid"
+
+    def rates_prompts(self) -> bool:
+        """Only grid points are rated; a box is the only prompt there is."""
+        return self.prompt == "grid"
+
+    def reads_embeddings(self) -> bool:
+        """MedSAM sees the encoder's neck."""
+        return True
+
+    def training_defaults(self) -> Mapping[str, Any]:
+        """MedSAM's own schedule (methods.md 2.2, May 2023); none when unified."""
+        if self.profile == "unified":
+            return {}
+        return {
+            "epochs": 1000,
+            "batch_size": 8,
+            "optimizer": "adam",
+            "lr": 1e-5,
+            "lr_decay": "constant",
+        }
+
+    def label(self) -> str:
+        """`medsam`, with the prompt where it is not the whole box; an oracle says so."""
+        suffix = {"whole_box": "", "grid": " grid", "gt_box": " gt_box (oracle)"}
+        return f"medsam{suffix[self.prompt]}"

@@ -1,0 +1,131 @@
+"""`sweeper report`, `sweeper score` and `sweeper ui`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweeper.config.report import ReportSpec
+    from sweeper.report.table import ReportTable
+    from sweeper.store.workspace import Workspace
+
+FORMATS = ("terminal", "markdown", "csv", "latex", "json")
+
+
+def _query_options(command: Any) -> Any:
+    for option in reversed(
+        (
+            click.option("--rows", help="What a row is: method, ablation, grid_size or any key."),
+            click.option(
+                "--columns", type=click.Choice(("source", "target", "matrix", "structure"))
+            ),
+            click.option("--aggregate", type=click.Choice(("cases", "sites"))),
+            click.option("--protocol", type=click.Choice(("desam2024", "strict"))),
+            click.option("--metric", type=click.Choice(("dice", "hd95_mm", "asd_mm"))),
+            click.option("--baseline", help="The row that differences are taken against."),
+            click.option("--undefined", type=click.Choice(("nan", "skip"))),
+            click.option("--select", type=click.Choice(("none", "validation_loss", "source_dice"))),
+            click.option("--title"),
+            click.option(
+                "--published/--no-published", default=None, help="The paper's rows, dimmed."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("spaces", nargs=-1, metavar="[SPACE...]")
+@_query_options
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="terminal")
+@click.option("--output", type=click.Path(path_type=Path), help="Write there, not to the screen.")
+@click.option("--final", is_flag=True, help="Exit 3 with the reasons rather than print a draft.")
+@click.pass_obj
+def report(
+    workspace: Path,
+    /,
+    spaces: tuple[str, ...],
+    format_: str,
+    output: Path | None,
+    final: bool,
+    **query: Any,
+) -> int:
+    """Print the table of the latest sweep, or of the search spaces or sweeps named.
+
+    The table is the one that the space's `report:` names; options change the query.
+    """
+    from sweeper.pipeline.report import query as make_query
+    from sweeper.pipeline.report import tables
+    from sweeper.store.workspace import Workspace
+
+    names, spec = _sweeps_of(spaces)
+    asked = make_query(Workspace.open(workspace), names, spec)
+    changes = {key: value for key, value in query.items() if value is not None}
+    if changes:
+        asked = make_query(Workspace.open(workspace), names, _changed(asked.spec, changes))
+    text = "\n".join(_render(table, format_) for table in tables(asked, is_final=final))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(f"written: {output}")
+    return 0
+
+
+def print_table(workspace: Workspace, sweep: str) -> None:
+    """Print a sweep's own table on the terminal."""
+    from sweeper.pipeline.report import query, tables
+
+    for table in tables(query(workspace, [sweep])):
+        click.echo(_render(table, "terminal"), nl=False)
+
+
+def _sweeps_of(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | None]:
+    """Names of the sweeps, and the last file's `report:`; an argument is a file or a name."""
+    names: list[str] = []
+    spec = None
+    for space in spaces:
+        if space.endswith((".yaml", ".yml")) or Path(space).is_file():
+            from sweeper.pipeline.report import read_report_key
+
+            name, spec = read_report_key(Path(space))
+            names.append(name)
+        else:
+            names.append(space)
+    return (names or None), spec
+
+
+def _changed(spec: ReportSpec, changes: dict[str, Any]) -> ReportSpec:
+    return spec.model_validate({**spec.model_dump(), **changes})
+
+
+def _render(table: ReportTable, format_: str) -> str:
+    from sweeper.report.render import RENDERERS
+
+    if format_ == "terminal":
+        import shutil
+
+        from sweeper.report.render_terminal import render_terminal
+
+        is_screen = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if is_screen else None
+        return render_terminal(table, width=width, has_colour=is_screen)
+    return RENDERERS[format_](table)
+
+
+@click.command()
+@click.option("--port", type=int, default=5000, show_default=True)
+@click.pass_obj
+def ui(workspace: Path, /, port: int) -> int:
+    """Open the MLflow UI on this workspace, at 127.0.0.1; Ctrl-C ends it."""
+    from sweeper.pipeline.ui import serve
+    from sweeper.store.workspace import Workspace
+
+    return serve(Workspace.open(workspace), port, click.echo)

@@ -1,0 +1,59 @@
+"""The `report:` key of a search space: which table a bare `sweeper report` prints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sweeper.config.base import Strict
+
+Columns = Literal["source", "target", "matrix", "structure"]
+Aggregate = Literal["cases", "sites"]
+Protocol = Literal["desam2024", "strict"]
+Metric = Literal["dice", "hd95_mm", "asd_mm"]
+
+
+class ReportSpec(Strict):
+    """A query over rows; every caption says all of it."""
+
+    title: str = Field(default="", description="First line of the caption.")
+    rows: str = Field(
+        default="method",
+        description="What a row is: method, ablation, grid_size, or any key of a trial such as"
+        " training.lr; several with commas.",
+    )
+    columns: Columns = Field(
+        default="source",
+        description="source: trained on the column, tested on all others; target: tested on the"
+        " column, trained on each other; matrix: source x target; structure: direction x organ.",
+    )
+    aggregate: Aggregate = Field(
+        default="cases",
+        description="cases: all target cases pooled, as released (methods.md 7.1); sites: mean of"
+        " the target sites' means.",
+    )
+    protocol: Protocol = Field(
+        default="desam2024",
+        description="desam2024: scored as the released code does; strict: every foreground slice,"
+        " no border rule.",
+    )
+    metric: Metric = Field(
+        default="dice", description="dice in %, hd95_mm and asd_mm in millimetres."
+    )
+    baseline: str | None = Field(
+        default=None, description="The row that differences and tests are taken against."
+    )
+    undefined: Literal["nan", "skip"] = Field(
+        default="nan",
+        description="nan: a cell with an undefined case is undefined; skip: the mean over the"
+        " defined cases, marked with their number.",
+    )
+    select: Literal["none", "validation_loss", "source_dice"] = Field(
+        default="none",
+        description="With searched values: keep each cell's best training by this source-validation"
+        " number. Target scores never select.",
+    )
+    published: bool = Field(
+        default=False, description="Add the paper's rows, dimmed and cited, where it has them."
+    )

@@ -1,0 +1,145 @@
+"""The words of a table: what every number is, so that nobody must ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweeper.report.aggregate import average_cell, make_cell
+from sweeper.report.measurements import pools
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweeper.config.report import ReportSpec
+    from sweeper.report.query import Query
+    from sweeper.report.table import TableRow
+
+BOTH_SHOWN_ABOVE = 0.5
+"""Points of Dice: where the two aggregators differ by more, both averages are printed."""
+
+_METRICS = {
+    "dice": "Dice in %",
+    "hd95_mm": "95th-percentile Hausdorff distance in mm",
+    "asd_mm": "symmetric mean surface distance in mm",
+}
+_DIRECTIONS = {
+    "source": "column = source site (trained on it, tested on all others)",
+    "target": "column = target site (tested on it, trained on each other site)",
+    "matrix": "row = source, column = target; the diagonal is source validation and in no mean",
+    "structure": "column = source -> target and structure",
+}
+_AGGREGATES = {
+    "source": {
+        "cases": "cell = mean over all target cases pooled",
+        "sites": "cell = mean of the target sites' means",
+    },
+    "target": {
+        "cases": "cell = mean over all pairs of source and case pooled",
+        "sites": "cell = mean of the sources' means",
+    },
+}
+_PROTOCOLS = {
+    "desam2024": "protocol desam2024 (last foreground slice dropped, 50 px border of predictions"
+    " cleared)",
+    "strict": "protocol strict (every foreground slice, no border rule)",
+}
+
+
+def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
+    """Metric, direction, aggregator, protocol, seeds, cases, slices, spread and fingerprints."""
+    spec = query.spec
+    aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
+    lines = [
+        f"{_METRICS[spec.metric]}; {_DIRECTIONS[spec.columns]}; {aggregate}; last column = plain"
+        " mean of the columns.",
+        f"{_PROTOCOLS[spec.protocol].capitalize()}; {_seeds(query)}; {_counts(query)};"
+        f" {_spread(rows)}.",
+        _fingerprints(query),
+    ]
+    structures = sorted({e.structure for e in query.entries} - {""})
+    if len(structures) > 1 and spec.columns != "structure":
+        lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
+    if spec.select != "none":
+        lines.append(f"Of searched trainings the best by source {spec.select}; targets unseen.")
+    return tuple(lines)
+
+
+def _seeds(query: Query) -> str:
+    seeds = sorted({e.seed for e in query.entries}, key=lambda seed: (len(seed), seed))
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
+
+
+def _counts(query: Query) -> str:
+    """Cases and slices of the whole dataset as scored, each once."""
+    slices: dict[tuple[str, str], int] = {}
+    for entry in query.entries:
+        for score in entry.scores(query.spec.protocol):
+            slices[score.target, score.case] = score.n_slices
+    return f"n = {len(slices)} cases, {sum(slices.values())} slices"
+
+
+def _spread(rows: Sequence[TableRow]) -> str:
+    has_spread = any(cell.deviation is not None for row in rows for cell in row.cells)
+    return "± = standard deviation over seeds" if has_spread else "no ± with a single seed"
+
+
+def _fingerprints(query: Query) -> str:
+    def known(tag: str) -> str:
+        values = {e.run.tags.get(tag, "") for e in query.entries if e.run is not None} - {""}
+        return ", ".join(sorted(values)) or "none"
+
+    return (
+        f"Dataset {known('dataset')} {known('dataset_fingerprint')}; encoder {known('encoder')}"
+        f" {known('encoder_fingerprint')}; training code {known('code_version')}."
+    )
+
+
+def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
+    """Missing seeds, undefined cases, and the other average where it is another number."""
+    lines = []
+    missing = sum(
+        cell.seeds_planned > 0 and not cell.is_complete for row in rows for cell in row.cells[:-1]
+    )
+    if missing:
+        lines.append(f"– (k/n seeds): {missing} cells lack seeds, and no mean is made of the rest.")
+    undefined = sum(row.cells[-1].n_undefined for row in rows)
+    if undefined:
+        how = "left out" if query.spec.undefined == "skip" else "a cell with one is undefined"
+        lines.append(
+            f"{undefined} case numbers are undefined (no surface or nothing to compare): {how}."
+        )
+    if query.spec.columns == "source":
+        lines += _other_average(query, rows)
+    return tuple(lines)
+
+
+def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
+    other = query.spec.model_copy(
+        update={"aggregate": "sites" if query.spec.aggregate == "cases" else "cases"}
+    )
+    averages = _averages(query, other)
+    pairs = [
+        (row.label, row.cells[-1].value, averages.get(row.label))
+        for row in rows
+        if row.cells[-1].value is not None
+    ]
+    differing = [
+        f"{label} {own:.2f} / {their:.2f}"
+        for label, own, their in pairs
+        if own is not None and their is not None and abs(own - their) > BOTH_SHOWN_ABOVE
+    ]
+    if not differing or query.spec.metric != "dice":
+        return []
+    return [
+        f"The aggregators differ by more than {BOTH_SHOWN_ABOVE}: overall by"
+        f" {query.spec.aggregate} / by {other.aggregate}: {'; '.join(differing)}."
+    ]
+
+
+def _averages(query: Query, spec: ReportSpec) -> dict[str, float | None]:
+    found = {}
+    for label, entries in query.rows().items():
+        by_column = pools(entries, spec, query.domains)
+        made = [make_cell(by_seed, spec) for by_seed in by_column.values()]
+        found[label] = average_cell([c for c, _ in made], [v for _, v in made]).value
+    return found

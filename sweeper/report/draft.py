@@ -1,0 +1,104 @@
+"""The draft gate: why a table may not be called final yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sweeper.errors import DraftError
+from sweeper.records import TrialStatus
+from sweeper.report.entries import REFERENCE_METHOD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweeper.report.query import Query
+    from sweeper.report.table import ReportTable, TableRow
+
+_SAME_EVERYWHERE = {
+    "code_version": "training code",
+    "dataset_fingerprint": "dataset",
+    "encoder_fingerprint": "encoder",
+}
+
+
+def draft_reasons(query: Query, rows: Sequence[TableRow], *, is_synthetic: bool) -> tuple[str, ...]:
+    """Every reason why the table is a draft; empty where it may be published."""
+    reasons = ["synthetic data"] if is_synthetic else []
+    reasons += _missing(query)
+    reasons += _uneven_seeds(query)
+    reasons += _mixed(query)
+    reasons += _uneven_budget(query)
+    undefined = sum(row.cells[-1].n_undefined for row in rows)
+    if undefined:
+        reasons.append(f"{undefined} undefined case numbers")
+    return tuple(reasons)
+
+
+def refuse_drafts(tables: Sequence[ReportTable]) -> None:
+    """Let final tables pass.
+
+    Raises:
+        DraftError: Names every reason of every table.
+    """
+    reasons = dict.fromkeys(reason for table in tables for reason in table.draft_reasons)
+    if reasons:
+        raise DraftError(f"no final table: {'; '.join(reasons)}")
+
+
+def _missing(query: Query) -> list[str]:
+    absent = [entry for entry in query.planned if not entry.is_done]
+    if not absent:
+        return []
+    by_status = Counter("not run yet" if e.status is None else _word(e.status) for e in absent)
+    how = ", ".join(f"{count} {word}" for word, count in sorted(by_status.items()))
+    return [f"{len(absent)} of {len(query.planned)} scorings missing ({how})"]
+
+
+def _word(status: TrialStatus) -> str:
+    return "not scored" if status is TrialStatus.COMPLETED else status.value
+
+
+def _uneven_seeds(query: Query) -> list[str]:
+    seeds: dict[str, set[str]] = {}
+    for entry in query.entries:
+        if entry.method != REFERENCE_METHOD:
+            seeds.setdefault(entry.label, set()).add(entry.seed)
+    if len({frozenset(found) for found in seeds.values()}) <= 1:
+        return []
+    counts = ", ".join(f"{label} {len(found)}" for label, found in seeds.items())
+    return [f"rows have different seeds ({counts})"]
+
+
+def _mixed(query: Query) -> list[str]:
+    reasons = []
+    for tag, word in _SAME_EVERYWHERE.items():
+        by_method: dict[str, set[str]] = {}
+        for entry in query.entries:
+            if entry.run is not None and entry.run.tags.get(tag):
+                # each method has its own code; one method must have one
+                scope = entry.method if tag == "code_version" else ""
+                by_method.setdefault(scope, set()).add(entry.run.tags[tag])
+        mixed = {scope: found for scope, found in by_method.items() if len(found) > 1}
+        for scope, found in mixed.items():
+            of = f" of {scope}" if scope else ""
+            reasons.append(f"{len(found)} versions of the {word}{of}: {', '.join(sorted(found))}")
+    return reasons
+
+
+def _uneven_budget(query: Query) -> list[str]:
+    """Rows that tried more trainings for a cell than others."""
+    tried: dict[str, Counter[tuple[str, ...]]] = {}
+    seen: set[str] = set()
+    for entry in query.planned:
+        if entry.method == REFERENCE_METHOD or entry.is_imported or entry.train_id in seen:
+            continue
+        seen.add(entry.train_id)
+        label = entry.label if query.spec.select == "none" else entry.group
+        cell = (entry.source, entry.structure, entry.seed)
+        tried.setdefault(label, Counter())[cell] += 1
+    most = {label: max(counts.values()) for label, counts in tried.items()}
+    if len(set(most.values())) <= 1:
+        return []
+    listed = ", ".join(f"{label} {count}" for label, count in most.items())
+    return [f"search budgets differ (trainings tried for a cell: {listed})"]

@@ -1,0 +1,127 @@
+"""From entries to the numbers that a cell pools, by direction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from sweeper.report.entries import REFERENCE_METHOD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweeper.config.report import ReportSpec
+    from sweeper.report.entries import Entry
+
+ANY_OTHER = "*"
+"""Source of a cross-validated upper bound: its cases count in every column but their own."""
+
+
+class Measurement(NamedTuple):
+    """One number of one case.
+
+    Attributes:
+        group: Domain that the `sites` aggregator averages within.
+        case: Case id, with its domain and structure: what statistics take as the unit.
+        value: Dice in percent, distances in millimetres; nan where undefined.
+    """
+
+    group: str
+    case: tuple[str, str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """All that one cell of one seed is made of.
+
+    Attributes:
+        numbers: Measurements by structure.
+        planned: Entries that the plan wants here.
+        done: Those of them whose numbers are there.
+    """
+
+    numbers: dict[str, list[Measurement]]
+    planned: int
+    done: int
+
+
+def pools(
+    entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str]
+) -> dict[str, dict[str, Pool]]:
+    """Of one row's entries: per column and seed what the cell pools.
+
+    Args:
+        entries: Of one row.
+        spec: The query; `matrix` columns are named `source -> target`.
+        domains: All domains of the dataset, in order.
+    """
+    numbers: dict[tuple[str, str], dict[str, list[Measurement]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    planned: dict[tuple[str, str], int] = defaultdict(int)
+    done: dict[tuple[str, str], int] = defaultdict(int)
+    for entry in entries:
+        pairs = planned_pairs(entry, domains)
+        for column in {_column(spec, entry, *pair) for pair in pairs} - {""}:
+            planned[column, entry.seed] += 1
+            done[column, entry.seed] += entry.is_done
+        _collect(entry, spec, domains, numbers)
+    found: dict[str, dict[str, Pool]] = defaultdict(dict)
+    for (column, seed), count in planned.items():
+        found[column][seed] = Pool(numbers[column, seed], count, done[column, seed])
+    return found
+
+
+def planned_pairs(entry: Entry, domains: Sequence[str]) -> list[tuple[str, str]]:
+    """The (source, target) pairs that an entry measures; equal for source validation."""
+    if entry.method == REFERENCE_METHOD and entry.values.get("fold"):
+        return _reference_pairs(entry, domains)
+    named = entry.values.get("target")
+    targets = [named] if named else list(domains)
+    return [(entry.source, target) for target in targets]
+
+
+def _reference_pairs(entry: Entry, domains: Sequence[str]) -> list[tuple[str, str]]:
+    """An upper bound's: its held-out cases stand for themselves in the columns they count in."""
+    tested = list(domains) if entry.source == "all" else [entry.source]
+    if entry.values.get("method.variant") == "source_cv":
+        return [(entry.source, entry.source)]
+    return [(column, target) for target in tested for column in domains if column != target]
+
+
+def _collect(
+    entry: Entry,
+    spec: ReportSpec,
+    domains: Sequence[str],
+    numbers: dict[tuple[str, str], dict[str, list[Measurement]]],
+) -> None:
+    scale = 100.0 if spec.metric == "dice" else 1.0
+    by_target: dict[str, list[str]] = defaultdict(list)
+    for source, target in planned_pairs(entry, domains):
+        by_target[target].append(source)
+    for score in entry.scores(spec.protocol):
+        unit = (score.target, score.case, score.structure)
+        value = scale * float(getattr(score, spec.metric))
+        seen = set()
+        for source in by_target.get(score.target, ()):
+            column = _column(spec, entry, source, score.target)
+            if column and column not in seen:
+                seen.add(column)  # pooled sources of an upper bound are one measurement
+                group = entry.source if spec.columns == "target" else score.target
+                numbers[column, entry.seed][score.structure].append(Measurement(group, unit, value))
+
+
+def _column(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
+    """Name of the column that a pair counts in; empty if in none."""
+    if spec.columns == "matrix":
+        return f"{source} -> {target}"
+    is_own = entry.method == REFERENCE_METHOD and bool(entry.values.get("fold"))
+    if source == target and not is_own:
+        return ""
+    if spec.columns == "source":
+        return source
+    if spec.columns == "target":
+        return target
+    return f"{source} -> {target} {entry.structure}"

@@ -1,0 +1,21 @@
+"""Formats by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweeper.report.render_latex import render_latex
+from sweeper.report.render_text import render_csv, render_json, render_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sweeper.report.table import ReportTable
+
+RENDERERS: Mapping[str, Callable[[ReportTable], str]] = {
+    "markdown": render_markdown,
+    "csv": render_csv,
+    "latex": render_latex,
+    "json": render_json,
+}
+"""One table to text; the terminal's own renderer also takes a width."""

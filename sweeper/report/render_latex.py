@@ -1,0 +1,90 @@
+"""A table in LaTeX with booktabs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweeper.report.table import Mark, Origin
+from sweeper.report.words import caption_lines, cell_text, delta_header, delta_text, draft_lines
+
+if TYPE_CHECKING:
+    from sweeper.report.table import Cell, ReportTable, TableRow
+
+PREAMBLE = (
+    "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx,xcolor}\n"
+    "\\usepackage[margin=2cm]{geometry}\n\\begin{document}\n"
+)
+"""What a document needs to hold the tables."""
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "Δ": r"$\Delta$",
+    "→": r"$\to$",
+    "->": r"$\to$",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
+def render_latex(table: ReportTable) -> str:
+    """A `table` environment; needs booktabs, graphicx and xcolor."""
+    columns = len(table.columns) + 1 + bool(table.baseline)
+    header = [table.row_header, *table.columns, *([delta_header(table)] if table.baseline else [])]
+    body = [_line(row, table) for row in table.rows]
+    drafts = [f"\\textbf{{{escape(line)}}}" for line in draft_lines(table)]
+    words = " ".join([*drafts, *map(escape, caption_lines(table))])
+    return "\n".join(
+        [
+            "\\begin{table}[t]",
+            "\\centering",
+            f"\\caption{{{words}}}",
+            f"\\label{{tab:{table.name}}}",
+            "\\resizebox{\\textwidth}{!}{%",
+            f"\\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+            "\\toprule",
+            " & ".join(map(escape, header)) + r" \\",
+            "\\midrule",
+            *body,
+            "\\bottomrule",
+            "\\end{tabular}}",
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
+def latex_document(tables: str) -> str:
+    """A whole document around tables."""
+    return f"{PREAMBLE}{tables}\\end{{document}}\n"
+
+
+def escape(text: str) -> str:
+    """Text with LaTeX's special characters made plain."""
+    text = text.replace("->", "→")
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def _line(row: TableRow, table: ReportTable) -> str:
+    cells = [escape(row.label), *map(_cell, row.cells)]
+    if table.baseline:
+        cells.append(escape(delta_text(row.delta)))
+    if row.origin is Origin.PUBLISHED:
+        cells = [f"\\textcolor{{gray}}{{{cell}}}" for cell in cells]
+    return " & ".join(cells) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    text = escape(cell_text(cell))
+    marked = {Mark.BEST: f"\\textbf{{{text}}}", Mark.SECOND: f"\\underline{{{text}}}", None: text}
+    return marked[cell.mark]

@@ -1,0 +1,75 @@
+"""A table as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sweeper.report.table import Mark, Origin
+from sweeper.report.words import (
+    caption_lines,
+    cell_text,
+    delta_header,
+    delta_text,
+    draft_lines,
+)
+
+if TYPE_CHECKING:
+    from sweeper.report.table import Cell, ReportTable
+
+
+def render_markdown(table: ReportTable) -> str:
+    """A Markdown table with its caption below."""
+    header = [table.row_header, *table.columns, *([delta_header(table)] if table.baseline else [])]
+    lines = [f"> **{line}**\n" for line in draft_lines(table)]
+    lines += [_markdown_line(header), _markdown_line(["---"] + ["---:"] * (len(header) - 1))]
+    for row in table.rows:
+        label = f"*{row.label}*" if row.origin is Origin.PUBLISHED else row.label
+        cells = [label, *map(_markdown_cell, row.cells)]
+        lines.append(_markdown_line(cells + ([delta_text(row.delta)] if table.baseline else [])))
+    return "\n".join([*lines, "", *(f"{line}  " for line in caption_lines(table)), ""])
+
+
+def _markdown_line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = cell_text(cell)
+    marked = {Mark.BEST: f"**{text}**", Mark.SECOND: f"<u>{text}</u>", None: text}
+    return marked[cell.mark]
+
+
+def render_csv(table: ReportTable) -> str:
+    """A wide CSV: unrounded numbers, then per column deviation and seeds; caption as comments."""
+    stream = io.StringIO()
+    for line in (*draft_lines(table), *caption_lines(table)):
+        stream.write(f"# {line}\n")
+    writer = csv.writer(stream, lineterminator="\n")
+    header = [table.row_header, "origin", *table.columns]
+    header += [f"{column} sd" for column in table.columns]
+    header += [f"{column} seeds" for column in table.columns]
+    writer.writerow([*header, *([delta_header(table)] if table.baseline else [])])
+    for row in table.rows:
+        numbers = [*(cell.value for cell in row.cells), *(cell.deviation for cell in row.cells)]
+        seeds = [f"{cell.seeds_done}/{cell.seeds_planned}" for cell in row.cells]
+        delta = [row.delta] if table.baseline else []
+        writer.writerow([row.label, row.origin.value, *numbers, *seeds, *delta])
+    return stream.getvalue()
+
+
+def render_json(table: ReportTable) -> str:
+    """Everything that the table holds, as JSON; undefined numbers and empty cells are null."""
+    return json.dumps(_plain(asdict(table)), indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

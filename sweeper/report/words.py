@@ -1,0 +1,68 @@
+"""Texts that every format shares."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweeper.report.table import Cell, ReportTable
+
+SYNTHETIC = "SYNTHETIC DATA: made by the phantom, for trying out only."
+DASH = "–"
+
+
+def number(value: float) -> str:
+    """A number as tables print it: two decimals; `nan` where undefined."""
+    return "nan" if math.isnan(value) else f"{value:.2f}"
+
+
+def cell_text(cell: Cell, *, plus_minus: str = " ± ") -> str:
+    """A cell's number, deviation and counts; a dash that says how many seeds are there."""
+    if cell.value is None:
+        return DASH if cell.seeds_planned == 0 else f"{DASH} ({seeds_text(cell)})"
+    text = number(cell.value)
+    if cell.deviation is not None:
+        text += f"{plus_minus}{number(cell.deviation)}"
+    if cell.n_undefined:
+        text += f" ({cell.n_undefined} undef.)"
+    return text
+
+
+def seeds_text(cell: Cell) -> str:
+    """Such as `2/3 seeds`."""
+    return f"{cell.seeds_done}/{cell.seeds_planned} seeds"
+
+
+def delta_text(delta: float | None) -> str:
+    """A difference with its sign."""
+    return DASH if delta is None else f"{delta:+.2f}"
+
+
+def delta_header(table: ReportTable) -> str:
+    """Header of the column of differences."""
+    return f"Δ vs {table.baseline}"
+
+
+def draft_lines(table: ReportTable) -> tuple[str, ...]:
+    """What must stand above a table: that it is a draft and why, that its data is synthetic."""
+    lines = [f"DRAFT: {'; '.join(table.draft_reasons)}."] if table.draft_reasons else []
+    return (*([SYNTHETIC] if table.is_synthetic else []), *lines)
+
+
+def caption_lines(table: ReportTable) -> tuple[str, ...]:
+    """Title, caption, the meaning of the marks, notes and citations."""
+    marks = ["Bold: best, underlined: second."] if has_marks(table) else []
+    cited = dict.fromkeys(f"{row.label}: {row.note}." for row in table.rows if row.note)
+    return (
+        *([table.title] if table.title else []),
+        *table.caption,
+        *marks,
+        *table.notes,
+        *cited,
+    )
+
+
+def has_marks(table: ReportTable) -> bool:
+    """True if some cell is marked."""
+    return any(cell.mark for row in table.rows for cell in row.cells)

@@ -1,0 +1,141 @@
+"""Reads MLflow's SQLite file directly: a table must not wait seconds for `import mlflow`.
+
+Deviation: MLflow's client is not used for reading; importing it takes 4 to 7 s and `search_runs`
+1 s for 1,000 runs, against 0.3 s here. The tables read (experiments, runs, params, tags,
+latest_metrics) have kept their columns since MLflow 1; a contract test compares with the client.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from sweeper.errors import TrackingError
+from sweeper.records import TrialStatus
+from sweeper.tracking.rows_file import ROWS_FILE, decode
+from sweeper.tracking.tracker import TrackedRun, TrackedSweep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+PLAN_FILE = "plan.json"
+EVALUATION_TAG = "evaluation."
+
+_SWEEPS = """
+SELECT r.run_uuid, r.experiment_id, r.artifact_uri, s.value
+FROM tags k JOIN runs r ON r.run_uuid = k.run_uuid
+JOIN tags s ON s.run_uuid = r.run_uuid AND s.key = 'sweep'
+JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'prepared_at'
+WHERE k.key = 'kind' AND k.value = 'sweep' AND r.lifecycle_stage = 'active'
+ORDER BY CAST(t.value AS REAL)
+"""
+_RUNS = """
+SELECT r.run_uuid, r.name, r.artifact_uri
+FROM tags s JOIN runs r ON r.run_uuid = s.run_uuid
+JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'kind' AND k.value = 'training'
+WHERE s.key = 'sweep' AND s.value = ? AND r.lifecycle_stage = 'active'
+ORDER BY r.start_time, r.run_uuid
+"""
+_VALUES = """
+SELECT v.run_uuid, v.key, v.value FROM {table} v
+WHERE v.run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'sweep' AND value = ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowReader:
+    """A read-only view of an MLflow database.
+
+    Attributes:
+        database: The SQLite file.
+    """
+
+    database: Path
+
+    def sweeps(self) -> tuple[TrackedSweep, ...]:
+        """Every sweep, the one that was run last at the end."""
+        return tuple(
+            TrackedSweep(
+                name=name,
+                run_id=run_id,
+                experiment_id=str(experiment_id),
+                plan=_read_plan(_folder(uri) / PLAN_FILE),
+                artifacts=_folder(uri),
+            )
+            for run_id, experiment_id, uri, name in self._query(_SWEEPS)
+        )
+
+    def runs(self, sweep: str) -> tuple[TrackedRun, ...]:
+        """The newest attempt of each of a sweep's trainings, with its scores."""
+        return tuple(self._with_scores(run) for run in self.runs_without_scores(sweep))
+
+    def runs_without_scores(self, sweep: str) -> tuple[TrackedRun, ...]:
+        """The same without opening the runs' files."""
+        tags = self._values("tags", sweep)
+        params = self._values("params", sweep)
+        numbers = self._values("latest_metrics", sweep)
+        newest: dict[str, TrackedRun] = {}
+        for run_id, name, uri in self._query(_RUNS, sweep):
+            own = tags[run_id]
+            if "train_id" not in own or "status" not in own:
+                continue  # a driver died while it wrote this; it is logged again at its next start
+            newest[own["train_id"]] = TrackedRun(
+                run_id=run_id,
+                sweep=sweep,
+                name=name,
+                status=TrialStatus(own["status"]),
+                params=params[run_id],
+                tags=own,
+                summary=numbers[run_id],
+                evaluations={
+                    key.removeprefix(EVALUATION_TAG): json.loads(value)
+                    for key, value in own.items()
+                    if key.startswith(EVALUATION_TAG)
+                },
+                scores=(),
+                artifacts=_folder(uri),
+            )
+        return tuple(newest.values())
+
+    def _with_scores(self, run: TrackedRun) -> TrackedRun:
+        return replace(run, scores=decode(run.artifacts / ROWS_FILE))
+
+    def _values(self, table: str, sweep: str) -> defaultdict[str, dict[str, Any]]:
+        values: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for run_id, key, value in self._query(_VALUES.format(table=table), sweep):
+            values[run_id][key] = value
+        return values
+
+    def _query(self, query: str, *arguments: str) -> Iterator[Sequence[Any]]:
+        if not self.database.is_file():
+            return
+        try:
+            with closing(
+                sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True, timeout=20)
+            ) as connection:
+                yield from connection.execute(query, arguments)
+        except sqlite3.Error as err:
+            raise TrackingError(
+                f"the MLflow store {self.database} cannot be read ({err}); if it is damaged, move"
+                " it away and run the sweep again: results are logged anew from the trainings"
+            ) from err
+
+
+def _folder(uri: str) -> Path:
+    return Path(unquote(urlparse(uri).path))
+
+
+def _read_plan(path: Path) -> Mapping[str, Any]:
+    try:
+        plan: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"cells": [], "report": {}, "dataset": {}, "encoder": {}}
+    except json.JSONDecodeError as err:
+        raise TrackingError(f"{path} is damaged ({err}); run the sweep again") from err
+    return plan

@@ -1,0 +1,99 @@
+"""Names and numbers of what a run shows in MLflow's curves and compare view.
+
+Curves: `train_loss`, `validation_loss`, `source_dice` ... over epochs. Final numbers:
+`dice/desam2024/mean`, `dice/desam2024/<target>`, and the same for `strict`; summary numbers under
+their own names. Dice here is in [0, 1], the mean is over pooled target cases.
+"""
+
+from __future__ import annotations
+
+import re
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sweeper.records import TrainingRecord
+    from sweeper.tracking.tracker import Score
+
+MAX_POINTS = 200
+"""Points a curve; more are thinned, first and last epoch kept."""
+
+RunMetric = tuple[str, float, int, int]
+"""Key, value, timestamp in ms, step: the order of MLflow's `Metric`."""
+
+
+def epoch_metrics(epochs: Sequence[Mapping[str, float]], now_ms: int) -> list[RunMetric]:
+    """Every epoch's numbers as curves, `seconds` renamed to tell it from the whole training's."""
+    stride = max(1, -(-len(epochs) // MAX_POINTS))
+    kept = sorted({*range(0, len(epochs), stride), len(epochs) - 1} - {-1})
+    return [
+        (legal_key("epoch_seconds" if name == "seconds" else name), value, now_ms, step)
+        for step in kept
+        for name, value in epochs[step].items()
+    ]
+
+
+def final_metrics(record: TrainingRecord, scores: Sequence[Score], now_ms: int) -> list[RunMetric]:
+    """Summary numbers, and Dice by target for the first evaluation; means for the others."""
+    metrics = [(legal_key(name), value, now_ms, 0) for name, value in record.summary.items()]
+    metrics += _selected(record, now_ms)
+    labels = _labels(record.evaluations)
+    for position, eval_id in enumerate(record.evaluations):
+        for protocol in ("desam2024", "strict"):
+            by_target = _dice_by_target(record, scores, eval_id, protocol)
+            pooled = [value for values in by_target.values() for value in values]
+            prefix = f"dice/{protocol}"
+            if pooled:
+                key = f"{prefix}/mean{labels[eval_id]}"
+                metrics.append((legal_key(key), fmean(pooled), now_ms, 0))
+            if position == 0:
+                metrics += [
+                    (legal_key(f"{prefix}/{target}"), fmean(values), now_ms, 0)
+                    for target, values in by_target.items()
+                ]
+    return metrics
+
+
+def _selected(record: TrainingRecord, now_ms: int) -> list[RunMetric]:
+    """The source-validation numbers of the epoch whose weights were kept."""
+    epoch = int(record.summary.get("selected_epoch", -1))
+    if not 0 <= epoch < len(record.epochs):
+        return []
+    return [
+        (f"selected_{name}", record.epochs[epoch][name], now_ms, 0)
+        for name in ("validation_loss", "source_dice")
+        if name in record.epochs[epoch]
+    ]
+
+
+def _dice_by_target(
+    record: TrainingRecord, scores: Sequence[Score], eval_id: str, protocol: str
+) -> dict[str, list[float]]:
+    """Defined Dice values by domain; source-validation cases are left to `source_dice`."""
+    found: dict[str, list[float]] = {}
+    is_fold = bool(record.params.get("fold"))
+    for score in scores:
+        if score.eval_id != eval_id or score.protocol != protocol or score.dice != score.dice:
+            continue
+        if is_fold or score.target != record.params.get("source"):
+            found.setdefault(score.target, []).append(score.dice)
+    return found
+
+
+def _labels(evaluations: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """What tells a run's evaluations apart, as ` grid_size 9`; empty where there is one."""
+    keys = {key for settings in evaluations.values() for key in settings}
+    varying = sorted(
+        key for key in keys if len({settings.get(key) for settings in evaluations.values()}) > 1
+    )
+    return {
+        eval_id: "".join(f" {key} {settings.get(key, '')}" for key in varying)
+        for eval_id, settings in evaluations.items()
+    }
+
+
+def legal_key(key: str) -> str:
+    """A metric's name in the characters that MLflow allows."""
+    return re.sub(r"[^0-9A-Za-z_\-. :/]", "_", key)

@@ -1,0 +1,132 @@
+"""What keeps the results of sweeps, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sweeper.records import TrainingRecord, TrialStatus
+
+
+class TrackingPlaces(Protocol):
+    """Where a workspace keeps what is tracked."""
+
+    @property
+    def mlflow_db(self) -> Path:
+        """MLflow's SQLite file."""
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """MLflow's artifact folder."""
+
+
+class Score(NamedTuple):
+    """The numbers of one case under one protocol, as a run keeps them.
+
+    Attributes:
+        eval_id: Identity of the evaluation.
+        target: Domain of the case.
+        case: Case id.
+        structure: Segmented structure.
+        protocol: `desam2024` or `strict`.
+        n_slices: Slices that entered the numbers.
+        dice: In [0, 1]; nan where undefined.
+        hd95_mm: Millimetres; nan where undefined.
+        asd_mm: Millimetres; nan where undefined.
+    """
+
+    eval_id: str
+    target: str
+    case: str
+    structure: str
+    protocol: str
+    n_slices: int
+    dice: float
+    hd95_mm: float
+    asd_mm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedRun:
+    """One training as the tracker holds it: its newest attempt.
+
+    Attributes:
+        run_id: Id of the tracker's own.
+        sweep: Name of the sweep.
+        name: Human name.
+        status: How it ended.
+        params: The flattened config.
+        tags: See `TrainingRecord.tags`.
+        summary: Final numbers.
+        evaluations: Per eval_id its flattened settings.
+        scores: Every case of every evaluation.
+        artifacts: Folder of the run's files.
+    """
+
+    run_id: str
+    sweep: str
+    name: str
+    status: TrialStatus
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    summary: Mapping[str, float]
+    evaluations: Mapping[str, Mapping[str, str]]
+    scores: tuple[Score, ...]
+    artifacts: Path
+
+    @property
+    def train_id(self) -> str:
+        """Identity of the training."""
+        return self.tags["train_id"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedSweep:
+    """A sweep as the tracker holds it.
+
+    Attributes:
+        name: Its name.
+        run_id: Id of the parent run.
+        experiment_id: Id of its experiment.
+        plan: What was handed to `Tracker.prepare`.
+        artifacts: Folder of the parent run's files.
+    """
+
+    name: str
+    run_id: str
+    experiment_id: str
+    plan: Mapping[str, Any]
+    artifacts: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedResults:
+    """What a report is made from.
+
+    Attributes:
+        sweeps: The sweeps asked for.
+        runs: Their trainings, newest attempt of each.
+    """
+
+    sweeps: tuple[TrackedSweep, ...]
+    runs: tuple[TrackedRun, ...]
+
+
+class Tracker(Protocol):
+    """Keeps sweeps; only the driver holds one, and everything it takes may be said twice."""
+
+    def prepare(self, sweep: str, plan: Mapping[str, Any]) -> None:
+        """Keep a sweep's plan; a changed plan replaces the old one."""
+
+    def log_training(self, record: TrainingRecord) -> str:
+        """Keep a training that has ended; the run's id. Logged again, it replaces itself."""
+
+    def logged(self, sweep: str) -> dict[str, set[str]]:
+        """Per completed training of a sweep the evaluations that are kept."""
+
+    def results(self, sweeps: Sequence[str] | None = None) -> TrackedResults:
+        """What is kept of some sweeps, or of the latest one."""

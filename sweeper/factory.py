@@ -1,1 +1,87 @@
 """The only place where a config becomes objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from desam_model.fit import Schedule
+from desam_model.types import PredictionSettings
+from sweeper.config.desam import DesamConfig
+
+if TYPE_CHECKING:
+    from desam_model.method import SegmentationMethod
+    from sweeper.config.trial import EvaluationConfig, TrialConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What differs by dataset and encoder; it comes from the stores, never from a YAML.
+
+    Attributes:
+        image_channels: Channels of an image.
+        tap_channels: Channels of a tap; 0 where no embeddings are read, as below.
+        num_taps: Taps an embedding has.
+        neck_channels: Channels of the neck.
+        grid_hw: Tokens of the embedding grid.
+        input_px: Side of the encoder's input frame.
+    """
+
+    image_channels: int
+    tap_channels: int = 0
+    num_taps: int = 0
+    neck_channels: int = 0
+    grid_hw: tuple[int, int] = (0, 0)
+    input_px: int = 0
+
+
+def build_method(config: TrialConfig, sizes: Sizes, seed: int) -> SegmentationMethod:
+    """The method a trial names, its weights drawn from `seed`; global randomness stays untouched.
+
+    Only the module of the method asked for is imported: torchvision alone costs seconds.
+    """
+    method = config.method
+    if isinstance(method, DesamConfig):
+        from desam_model.desam import build_desam
+
+        return build_desam(
+            tap_channels=sizes.tap_channels,
+            num_taps=sizes.num_taps,
+            neck_channels=sizes.neck_channels,
+            grid_hw=sizes.grid_hw,
+            input_px=sizes.input_px,
+            prompt_mode=method.prompt_mode,
+            ablation=method.ablation,
+            loss_profile=method.loss_profile,
+            training_points=method.training_points,
+            seed=seed,
+        )
+    raise TypeError(f"no builder for method {method.name!r}; add it to sweeper/factory.py")
+
+
+def build_schedule(config: TrialConfig) -> Schedule:
+    """How the trial trains."""
+    training = config.training
+    return Schedule(
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        optimizer=training.optimizer,
+        lr=training.lr,
+        weight_decay=training.weight_decay,
+        momentum=training.momentum,
+        lr_decay=training.lr_decay,
+        precision=training.precision,
+        accumulate=training.accumulate,
+    )
+
+
+def build_settings(config: EvaluationConfig) -> PredictionSettings:
+    """How the trial is scored; where a method has no prompt grid, the default stands unused."""
+    default = PredictionSettings()
+    return PredictionSettings(
+        grid_size=default.grid_size if config.grid_size is None else config.grid_size,
+        iou_threshold=(
+            default.iou_threshold if config.iou_threshold is None else config.iou_threshold
+        ),
+        min_region_px=config.min_region_px,
+    )

@@ -30,6 +30,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.run:clean",
         "Remove checkpoints and temporary files of finished sweeps.",
     ),
+    "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
     "score": ("sweeper.cli.report:score", "Score masks that another tool made."),
     "ui": ("sweeper.cli.report:ui", "Open the MLflow UI on this workspace."),

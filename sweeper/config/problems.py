@@ -87,38 +87,27 @@ def _sentence(finding: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The field names of the model that stands at a location."""
-    current: type[BaseModel] = model
+    """The field names of the model that stands at a location; a union is entered by its tag."""
+    candidates = [model]
     for part in loc:
-        members = (
-            _members(current.model_fields[str(part)].annotation)
-            if (str(part) in current.model_fields)
-            else []
-        )
-        if members:
-            current = members[0]
-            options = members
-        else:
-            options = [current]
-        for option in _siblings(model, current):
-            tag = option.model_fields.get("name")
-            if tag is not None and part in get_args(tag.annotation):
-                options = [option]
-        current = options[0]
-    return list(current.model_fields)
+        tagged = [m for m in candidates if _tag(m) == part]
+        if tagged:
+            candidates = tagged
+            continue
+        fields = [m.model_fields[str(part)] for m in candidates if str(part) in m.model_fields]
+        if fields:
+            candidates = members(fields[0].annotation)
+    return sorted({name for candidate in candidates for name in candidate.model_fields})
 
 
-def _siblings(model: type[BaseModel], current: type[BaseModel]) -> list[type[BaseModel]]:
-    """All members of any union field of the root model that holds `current`."""
-    for field in model.model_fields.values():
-        members = _members(field.annotation)
-        if current in members:
-            return members
-    return [current]
+def _tag(model: type[BaseModel]) -> Any:
+    """The name by which a union tells this member from the others, or None."""
+    field = model.model_fields.get("name")
+    return None if field is None else next(iter(get_args(field.annotation)), None)
 
 
-def _members(annotation: Any) -> list[type[BaseModel]]:
-    """The models named in an annotation, unions and tuples opened."""
+def members(annotation: Any) -> list[type[BaseModel]]:
+    """The models named in an annotation, unions, tuples and annotated types opened."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [m for part in get_args(annotation) for m in _members(part)]
+    return [m for part in get_args(annotation) for m in members(part)]

@@ -1,0 +1,200 @@
+"""How progress looks: one live line on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+_HEARTBEAT_S = 30.0
+
+
+def display() -> TerminalDisplay | PlainDisplay:
+    """The display that fits stdout."""
+    return TerminalDisplay() if sys.stdout.isatty() else PlainDisplay()
+
+
+class _Counts:
+    """Trainings done, running, failed and left, and when the rest will be done."""
+
+    def __init__(self) -> None:
+        self.total, self.workers = 0, 1
+        self.done, self.failed = 0, 0
+        self.running: dict[str, float] = {}
+        self._started = time.monotonic()
+
+    def begin(self, total: int, workers: int) -> None:
+        self.total, self.workers = total, max(workers, 1)
+        self._started = time.monotonic()
+
+    def set_epoch(self, name: str, epoch: int, epochs: int) -> None:
+        if name in self.running:
+            self.running[name] = (epoch + 1) / max(epochs, 1)
+
+    def end(self, name: str, state: str) -> None:
+        self.running.pop(name, None)
+        self.done += state == "done"
+        self.failed += state != "done"
+
+    @property
+    def ended(self) -> int:
+        return self.done + self.failed
+
+    @property
+    def left(self) -> int:
+        return max(self.total - self.ended - len(self.running), 0)
+
+    def eta(self) -> str:
+        """Time left from the pace so far, parts of running trainings counted."""
+        work = self.ended + sum(self.running.values())
+        if work < 0.2:
+            return "ETA soon"
+        seconds = (time.monotonic() - self._started) * (self.total - work) / work
+        return f"ETA {clock(seconds)}"
+
+    def line(self) -> str:
+        return (
+            f"{self.done} done, {len(self.running)} running, {self.failed} failed,"
+            f" {self.left} left, {self.eta()}"
+        )
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `1:02:03` or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class PlainDisplay:
+    """Plain lines: one a finished training, and a heartbeat at least every 30 s."""
+
+    def __init__(self) -> None:
+        self._counts = _Counts()
+        self._last = time.monotonic()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self._last = time.monotonic()
+        click.echo(text)
+
+    def phase(self, text: str) -> None:
+        """What begins now."""
+        self.say(text)
+
+    def advance(self, done: int, total: int, unit: str) -> None:
+        """How far the phase is, now and then."""
+        if done == total or time.monotonic() - self._last > _HEARTBEAT_S:
+            self.say(f"  {done}/{total} {unit}")
+
+    def begin(self, total: int, workers: int) -> None:
+        """A sweep begins: start the heartbeat."""
+        self._counts.begin(total, workers)
+        self.say(f"training: {total} to run, {workers} at a time")
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def started(self, name: str) -> None:
+        """A training has begun."""
+        self._counts.running[name] = 0.0
+
+    def epoch(self, name: str, epoch: int, epochs: int) -> None:
+        """Counted for the ETA; epochs have no lines of their own."""
+        self._counts.set_epoch(name, epoch, epochs)
+
+    def ended(self, name: str, state: str, note: str) -> None:
+        """One line a training."""
+        self._counts.end(name, state)
+        done = f"[{self._counts.ended}/{self._counts.total}]"
+        note = f", {note}" if note else ""
+        self.say(f"{done} {name}: {state}{note} ({self._counts.eta()})")
+
+    def close(self) -> None:
+        """Stop the heartbeat."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(1.0):
+            if time.monotonic() - self._last > _HEARTBEAT_S:
+                self.say(f"  ... {self._counts.line()}")
+
+
+class TerminalDisplay:
+    """A live line below lines that stay."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+        self._counts = _Counts()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def phase(self, text: str) -> None:
+        """What begins now: a new live line."""
+        self._drop()
+        self._progress.start()
+        self._task = self._progress.add_task(text, total=None, note="")
+
+    def advance(self, done: int, total: int, unit: str) -> None:
+        """How far the phase is."""
+        if self._task is not None:
+            self._progress.update(
+                self._task, completed=done, total=total, note=f"{done}/{total} {unit}"
+            )
+
+    def begin(self, total: int, workers: int) -> None:
+        """A sweep begins."""
+        self._counts.begin(total, workers)
+        self.phase(f"training, {workers} at a time")
+        self._refresh()
+
+    def started(self, name: str) -> None:
+        """A training has begun."""
+        self._counts.running[name] = 0.0
+        self._refresh()
+
+    def epoch(self, name: str, epoch: int, epochs: int) -> None:
+        """An epoch moves the bar."""
+        self._counts.set_epoch(name, epoch, epochs)
+        self._refresh()
+
+    def ended(self, name: str, state: str, note: str) -> None:
+        """One line that stays, and the bar moves."""
+        self._counts.end(name, state)
+        self.say(f"{name}: {state}, {note}" if note else f"{name}: {state}")
+        self._refresh()
+
+    def close(self) -> None:
+        """Remove the live line."""
+        self._drop()
+        self._progress.stop()
+
+    def _refresh(self) -> None:
+        if self._task is not None:
+            done = self._counts.ended + sum(self._counts.running.values())
+            self._progress.update(
+                self._task, completed=done, total=self._counts.total, note=self._counts.line()
+            )
+
+    def _drop(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None

@@ -1,0 +1,178 @@
+"""`sweeper run`, `plan`, `status`, `retry` and `clean`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sweeper.pipeline.run import RunOutcome
+    from sweeper.store.workspace import Workspace
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+_SIGTERM = 15
+
+
+def _space_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The argument and options of every command that takes a search space."""
+    for add in reversed(
+        (
+            click.argument("space", type=click.Path(path_type=Path)),
+            click.option(
+                "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a value."
+            ),
+            click.option("--dataset", metavar="NAME_OR_PATH", help="Default: the phantom."),
+            click.option(
+                "--encoder", metavar="NAME", help="vit_tiny (default), vit_b, vit_l or vit_h."
+            ),
+            click.option("--checkpoint", type=click.Path(path_type=Path), help="SAM's .pth file."),
+        )
+    ):
+        command = add(command)
+    return command
+
+
+def _settings(values: dict[str, Any]) -> tuple[str, ...]:
+    """The overrides that the data options stand for, behind those given by `--set`."""
+    checkpoint = values["checkpoint"]
+    named = {
+        "dataset": values["dataset"],
+        "encoder.name": values["encoder"],
+        "encoder.checkpoint": checkpoint.absolute() if checkpoint else None,
+    }
+    own = tuple(f"{key}={value}" for key, value in named.items() if value is not None)
+    return (*values["settings"], *own)
+
+
+@click.command()
+@_space_options
+@click.option("--address", help="Join a Ray cluster: 'auto' or ray://HOST:PORT.")
+@click.pass_obj
+def run(workspace: Path, /, space: Path, address: str | None, **values: Any) -> int:
+    """Run what is missing of a search space, then print its table.
+
+    The same command again runs only what is not done. Exit codes: 0 all done, 1 some trainings
+    failed, 2 wrong input, 130 interrupted.
+    """
+    return _run(workspace, space, address, _settings(values))
+
+
+@click.command()
+@_space_options
+@click.option("--address", help="Join a Ray cluster: 'auto' or ray://HOST:PORT.")
+@click.pass_obj
+def retry(workspace: Path, /, space: Path, address: str | None, **values: Any) -> int:
+    """Run the failed trainings of a sweep again, from their last checkpoint."""
+    from sweeper.cli.progress import display
+    from sweeper.pipeline.manage import forget_failures, status
+    from sweeper.store.workspace import Workspace
+
+    opened = Workspace.open(workspace)
+    settings = _settings(values)
+    count = forget_failures(status(opened, space, settings, display()), opened)
+    click.echo(f"{count} failed trainings will run again")
+    return _run(workspace, space, address, settings)
+
+
+def _run(root: Path, space: Path, address: str | None, settings: tuple[str, ...]) -> int:
+    from sweeper.cli.progress import display
+    from sweeper.pipeline.run import RunRequest
+    from sweeper.pipeline.run import run as run_sweep
+    from sweeper.store.workspace import Workspace
+
+    workspace = Workspace.open(root)
+    request = RunRequest(space=space, settings=settings, address=address)
+    outcome = run_sweep(workspace, request, display())
+    return _finish(workspace, outcome, space)
+
+
+def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
+    """The table, where everything lies, what to try next; the exit code."""
+    from sweeper.cli.report import print_table
+    from sweeper.plan.states import State
+
+    failed = [cell for cell in outcome.cells if cell.state is State.FAILED]
+    if outcome.count(State.DONE):
+        print_table(workspace, outcome.plan.sweep)
+    for cell in failed:
+        log = workspace.trainings / cell.training.train_id / "log.txt"
+        click.echo(f"FAILED {cell.training.config.name()}: {cell.note}; log {log}", err=True)
+    click.echo(f"everything is in {workspace.root}")
+    if outcome.signal:
+        left = len(outcome.cells) - outcome.count(State.DONE)
+        click.echo(f"interrupted with {left} trainings left; the same command goes on", err=True)
+        return EXIT_TERMINATED if outcome.signal == _SIGTERM else EXIT_INTERRUPTED
+    if failed:
+        click.echo(f"next: sweeper status {space} --failed    then: sweeper retry {space}")
+        return EXIT_FAILED
+    click.echo("next: sweeper ui    (curves and pictures in the browser)")
+    click.echo(f"      sweeper report {space} --format latex    (the table for the paper)")
+    return 0
+
+
+@click.command()
+@_space_options
+@click.option("--failed", "only_failed", is_flag=True, help="Failed ones, with their last lines.")
+@click.pass_obj
+def status(workspace: Path, /, space: Path, only_failed: bool, **values: Any) -> int:
+    """Show every cell of a sweep: done, running, failed, pruned, stale, missing."""
+    from sweeper.cli.progress import display
+    from sweeper.pipeline.manage import last_lines
+    from sweeper.pipeline.manage import status as cells_of_space
+    from sweeper.plan.states import State
+    from sweeper.store.workspace import Workspace
+
+    opened = Workspace.open(workspace)
+    cells = cells_of_space(opened, space, _settings(values), display())
+    for cell in cells:
+        if only_failed and cell.state is not State.FAILED:
+            continue
+        note = f"  {cell.note}" if cell.note else ""
+        click.echo(f"{cell.state:8} {cell.training.train_id} {cell.training.config.name()}{note}")
+        if only_failed:
+            for line in last_lines(opened, cell):
+                click.echo(f"    | {line}")
+    counts = {state: sum(c.state is state for c in cells) for state in State}
+    click.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    return EXIT_FAILED if counts[State.FAILED] else 0
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def clean(workspace: Path, yes: bool) -> int:
+    """Remove checkpoints that only a resume needs, and Ray's old logs; asks first.
+
+    Results, masks, chosen weights and tables stay.
+    """
+    from sweeper.pipeline.manage import find_rubbish, remove
+    from sweeper.store.workspace import Workspace
+
+    rubbish = find_rubbish(Workspace.open(workspace))
+    if not rubbish.files:
+        click.echo("nothing to remove")
+        return 0
+    size = f"{len(rubbish.files)} files and folders, {rubbish.n_bytes / 1e6:.1f} MB"
+    if yes or click.confirm(f"remove {size}?"):
+        remove(rubbish)
+        click.echo(f"removed {size}")
+    return 0
+
+
+@click.command()
+@click.option("--markdown", is_flag=True, help="The page docs/search-spaces.md instead.")
+def schema(markdown: bool) -> int:
+    """Print the JSON schema of search spaces, for your editor."""
+    import json
+
+    from sweeper.config.reference import json_schema, reference_markdown
+
+    text = reference_markdown() if markdown else json.dumps(json_schema(), indent=2) + "\n"
+    click.echo(text, nl=False)
+    return 0

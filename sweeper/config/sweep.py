@@ -1,0 +1,285 @@
+"""A search space: what to try, written once, and every training it stands for."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from sweeper.config.base import Strict
+from sweeper.config.problems import explain
+from sweeper.config.report import ReportSpec
+from sweeper.config.search import SearchRange, draw_all, expand_grid, find_ranges, is_search
+from sweeper.config.trial import TrialConfig
+from sweeper.config.yaml_reader import Document, parse_value, read_yaml
+from sweeper.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sweeper.config.yaml_reader import Path_
+
+
+class ResourcesConfig(Strict):
+    """What one training gets; nothing here changes a result."""
+
+    gpu: float | None = Field(
+        default=None, ge=0, le=8, description="GPUs a training; by default 1 where there is one."
+    )
+    cpu: int | None = Field(default=None, ge=1, description="Cores and threads a training.")
+    memory_gb: float | None = Field(default=None, gt=0, description="Host memory a training.")
+    max_concurrent: int | None = Field(default=None, ge=1, description="Trainings at once.")
+
+
+class SearchConfig(Strict):
+    """How searched values that are no grid are chosen; searchers see source validation only."""
+
+    searcher: Literal["random", "tpe"] = "random"
+    samples: int = Field(default=1, ge=1, description="Draws for every point of the grid.")
+    scheduler: Literal["none", "asha", "hyperband", "median", "pbt"] = "none"
+    metrics: tuple[Literal["validation_loss", "source_dice"], ...] = ("validation_loss",)
+    grace_epochs: int = Field(default=5, ge=1, description="Epochs before one may be pruned.")
+    reduction_factor: int = Field(default=3, ge=2)
+    seed: int = Field(default=0, ge=0, description="Seed of the draws, not of the trainings.")
+    retrain_seeds: tuple[int, ...] = Field(
+        default=(), description="Train the winner of each grid point again with these seeds."
+    )
+
+
+class ToggleConfig(Strict):
+    """Changes to a baseline, each with a name, and how they are combined."""
+
+    mode: Literal["one_at_a_time", "leave_one_out", "cumulative"] = "one_at_a_time"
+    options: dict[str, dict[str, Any]] = Field(min_length=1)
+
+
+class BlockConfig(Strict):
+    """A part of a space: its values are laid over the space's `trial`."""
+
+    name: str | None = None
+    trial: dict[str, Any] = Field(default_factory=dict)
+    toggles: ToggleConfig | None = None
+
+
+class SweepSpec(Strict):
+    """A search space as written in YAML."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the sweep.")
+    description: str = ""
+    trial: dict[str, Any] = Field(description="A training's values; any of them may be searched.")
+    seeds: tuple[int, ...] = Field(default=(), description="Every cell is trained once a seed.")
+    blocks: tuple[BlockConfig, ...] = ()
+    toggles: ToggleConfig | None = None
+    search: SearchConfig | None = None
+    resources: ResourcesConfig = ResourcesConfig()
+    report: ReportSpec = ReportSpec()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """One grid point whose other values an adaptive searcher chooses.
+
+    Attributes:
+        tree: The trial with its drawn ranges still in it.
+        ranges: Those ranges.
+    """
+
+    tree: dict[str, Any]
+    ranges: tuple[SearchRange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """A checked search space.
+
+    Attributes:
+        spec: As written, `--set` applied.
+        trials: Every training it names, without repeats, in the order written.
+        studies: What adaptive searchers must fill; empty for grids and random draws.
+        document: Source of lines for later messages.
+    """
+
+    spec: SweepSpec
+    trials: tuple[TrialConfig, ...]
+    studies: tuple[Study, ...]
+    document: Document
+
+
+def load_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:
+    """The checked search space in a YAML file.
+
+    Args:
+        path: The file.
+        settings: `key=value` overrides; a key is a path below `trial`, or from the top.
+
+    Raises:
+        ConfigError: Names file, line, key and the nearest right one.
+    """
+    document = _include(read_yaml(path), seen=(path,))
+    for setting in settings:
+        document = _override(document, setting)
+    return check_sweep(document)
+
+
+def check_sweep(document: Document) -> Sweep:
+    """The search space in a document; see `load_sweep`."""
+    try:
+        spec = SweepSpec.model_validate(document.value)
+    except ValidationError as err:
+        raise ConfigError(explain(err, SweepSpec, document)) from err
+    trials: dict[TrialConfig, None] = {}
+    studies: list[Study] = []
+    for origin, tree in _trees(spec):
+        ranges = find_ranges(tree, document, origin)
+        drawn = [r for r in ranges if r.kind != "grid"]
+        if drawn and spec.search is None:
+            raise ConfigError(
+                f"{document.where((*origin, *drawn[0].path))}: is drawn ({drawn[0].kind}), and the"
+                " space has no 'search:' block; add one, such as 'search: {samples: 20}'"
+            )
+        for point in expand_grid(tree):
+            for seeded in _with_seeds(point, spec.seeds):
+                if spec.search and spec.search.searcher == "tpe" and drawn:
+                    studies.append(_study(seeded, document, origin))
+                    continue
+                for resolved in _draws(seeded, spec.search, bool(drawn)):
+                    trials[trial_config(resolved, document, origin)] = None
+    return Sweep(spec=spec, trials=tuple(trials), studies=tuple(studies), document=document)
+
+
+def trial_config(values: Any, document: Document, origin: Path_ = ("trial",)) -> TrialConfig:
+    """A resolved training, checked.
+
+    Raises:
+        ConfigError: Names file, line, key and the nearest right one.
+    """
+    try:
+        return TrialConfig.model_validate(values)
+    except ValidationError as err:
+        raise ConfigError(explain(err, TrialConfig, document, origin)) from err
+
+
+def _study(tree: dict[str, Any], document: Document, origin: Path_) -> Study:
+    ranges = tuple(find_ranges(tree, document, origin))
+    trial_config(draw_all(tree, random.Random(0)), document, origin)
+    return Study(tree=tree, ranges=ranges)
+
+
+def _trees(spec: SweepSpec) -> Iterator[tuple[Path_, dict[str, Any]]]:
+    """Every trial tree of the space with the path its values stand at."""
+    blocks: list[tuple[Path_, BlockConfig]] = [
+        (("blocks", i, "trial"), block) for i, block in enumerate(spec.blocks)
+    ] or [(("trial",), BlockConfig())]
+    for origin, block in blocks:
+        base = merge(spec.trial, block.trial)
+        toggles = block.toggles or spec.toggles
+        for variant in _variants(base, toggles):
+            yield origin, variant
+
+
+def _variants(base: dict[str, Any], toggles: ToggleConfig | None) -> Iterator[dict[str, Any]]:
+    """The baseline and its toggled forms, baseline first (leave one out: all on first)."""
+    if toggles is None:
+        yield base
+        return
+    options = list(toggles.options.values())
+    everything = base
+    for option in options:
+        everything = merge(everything, option)
+    if toggles.mode == "leave_one_out":
+        yield everything
+        for left_out in range(len(options)):
+            tree = base
+            for i, option in enumerate(options):
+                tree = tree if i == left_out else merge(tree, option)
+            yield tree
+        return
+    yield base
+    tree = base
+    for option in options:
+        tree = merge(tree if toggles.mode == "cumulative" else base, option)
+        yield tree
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`, key by key; a searched value and a method's name replace whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and _is_same_kind(old, value):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _is_same_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """False where laying one over the other would mix two methods or two searches."""
+    if is_search(old) or is_search(new):
+        return False
+    return "name" not in new or "name" not in old or new["name"] == old["name"]
+
+
+def _with_seeds(point: dict[str, Any], seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    if not seeds:
+        yield point
+    for seed in seeds:
+        yield {**point, "seed": seed}
+
+
+def _draws(
+    point: dict[str, Any], search: SearchConfig | None, is_drawn: bool
+) -> Iterator[dict[str, Any]]:
+    if search is None or not is_drawn:
+        yield point
+        return
+    rng = random.Random(search.seed)  # the same draws for every grid point: an equal search budget
+    for _ in range(search.samples):
+        yield draw_all(point, rng)
+
+
+def _include(document: Document, seen: tuple[Path, ...]) -> Document:
+    value = dict(document.value)
+    name = value.pop("include", None)
+    if name is None:
+        return document
+    where = document.where(("include",))
+    if not isinstance(name, str) or document.path is None:
+        raise ConfigError(f"{where}: is {name!r}, expected the path of one YAML file")
+    path = document.path.parent / name
+    if path in seen:
+        raise ConfigError(f"{where}: {name} includes itself; remove one of the two")
+    base = _include(read_yaml(path), (*seen, path))
+    lines = {**base.lines, **document.lines}
+    return Document(path=document.path, value=merge(base.value, value), lines=lines)
+
+
+def _override(document: Document, setting: str) -> Document:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {setting}: expected key=value, such as training.epochs=5")
+    keys: Path_ = tuple(key.split("."))
+    if keys[0] not in SweepSpec.model_fields:
+        keys = ("trial", *keys)
+    value = parse_value(text)
+    for part in reversed(keys):
+        value = {part: value}
+    merged = merge(document.value, value)
+    lines = {k: v for k, v in document.lines.items() if not _is_below(k, keys)}
+    blocks = merged.get("blocks")
+    if keys[0] == "trial" and isinstance(blocks, list):  # an override is stronger than a block
+        merged["blocks"] = [
+            {**b, "trial": merge(b.get("trial", {}), value["trial"])} if isinstance(b, dict) else b
+            for b in blocks
+        ]
+    return Document(path=document.path, value=merged, lines={**lines, keys: f"--set {setting}"})
+
+
+def _is_below(path: Path_, keys: Path_) -> bool:
+    """True if `path` is `keys` or below it, in the shared part or in any block."""
+    if path[:1] == ("blocks",):
+        path = path[2:]
+    return path[: len(keys)] == keys

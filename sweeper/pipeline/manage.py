@@ -1,0 +1,96 @@
+"""`sweeper status`, `retry` and `clean`: look at what is there, and tidy it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sweeper.config.sweep import load_sweep
+from sweeper.errors import ConfigError
+from sweeper.pipeline.datasets import DataSource
+from sweeper.plan.expand import make_plan
+from sweeper.plan.states import Cell, State, cells_of
+from sweeper.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sweeper.pipeline.display import Display
+    from sweeper.store.workspace import Workspace
+
+_LOG_LINES = 20
+
+
+def status(
+    workspace: Workspace, space: Path, settings: Sequence[str], display: Display
+) -> list[Cell]:
+    """Every training of a space and where it stands."""
+    sweep = load_sweep(space, settings)
+    plan = make_plan(sweep.spec.name, sweep.trials, DataSource(workspace, display).facts)
+    return cells_of(plan, Ledger(workspace.trainings))
+
+
+def last_lines(workspace: Workspace, cell: Cell, count: int = _LOG_LINES) -> list[str]:
+    """The end of a training's log; empty if it has none."""
+    log = Ledger(workspace.trainings).folder(cell.training.train_id).log
+    if not log.is_file():
+        return []
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rubbish:
+    """What `clean` would remove.
+
+    Attributes:
+        files: Checkpoints of finished trainings that only a resume needs, and Ray's old folders.
+        n_bytes: Their size.
+    """
+
+    files: tuple[Path, ...]
+    n_bytes: int
+
+
+def find_rubbish(workspace: Workspace) -> Rubbish:
+    """What finished trainings do not need any more; results, masks and chosen weights stay."""
+    files = [
+        folder.path / "last.pt"
+        for folder in Ledger(workspace.trainings)
+        if folder.fit() is not None and (folder.path / "last.pt").is_file()
+    ]
+    ray_logs = workspace.logs / "ray"
+    if ray_logs.is_dir():
+        files += sorted(p for p in ray_logs.iterdir() if p.is_dir())
+    return Rubbish(files=tuple(files), n_bytes=sum(_size(path) for path in files))
+
+
+def remove(rubbish: Rubbish) -> None:
+    """Delete what `find_rubbish` found."""
+    for path in rubbish.files:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def forget_failures(cells: Sequence[Cell], workspace: Workspace) -> int:
+    """Make failed trainings missing again, their checkpoints kept; how many there were.
+
+    Raises:
+        ConfigError: Nothing has failed.
+    """
+    failed = [cell for cell in cells if cell.state is State.FAILED]
+    if not failed:
+        raise ConfigError("no training of this sweep has failed; see: sweeper status SPACE")
+    ledger = Ledger(workspace.trainings)
+    for cell in failed:
+        ledger.folder(cell.training.train_id).forget("failure")
+    return len(failed)

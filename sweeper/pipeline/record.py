@@ -1,0 +1,146 @@
+"""From a training's folder to the record that MLflow keeps."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper import __version__
+from sweeper.plan.expand import evaluation_settings, parameters
+from sweeper.records import METRICS, Failure, FailureReason, Row, TrainingRecord, TrialStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sweeper.plan.expand import Training
+    from sweeper.store.ledger import TrainingFolder
+
+_SUMMARY = ("selected_epoch", "seconds", "peak_memory_bytes", "trainable_parameters")
+
+
+def training_record(
+    training: Training, folder: TrainingFolder, sweep: str, artifacts: Mapping[str, Path]
+) -> TrainingRecord:
+    """What is known of a training that has ended, whichever way."""
+    fit = folder.fit() or {}
+    scores = {e.eval_id: folder.evaluation(e.eval_id) for e in training.evaluations}
+    summary = {name: float(fit[name]) for name in _SUMMARY if name in fit}
+    timed = [s["seconds_per_slice"] for s in scores.values() if s is not None]
+    if timed:
+        summary["evaluation_seconds_per_slice"] = min(timed)
+    return TrainingRecord(
+        train_id=training.train_id,
+        sweep=sweep,
+        name=training.config.name(),
+        status=_status(folder, scores),
+        params=parameters(training.config),
+        tags=_tags(training, fit),
+        epochs=tuple(_numbers(epoch) for epoch in fit.get("epochs", ())),
+        summary=summary,
+        evaluations={
+            e.eval_id: evaluation_settings(e.config)
+            for e in training.evaluations
+            if scores[e.eval_id] is not None
+        },
+        rows=tuple(
+            row
+            for eval_id, found in scores.items()
+            if found is not None
+            for row in _rows(training, eval_id, found)
+        ),
+        failure=_failure(folder),
+        artifacts=dict(artifacts) or None,
+    )
+
+
+def _status(folder: TrainingFolder, scores: Mapping[str, Any]) -> TrialStatus:
+    if folder.fit() is not None and all(found is not None for found in scores.values()):
+        return TrialStatus.COMPLETED
+    return TrialStatus.PRUNED if folder.pruned() is not None else TrialStatus.FAILED
+
+
+def _failure(folder: TrainingFolder) -> Failure | None:
+    found = folder.failure()
+    if found is None:
+        return None
+    return Failure(**{**found, "reason": FailureReason(found["reason"])})
+
+
+def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Row]:
+    config = training.config
+    return [
+        Row(
+            train_id=training.train_id,
+            eval_id=eval_id,
+            method=config.method.name,
+            seed=config.seed,
+            source=config.source,
+            target=score["domain"],
+            case=score["case"],
+            structure=score["structure"],
+            protocol=score["protocol"],
+            metric=metric,
+            value=score[metric],
+            n_slices=score["n_slices"],
+            status="undefined" if score[metric] != score[metric] else "ok",
+        )
+        for score in found["scores"]
+        for metric in METRICS
+    ]
+
+
+def _numbers(epoch: Mapping[str, Any]) -> dict[str, float]:
+    """An epoch's numbers, its loss parts as `train_loss/dice`."""
+    flat: dict[str, float] = {}
+    for key, value in epoch.items():
+        if isinstance(value, dict):
+            flat.update({f"train_loss/{part}": float(v) for part, v in value.items()})
+        elif key not in ("epoch", "is_best"):
+            flat[key] = float(value)
+    return flat
+
+
+def _tags(training: Training, fit: Mapping[str, Any]) -> dict[str, str]:
+    data, identity = training.data, training.identity
+    return {
+        "train_id": training.train_id,
+        "source": training.config.source,
+        "seed": str(training.config.seed),
+        "code_version": str(identity["code"]),
+        "dataset": data.name,
+        "dataset_fingerprint": data.fingerprint,
+        "encoder": training.config.encoder.name if identity["embedding"] else "",
+        "encoder_fingerprint": str(identity["embedding"] or ""),
+        "synthetic": "true" if data.is_synthetic else "false",
+        "device": str(fit.get("device", "")),
+        **provenance(),
+    }
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """Versions of what made the numbers, and the git commit where there is one."""
+    tags = {"sweeper_version": __version__, "python": platform.python_version()}
+    for package in ("torch", "ray", "mlflow", "zarr", "monai", "segment-anything"):
+        tags[f"version.{package}"] = metadata.version(package)
+    tags["git_commit"] = _git_commit()
+    return tags
+
+
+def _git_commit() -> str:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"

@@ -54,6 +54,8 @@ class ReportSpec(Strict):
         description="With searched values: keep each cell's best training by this source-validation"
         " number. Target scores never select.",
     )
-    published: bool = Field(
-        default=False, description="Add the paper's rows, dimmed and cited, where it has them."
+    published: bool | None = Field(
+        default=None,
+        description="Add the paper's rows, dimmed and cited, where it has them; by default with"
+        " real data only.",
     )

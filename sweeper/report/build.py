@@ -12,6 +12,7 @@ from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.caption import caption, notes
 from sweeper.report.draft import draft_reasons
 from sweeper.report.entries import REFERENCE_METHOD
+from sweeper.report.published_rows import published_rows
 from sweeper.report.table import Mark, Origin, ReportTable, TableRow
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def build_table(query: Query) -> ReportTable:
         members = query.rows()[label]
         rows.append(_row(label, members, [by_column.get(name, {}) for name in columns], query))
     rows = _with_deltas(_ranked(rows, query.spec), query.spec.baseline)
+    rows += published_rows(query.spec, columns, is_synthetic=query.is_synthetic)
     return _finish(
         query,
         rows,
@@ -168,9 +170,6 @@ def _finish(
     query: Query, rows: Sequence[TableRow], *, name: str, columns: tuple[str, ...], header: str
 ) -> ReportTable:
     spec = query.spec
-    synthetic = any(
-        e.run is not None and e.run.tags.get("synthetic") == "true" for e in query.entries
-    ) or any(s.plan.get("dataset", {}).get("synthetic") for s in query.results.sweeps)
     return ReportTable(
         name="".join(c if c.isalnum() or c in "._-" else "_" for c in name),
         title=spec.title,
@@ -179,8 +178,8 @@ def _finish(
         rows=tuple(rows),
         caption=caption(query, rows),
         notes=notes(query, rows),
-        draft_reasons=draft_reasons(query, rows, is_synthetic=bool(synthetic)),
-        is_synthetic=bool(synthetic),
+        draft_reasons=draft_reasons(query, rows, is_synthetic=query.is_synthetic),
+        is_synthetic=query.is_synthetic,
         baseline=spec.baseline,
         is_lower_better=spec.metric != "dice",
     )

@@ -30,7 +30,7 @@ def draft_reasons(query: Query, rows: Sequence[TableRow], *, is_synthetic: bool)
     reasons += _mixed(query)
     reasons += _uneven_budget(query)
     undefined = sum(row.cells[-1].n_undefined for row in rows)
-    if undefined:
+    if undefined and query.spec.undefined == "nan":
         reasons.append(f"{undefined} undefined case numbers")
     return tuple(reasons)
 

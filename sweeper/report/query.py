@@ -37,6 +37,14 @@ class Query:
     entries: tuple[Entry, ...]
     results: TrackedResults
 
+    @property
+    def is_synthetic(self) -> bool:
+        """True if any number comes from the phantom, or will."""
+        return any(
+            entry.run is not None and entry.run.tags.get("synthetic") == "true"
+            for entry in self.entries
+        ) or any(sweep.plan.get("dataset", {}).get("synthetic") for sweep in self.results.sweeps)
+
     def rows(self) -> dict[str, list[Entry]]:
         """The entries by row, in the order planned."""
         found: dict[str, list[Entry]] = {}

@@ -53,7 +53,10 @@ def draft_lines(table: ReportTable) -> tuple[str, ...]:
 def caption_lines(table: ReportTable) -> tuple[str, ...]:
     """Title, caption, the meaning of the marks, notes and citations."""
     marks = ["Bold: best, underlined: second."] if has_marks(table) else []
-    cited = dict.fromkeys(f"{row.label}: {row.note}." for row in table.rows if row.note)
+    by_note: dict[str, list[str]] = {}
+    for row in table.rows:
+        by_note.setdefault(row.note, []).append(row.label)
+    cited = [f"{', '.join(rows)}: {note}." for note, rows in by_note.items() if note]
     return (
         *([table.title] if table.title else []),
         *table.caption,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
 
-FORMATS = ("terminal", "markdown", "csv", "latex", "json")
+TABLE_FORMATS = ("terminal", "markdown", "csv", "latex", "json")
+ROW_FORMATS = ("long", "challenger")
 
 
 def _query_options(command: Any) -> Any:
@@ -44,7 +45,15 @@ def _query_options(command: Any) -> Any:
 @click.command()
 @click.argument("spaces", nargs=-1, metavar="[SPACE...]")
 @_query_options
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="terminal")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice((*TABLE_FORMATS, *ROW_FORMATS)),
+    default="terminal",
+    help="long: every number as CSV; challenger: challengeR's layout.",
+)
+@click.option("--statistics", is_flag=True, help="Tests, intervals and ranks below the table.")
+@click.option("--costs", is_flag=True, help="Parameters, memory, time and disk below the table.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write there, not to the screen.")
 @click.option("--final", is_flag=True, help="Exit 3 with the reasons rather than print a draft.")
 @click.pass_obj
@@ -55,22 +64,28 @@ def report(
     format_: str,
     output: Path | None,
     final: bool,
+    statistics: bool,
+    costs: bool,
     **query: Any,
 ) -> int:
     """Print the table of the latest sweep, or of the search spaces or sweeps named.
 
     The table is the one that the space's `report:` names; options change the query.
     """
-    from sweeper.pipeline.report import query as make_query
-    from sweeper.pipeline.report import tables
+    from sweeper.pipeline.report import changed_query, rows_text, side_tables, tables
+    from sweeper.report.plain_table import PLAIN_RENDERERS
     from sweeper.store.workspace import Workspace
 
+    opened = Workspace.open(workspace)
     names, spec = _sweeps_of(spaces)
-    asked = make_query(Workspace.open(workspace), names, spec)
-    changes = {key: value for key, value in query.items() if value is not None}
-    if changes:
-        asked = make_query(Workspace.open(workspace), names, _changed(asked.spec, changes))
-    text = "\n".join(_render(table, format_) for table in tables(asked, is_final=final))
+    asked = changed_query(opened, names, spec, query)
+    built = tables(asked, is_final=final)
+    if format_ in ROW_FORMATS:
+        text = rows_text(asked, format_)
+    else:
+        parts = [_render(table, format_) for table in built]
+        sides = side_tables(asked, opened, has_statistics=statistics, has_costs=costs)
+        text = "\n".join([*parts, *(PLAIN_RENDERERS[format_](side) for side in sides)])
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -102,10 +117,6 @@ def _sweeps_of(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | No
     return (names or None), spec
 
 
-def _changed(spec: ReportSpec, changes: dict[str, Any]) -> ReportSpec:
-    return spec.model_validate({**spec.model_dump(), **changes})
-
-
 def _render(table: ReportTable, format_: str) -> str:
     from sweeper.report.render import RENDERERS
 
@@ -118,6 +129,42 @@ def _render(table: ReportTable, format_: str) -> str:
         width = shutil.get_terminal_size().columns if is_screen else None
         return render_terminal(table, width=width, has_colour=is_screen)
     return RENDERERS[format_](table)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--method", required=True, help="Name of the row, such as nnunet.")
+@click.option("--source", required=True, help="Domain the tool was trained on.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--dataset", default="phantom", show_default=True, help="Name or path of a dataset.")
+@click.option("--structure", help="Structure shown; by default the dataset's only one.")
+@click.option("--label", type=int, help="Its value in the files; by default every value above 0.")
+@click.option("--sweep", help="Sweep whose table gets the row; by default the latest.")
+@click.pass_obj
+def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int:
+    """Score NIfTI masks that another tool made, and add them as a row marked as imported.
+
+    FOLDER holds one file a case, named after it. Cases without a usable file are listed, and stay
+    in the rows as undefined.
+    """
+    from sweeper.cli.progress import display
+    from sweeper.pipeline.datasets import DataSource
+    from sweeper.pipeline.score import ScoreRequest
+    from sweeper.pipeline.score import score as score_masks
+    from sweeper.store.workspace import Workspace
+
+    opened = Workspace.open(workspace)
+    store = DataSource(opened, display()).dataset(dataset)
+    outcome = score_masks(opened, store, ScoreRequest(folder=folder, **request))
+    click.echo(f"{len(outcome.scored)} cases scored, now in sweep {outcome.sweep}")
+    for case in outcome.regridded:
+        click.echo(f"  regridded: {case} (its file had another grid)")
+    for case in outcome.missing:
+        click.echo(f"  missing: {case} has no file; its numbers are undefined")
+    for reason in outcome.unusable.values():
+        click.echo(f"  not usable: {reason}")
+    click.echo(f"next: sweeper report {outcome.sweep}")
+    return 0
 
 
 @click.command()

@@ -140,6 +140,32 @@ def prepare_slices(
     )
 
 
+def prepare_mask(
+    mask: NDArray[np.uint8],
+    spacing_mm: tuple[float, float, float],
+    settings: Preprocessing,
+    z: tuple[int, ...],
+) -> NDArray[np.uint8]:
+    """Named slices of a label map as `prepare_slices` would have made them; empty ones too.
+
+    Args:
+        mask: `(z, y, x)` in the canonical frame.
+        spacing_mm: (z, y, x).
+        settings: How.
+        z: Positions in the canonical (resampled) volume.
+
+    Returns:
+        `(len(z), H, W)` uint8.
+    """
+    image = np.zeros((1, *mask.shape), dtype=np.uint8)
+    if settings.resample_mm is not None:
+        image, mask, _ = _resample(image, mask, spacing_mm, settings)
+    _, mask = _crop(image, mask, settings)
+    size = settings.image_size_px
+    planes = [resize_label(mask[position], size, settings.label_resize) for position in z]
+    return np.array(planes, dtype=np.uint8).reshape(len(z), size, size)
+
+
 def to_8bit(image: NDArray[Any], settings: Preprocessing) -> NDArray[np.uint8]:
     """The whole volume clipped, scaled to 0..255 and truncated to uint8, as released."""
     values = image.astype(np.float64)

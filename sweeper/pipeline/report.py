@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -10,14 +10,17 @@ from sweeper.config.report import ReportSpec
 from sweeper.config.yaml_reader import read_yaml
 from sweeper.errors import ConfigError
 from sweeper.report.build import build_tables
+from sweeper.report.costs import cost_table
 from sweeper.report.draft import refuse_drafts
-from sweeper.report.query import make_query
+from sweeper.report.query import make_query, own_spec
+from sweeper.report.render_long import render_challenger, render_long
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from sweeper.report.plain_table import PlainTable
     from sweeper.report.query import Query
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
@@ -43,6 +46,44 @@ def query(
 ) -> Query:
     """What a report is made of: some sweeps, or the latest one, under a spec or its own."""
     return make_query(MlflowTracker(workspace).results(sweeps), spec)
+
+
+def changed_query(
+    workspace: Workspace,
+    sweeps: Sequence[str] | None,
+    spec: ReportSpec | None,
+    changes: Mapping[str, Any],
+) -> Query:
+    """The query with the changes that are not None laid over its spec."""
+    results = MlflowTracker(workspace).results(sweeps)
+    own = spec or own_spec(results)
+    given = {key: value for key, value in changes.items() if value is not None}
+    return make_query(results, ReportSpec.model_validate({**own.model_dump(), **given}))
+
+
+def rows_text(query: Query, format_: str) -> str:
+    """Every number behind a query as CSV: `long`, or `challenger`."""
+    return render_challenger(query) if format_ == "challenger" else render_long(query)
+
+
+def side_tables(
+    query: Query, workspace: Workspace, *, has_statistics: bool, has_costs: bool
+) -> list[PlainTable]:
+    """The tables that stand below the main one."""
+    found = []
+    if has_statistics:
+        from sweeper.report.statistics import table_statistics  # scipy.stats costs a second
+        from sweeper.report.statistics_table import statistics_table
+
+        found.append(statistics_table(table_statistics(query), query.name))
+    if has_costs:
+        folders = {
+            "datasets": workspace.datasets,
+            "embeddings": workspace.embeddings,
+            "trainings": workspace.trainings,
+        }
+        found.append(cost_table(query, folders))
+    return found
 
 
 def tables(query: Query, *, is_final: bool = False) -> tuple[ReportTable, ...]:

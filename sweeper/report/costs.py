@@ -50,10 +50,7 @@ def cost_table(query: Query, folders: Mapping[str, Path]) -> PlainTable:
             "test (ms/slice)",
         ),
         rows=tuple(rows),
-        notes=(
-            *_hours(query),
-            *(f"Disk: {name} {size(path) / _GIGA:.2f} GB." for name, path in folders.items()),
-        ),
+        notes=(*_hours(query), *_disk(folders)),
     )
 
 
@@ -79,6 +76,10 @@ def _hours(query: Query) -> list[str]:
         f"Whole sweep, failed and searched trainings included: {listed}.",
         "Peak memory: the device's (CUDA), or the process's anonymous memory (CPU).",
     ]
+
+
+def _disk(folders: Mapping[str, Path]) -> list[str]:
+    return [f"Disk: {name} {size(path) / _GIGA:.2f} GB." for name, path in folders.items()]
 
 
 def size(path: Path) -> int:

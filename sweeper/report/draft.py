@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.entries import REFERENCE_METHOD
+from sweeper.report.table import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ def draft_reasons(query: Query, rows: Sequence[TableRow], *, is_synthetic: bool)
     """Every reason why the table is a draft; empty where it may be published."""
     reasons = ["synthetic data"] if is_synthetic else []
     reasons += _missing(query)
+    reasons += _holes(rows)
     reasons += _uneven_seeds(query)
     reasons += _mixed(query)
     reasons += _uneven_budget(query)
@@ -53,6 +55,13 @@ def _missing(query: Query) -> list[str]:
     by_status = Counter("not run yet" if e.status is None else _word(e.status) for e in absent)
     how = ", ".join(f"{count} {word}" for word, count in sorted(by_status.items()))
     return [f"{len(absent)} of {len(query.planned)} scorings missing ({how})"]
+
+
+def _holes(rows: Sequence[TableRow]) -> list[str]:
+    """Cells that nobody planned, such as the other columns of masks imported for one source."""
+    own = [row for row in rows if row.origin is not Origin.PUBLISHED and not row.is_reference]
+    holes = {row.label: sum(cell.seeds_planned == 0 for cell in row.cells[:-1]) for row in own}
+    return [f"{label} has no plan for {count} cells" for label, count in holes.items() if count]
 
 
 def _word(status: TrialStatus) -> str:

@@ -30,9 +30,9 @@ def published_rows(
     registry = _registry()
     wanted = not is_synthetic if spec.published is None else spec.published
     has_table = spec.metric == registry["metric"] and spec.columns == registry["columns"]
-    if not wanted or not has_table:
-        return []
     names = registry["columns_named"]
+    if not wanted or not has_table or not set(names) & set(columns):
+        return []
     note = f"{registry['citation']}{_difference(spec, registry, is_synthetic)}"
     rows = []
     for label, numbers in registry["tables"].get(spec.rows, {}).items():

@@ -59,6 +59,11 @@ class Query:
         }
 
 
+def own_spec(results: TrackedResults) -> ReportSpec:
+    """The spec that the newest sweep's space named."""
+    return ReportSpec.model_validate(results.sweeps[-1].plan.get("report", {}))
+
+
 def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query:
     """The query of a spec, by default the one that the newest sweep's space names.
 
@@ -66,7 +71,7 @@ def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query
         ConfigError: The spec names a row axis that no training has.
         TrackingError: The sweeps hold nothing.
     """
-    chosen = spec or ReportSpec.model_validate(results.sweeps[-1].plan.get("report", {}))
+    chosen = spec or own_spec(results)
     entries = gather(results)
     if not entries:
         names = ", ".join(sweep.name for sweep in results.sweeps)

@@ -255,10 +255,9 @@ def resample_counts(
 def _first_shares(sampled: NDArray[np.float64]) -> NDArray[np.float64]:
     """Share of resamples in which each row is best; rows that tie share the resample."""
     is_best = sampled == sampled.max(axis=1, keepdims=True)
-    shares: NDArray[np.float64] = (
-        is_best / np.maximum(1, is_best.sum(axis=1, keepdims=True))
-    ).mean(axis=0)
-    return shares
+    shares: NDArray[np.float64] = is_best / is_best.sum(axis=1, keepdims=True)
+    mean: NDArray[np.float64] = shares.mean(axis=0)
+    return mean
 
 
 def _interval(sampled: NDArray[np.float64]) -> tuple[float, float]:

@@ -38,19 +38,17 @@ def _reachable(statistics: Statistics) -> list[str]:
     smallest = max(reachable)
     refused = [stars for level, stars in LEVELS if smallest > level]
     line = f"Smallest reachable p after correction: {smallest:.3g}."
-    return [
-        f"{line} Cannot be reached, so never printed: {', '.join(refused)}." if refused else line
-    ]
+    unreachable = f" Cannot be reached, so never printed: {', '.join(refused)}." if refused else ""
+    return [f"{line}{unreachable}"]
 
 
 def _row(row: RowStatistics) -> tuple[str, ...]:
+    interval = row.delta_interval
     return (
         row.label,
         str(row.n_patients),
         f"{number(row.mean)} {_range(row.interval)}",
-        DASH
-        if row.delta_interval is None
-        else f"{delta_text(row.delta)} {_range(row.delta_interval)}",
+        DASH if interval is None else f"{delta_text(row.delta)} {_range(interval)}",
         _p(row.p),
         _p(row.p_holm),
         row.stars,

@@ -65,8 +65,8 @@ class MlflowReader:
                 name=name,
                 run_id=run_id,
                 experiment_id=str(experiment_id),
-                plan=_read_plan(_folder(uri) / PLAN_FILE),
-                artifacts=_folder(uri),
+                plan=_read_plan(artifact_folder(uri) / PLAN_FILE),
+                artifacts=artifact_folder(uri),
             )
             for run_id, experiment_id, uri, name in self._query(_SWEEPS)
         )
@@ -99,7 +99,7 @@ class MlflowReader:
                     if key.startswith(EVALUATION_TAG)
                 },
                 scores=(),
-                artifacts=_folder(uri),
+                artifacts=artifact_folder(uri),
             )
         return tuple(newest.values())
 
@@ -127,7 +127,8 @@ class MlflowReader:
             ) from err
 
 
-def _folder(uri: str) -> Path:
+def artifact_folder(uri: str) -> Path:
+    """Where a run's files lie, from its `file://` URI."""
     return Path(unquote(urlparse(uri).path))
 
 

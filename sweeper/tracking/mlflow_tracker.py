@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import TrackingError
 from sweeper.records import TrialStatus
-from sweeper.tracking.mlflow_reader import EVALUATION_TAG, PLAN_FILE, MlflowReader
-from sweeper.tracking.rows_file import ROWS_FILE, encode, scores_of
+from sweeper.tracking.mlflow_reader import EVALUATION_TAG, PLAN_FILE, MlflowReader, artifact_folder
+from sweeper.tracking.rows_file import ROWS_FILE, decode, encode, scores_of
 from sweeper.tracking.run_metrics import epoch_metrics, final_metrics
 from sweeper.tracking.tracker import TrackedResults
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sweeper.records import TrainingRecord
-    from sweeper.tracking.tracker import TrackedRun, TrackedSweep, TrackingPlaces
+    from sweeper.tracking.tracker import TrackedSweep, TrackingPlaces
 
 _MLFLOW_STATUS = {
     TrialStatus.COMPLETED: "FINISHED",
@@ -86,12 +86,14 @@ class MlflowTracker:
         with self._writing() as client:
             parent = self._parent(client, record.sweep)
             run_id, attempt = self._child(client, parent, record)
+            folder = artifact_folder(client.get_run(run_id).info.artifact_uri)
             _log_texts(client, run_id, record.params, _tags(record, attempt))
             now = int(time.time() * 1000)
             scores = scores_of(record.rows)
             _log_metrics(client, run_id, epoch_metrics(record.epochs, now))
             _log_metrics(client, run_id, final_metrics(record, scores, now))
-            client.log_text(run_id, encode(scores), ROWS_FILE)
+            kept = [s for s in decode(folder / ROWS_FILE) if s.eval_id not in record.evaluations]
+            client.log_text(run_id, encode((*kept, *scores)), ROWS_FILE)
             for name, path in (record.artifacts or {}).items():
                 _log_file(client, run_id, name, path)
             client.set_terminated(run_id, _MLFLOW_STATUS[record.status])
@@ -209,16 +211,6 @@ class MlflowTracker:
             order_by=["attributes.start_time ASC"],
         )
         return found
-
-
-def newest_runs(results: TrackedResults) -> tuple[TrackedRun, ...]:
-    """One run a training, even where several sweeps share it: the completed one, or the last."""
-    chosen: dict[str, TrackedRun] = {}
-    for run in results.runs:
-        known = chosen.get(run.train_id)
-        if known is None or known.status is not TrialStatus.COMPLETED:
-            chosen[run.train_id] = run
-    return tuple(chosen.values())
 
 
 def _is_same_attempt(run: Any, record: TrainingRecord) -> bool:

@@ -1,0 +1,138 @@
+"""Masks that another tool made: found by case id, checked against a case's geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from sweeper.data.preprocessing import Preprocessing, prepare_mask
+from sweeper.data.volume import SUFFIXES, VolumeError, read_volume, stem_of, suffix_of
+from sweeper.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sweeper.data.volume import Volume
+
+_TOLERANCE_MM = 0.01
+_NNUNET_ENDINGS = ("_0000", "_seg", "_pred", "_segmentation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFrame:
+    """What must be known of a case to bring a mask into its stored slices.
+
+    Attributes:
+        shape: (z, y, x) of the source volume.
+        spacing_mm: (z, y, x) of the source volume.
+        preprocessing: The settings its domain was prepared with.
+        z: Positions of the wanted slices.
+        reference_file: The case's label file, where it can still be read, for its place in space.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    preprocessing: Mapping[str, Any]
+    z: tuple[int, ...]
+    reference_file: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignMask:
+    """One mask in the frame of the stored slices.
+
+    Attributes:
+        slices: `(n, H, W)` bool.
+        is_regridded: True if the file had another grid and was resampled, nearest neighbour.
+    """
+
+    slices: NDArray[np.bool_]
+    is_regridded: bool
+
+
+def find_masks(folder: Path, cases: Sequence[str]) -> dict[str, Path]:
+    """The mask file of each case that has one; it is named after the case, or ends nnU-Net's way.
+
+    Raises:
+        DataError: No folder, no volume in it, or two files for one case.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; name the folder that holds one mask a case")
+    files = sorted(f for f in folder.rglob("*") if suffix_of(f) in SUFFIXES)
+    found: dict[str, Path] = {}
+    for file in files:
+        name = _case_name(stem_of(file), cases)
+        if name is None:
+            continue
+        if name in found:
+            raise DataError(f"case {name} has two masks: {found[name]} and {file}; remove one")
+        found[name] = file
+    if not found:
+        example = f"such as {cases[0]}.nii.gz" if cases else ""
+        raise DataError(
+            f"{folder} holds {len(files)} volumes and none is named after a case {example};"
+            " see the ids with: sweeper data show DATASET"
+        )
+    return found
+
+
+def _case_name(stem: str, cases: Sequence[str]) -> str | None:
+    names = {stem, *(stem.removesuffix(ending) for ending in _NNUNET_ENDINGS)}
+    return next((case for case in cases if case in names), None)
+
+
+def read_mask(path: Path, frame: CaseFrame, label: int | None) -> ForeignMask:
+    """A case's mask, brought into the frame of its stored slices.
+
+    Args:
+        path: The file.
+        frame: Of the case.
+        label: Value of the structure; None takes every value above 0.
+
+    Raises:
+        DataError: The file is no volume, or has another grid that nothing relates to the case's.
+    """
+    try:
+        volume = read_volume(path)
+    except (VolumeError, OSError) as err:
+        raise DataError(f"{path}: {err}") from err
+    values = volume.array[0]
+    mask = (values == label if label is not None else values > 0).astype(np.uint8)
+    same_shape = mask.shape == frame.shape
+    same_spacing = np.allclose(volume.spacing_mm, frame.spacing_mm, atol=_TOLERANCE_MM)
+    is_regridded = not (same_shape and (same_spacing or not volume.has_geometry))
+    if is_regridded:
+        mask = _regrid(mask, volume, path, frame)
+    plain: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in frame.preprocessing.items()
+    }
+    settings = Preprocessing(**plain)
+    slices = prepare_mask(mask, frame.spacing_mm, settings, frame.z).astype(bool)
+    return ForeignMask(slices=slices, is_regridded=is_regridded)
+
+
+def _regrid(
+    mask: NDArray[np.uint8], volume: Volume, path: Path, frame: CaseFrame
+) -> NDArray[np.uint8]:
+    """The mask on the case's own grid, nearest neighbour."""
+    if frame.reference_file is None or not volume.has_geometry:
+        raise DataError(
+            f"{path}: its grid is {mask.shape} at {volume.spacing_mm} mm, the case's"
+            f" {frame.shape} at {frame.spacing_mm} mm, and nothing says how they lie to each"
+            " other; write the mask on the case's own grid"
+        )
+    target = read_volume(frame.reference_file)
+    to_mask = np.linalg.inv(volume.affine) @ target.affine  # (x, y, z) index to (x, y, z) index
+    flip = np.eye(4)[[2, 1, 0, 3]]
+    to_mask = flip @ to_mask @ flip
+    moved: NDArray[np.uint8] = ndimage.affine_transform(
+        mask, to_mask[:3, :3], to_mask[:3, 3], output_shape=frame.shape, order=0, cval=0
+    )
+    return moved

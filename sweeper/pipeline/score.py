@@ -1,0 +1,281 @@
+"""`sweeper score`: masks of another tool become rows like any other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from desam_model.metrics import score_case
+from desam_model.types import ScoringProtocol
+from sweeper.data.foreign_masks import CaseFrame, find_masks, read_mask
+from sweeper.errors import DataError, TrackingError
+from sweeper.records import METRICS, Row, TrainingRecord, TrialStatus
+from sweeper.tracking.mlflow_tracker import MlflowTracker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sweeper.store.dataset_store import CaseRecord, DatasetStore
+    from sweeper.store.workspace import Workspace
+
+IMPORTED_SWEEP = "imported"
+"""Where rows go if there is no sweep yet and none is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRequest:
+    """What a person asked for.
+
+    Attributes:
+        folder: One mask file a case.
+        method: Name of the row.
+        source: Domain the tool was trained on, as the user says.
+        seed: The same of its seed.
+        structure: Structure that the masks show; the dataset's only one by default.
+        label: Its value in the files; every value above 0 by default.
+        sweep: Sweep whose table gets the row; the latest by default.
+    """
+
+    folder: Path
+    method: str
+    source: str
+    seed: int = 0
+    structure: str | None = None
+    label: int | None = None
+    sweep: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOutcome:
+    """What became of the masks.
+
+    Attributes:
+        sweep: Sweep that has the rows now.
+        scored: Cases with numbers.
+        regridded: Those of them whose file had another grid.
+        missing: Target cases without a file; their rows are undefined.
+        unusable: Case to reason; their rows are undefined too.
+    """
+
+    sweep: str
+    scored: tuple[str, ...]
+    regridded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unusable: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """What the masks are scored as.
+
+    Attributes:
+        train_id: Stable over imports, so that masks imported again replace themselves.
+        eval_id: The same.
+        structure: Segmented structure.
+        cases: Cases of the other domains that show it.
+    """
+
+    train_id: str
+    eval_id: str
+    structure: str
+    cases: tuple[CaseRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """One case: its numbers and slices by protocol, empty without a usable mask."""
+
+    case: CaseRecord
+    numbers: dict[ScoringProtocol, tuple[dict[str, float], int]]
+    is_regridded: bool = False
+    problem: str = ""
+
+
+def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) -> ScoreOutcome:
+    """Score every case of the domains that are not the source, and keep the rows.
+
+    Raises:
+        DataError: The source or structure is not the dataset's, or no file is a case's.
+    """
+    target = _target(dataset, request)
+    files = find_masks(request.folder, [case.case for case in dataset.cases])
+    scored = [_score_case(dataset, case, target, files, request.label) for case in target.cases]
+    tracker = MlflowTracker(workspace)
+    sweep = _sweep(tracker, dataset, request.sweep)
+    rows = tuple(row for one in scored for row in _rows(request, target, one))
+    tracker.log_training(_record(dataset, request, target, sweep, rows))
+    return ScoreOutcome(
+        sweep=sweep,
+        scored=tuple(one.case.case for one in scored if one.numbers),
+        regridded=tuple(one.case.case for one in scored if one.is_regridded),
+        missing=tuple(case.case for case in target.cases if case.case not in files),
+        unusable={one.case.case: one.problem for one in scored if one.problem},
+    )
+
+
+def _target(dataset: DatasetStore, request: ScoreRequest) -> _Target:
+    if request.source not in dataset.domains:
+        raise DataError(
+            f"source is {request.source!r}, dataset {dataset.name} has {', '.join(dataset.domains)}"
+        )
+    structure = _structure(dataset, request.structure)
+    train_id = _hash(
+        ["imported", request.method, request.source, request.seed, structure, dataset.fingerprint]
+    )
+    return _Target(
+        train_id=train_id,
+        eval_id=_hash([train_id]),
+        structure=structure,
+        cases=tuple(
+            case
+            for case in dataset.cases
+            if case.domain != request.source and any(case.foreground[structure])
+        ),
+    )
+
+
+def _structure(dataset: DatasetStore, named: str | None) -> str:
+    if named is None and len(dataset.structures) == 1:
+        return dataset.structures[0]
+    if named not in dataset.structures:
+        raise DataError(
+            f"structure is {named!r}, dataset {dataset.name} has {', '.join(dataset.structures)};"
+            " name one with --structure"
+        )
+    return str(named)
+
+
+def _score_case(
+    dataset: DatasetStore,
+    case: CaseRecord,
+    target: _Target,
+    files: Mapping[str, Path],
+    label: int | None,
+) -> _Scored:
+    """The structure's own slices under both protocols, as for any method."""
+    if case.case not in files:
+        return _Scored(case, {})
+    kept = [i for i, is_there in enumerate(case.foreground[target.structure]) if is_there]
+    try:
+        mask = read_mask(files[case.case], _frame(dataset, case, kept), label)
+    except DataError as err:
+        return _Scored(case, {}, problem=str(err))
+    reference = np.stack([dataset.mask(case.start + i, target.structure) for i in kept])
+    numbers = {}
+    for protocol in ScoringProtocol:
+        found = score_case(
+            mask.slices,
+            reference.astype(bool),
+            case=case.case,
+            domain=case.domain,
+            structure=target.structure,
+            spacing_mm=case.spacing_mm,
+            protocol=protocol,
+        )
+        numbers[protocol] = ({m: float(getattr(found, m)) for m in METRICS}, found.n_slices)
+    return _Scored(case, numbers, is_regridded=mask.is_regridded)
+
+
+def _frame(dataset: DatasetStore, case: CaseRecord, kept: list[int]) -> CaseFrame:
+    reference_file = Path(dataset.source) / case.label_file
+    return CaseFrame(
+        shape=(case.n_source_slices, *case.matrix),
+        spacing_mm=case.source_spacing_mm,
+        preprocessing=dataset.preprocessing[case.domain],
+        z=tuple(case.z[i] for i in kept),
+        reference_file=reference_file if case.label_file and reference_file.is_file() else None,
+    )
+
+
+def _rows(request: ScoreRequest, target: _Target, scored: _Scored) -> list[Row]:
+    """Every protocol and metric of a case; undefined where there is no usable mask."""
+    rows = []
+    for protocol in ScoringProtocol:
+        numbers, n_slices = scored.numbers.get(protocol, ({}, 0))
+        for metric in METRICS:
+            value = numbers.get(metric, math.nan)
+            rows.append(
+                Row(
+                    train_id=target.train_id,
+                    eval_id=target.eval_id,
+                    method=request.method,
+                    seed=request.seed,
+                    source=request.source,
+                    target=scored.case.domain,
+                    case=scored.case.case,
+                    structure=target.structure,
+                    protocol=protocol.value,
+                    metric=metric,
+                    value=value,
+                    n_slices=n_slices,
+                    status="undefined" if math.isnan(value) else "ok",
+                )
+            )
+    return rows
+
+
+def _record(
+    dataset: DatasetStore,
+    request: ScoreRequest,
+    target: _Target,
+    sweep: str,
+    rows: tuple[Row, ...],
+) -> TrainingRecord:
+    name = f"{request.method} {target.structure} {request.source} seed {request.seed} (imported)"
+    return TrainingRecord(
+        train_id=target.train_id,
+        sweep=sweep,
+        name=name,
+        status=TrialStatus.COMPLETED,
+        params={
+            "method.name": request.method,
+            "source": request.source,
+            "seed": str(request.seed),
+            "structure": target.structure,
+        },
+        tags={
+            "origin": "imported",
+            "dataset": dataset.name,
+            "dataset_fingerprint": dataset.fingerprint,
+            "synthetic": "true" if dataset.is_synthetic else "false",
+            "imported_from": request.folder.name,
+        },
+        epochs=(),
+        summary={},
+        evaluations={target.eval_id: {}},
+        rows=rows,
+    )
+
+
+def _sweep(tracker: MlflowTracker, dataset: DatasetStore, named: str | None) -> str:
+    """The sweep that gets the rows; made if there is none and none is named."""
+    try:
+        return tracker.results(None if named is None else [named]).sweeps[-1].name
+    except TrackingError:
+        if named is not None:
+            raise
+    plan = {
+        "cells": [],
+        "report": {},
+        "description": "Masks that other tools made.",
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "synthetic": dataset.is_synthetic,
+            "domains": list(dataset.domains),
+            "n_cases": len(dataset.cases),
+        },
+        "encoder": {},
+    }
+    tracker.prepare(IMPORTED_SWEEP, plan)
+    return IMPORTED_SWEEP
+
+
+def _hash(values: list[object]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]

@@ -1,0 +1,89 @@
+"""Every row behind a table as CSV, also in the columns that challengeR reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from sweeper.records import METRICS
+
+if TYPE_CHECKING:
+    from sweeper.report.query import Query
+
+LONG_COLUMNS = (
+    "train_id",
+    "eval_id",
+    "row",
+    "method",
+    "seed",
+    "source",
+    "target",
+    "case",
+    "structure",
+    "protocol",
+    "metric",
+    "value",
+    "n_slices",
+    "status",
+    "origin",
+    "grid_size",
+    "iou_threshold",
+    "min_region_px",
+)
+_SETTINGS = ("grid_size", "iou_threshold", "min_region_px")
+
+
+def render_long(query: Query) -> str:
+    """One line a number: every case, protocol and metric of every planned and done scoring.
+
+    Scorings without numbers have one line with an empty value, and how their training ended as
+    status, so that nothing is silently absent.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(LONG_COLUMNS)
+    for entry in query.planned:
+        head = (entry.train_id, entry.eval_id, entry.label, entry.method, entry.seed, entry.source)
+        origin = "imported" if entry.is_imported else "measured"
+        tail = (origin, *(entry.values.get(key, "") for key in _SETTINGS))
+        if entry.run is None:
+            status = "missing" if entry.status is None else entry.status.value
+            writer.writerow((*head, *[""] * 7, status, *tail))
+            continue
+        for score in entry.run.scores:
+            if score.eval_id != entry.eval_id:
+                continue
+            place = (score.target, score.case, score.structure, score.protocol)
+            for metric in METRICS:
+                value = float(getattr(score, metric))
+                status = "undefined" if value != value else "ok"
+                shown = "" if value != value else repr(value)
+                writer.writerow((*head, *place, metric, shown, score.n_slices, status, *tail))
+    return stream.getvalue()
+
+
+def render_challenger(query: Query) -> str:
+    """ChallengeR's layout: task (column), algorithm (row), case, value averaged over seeds.
+
+    Undefined values are `NA`. Read it in R with
+    `as.challenge(read.csv(f), by = "task", algorithm = "algorithm", case = "case",
+    value = "value", smallBetter = FALSE)`.
+    """
+    values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for label, by_column in query.pools().items():
+        for column, by_seed in by_column.items():
+            for pool in by_seed.values():
+                for numbers in pool.numbers.values():
+                    for number in numbers:
+                        case = "/".join(number.case)
+                        values[column, label, case].append(number.value)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("task", "algorithm", "case", "value"))
+    for (task, algorithm, case), found in sorted(values.items()):
+        mean = fmean(found)
+        writer.writerow((task, algorithm, case, "NA" if mean != mean else repr(mean)))
+    return stream.getvalue()

@@ -129,8 +129,9 @@ def _first_layer(
     tokens = layer.norm3(tokens + layer.mlp(tokens))
     # the image reads the tokens
     writes = layer.cross_attn_image_to_token
-    key = _split_heads(writes.k_proj(tokens + encoding) * _scale(writes), writes)  # (P, M, T, d)
-    attention = (key @ shared.query.mT).softmax(dim=2)  # (P, M, T, N)
+    key = _by_head((writes.k_proj(tokens + encoding) * _scale(writes)).flatten(0, 1), writes)
+    logits = torch.bmm(key, shared.query.mT).view(len(key), prompts, count, -1)  # (M, P, T, N)
+    attention = logits.softmax(dim=2).transpose(0, 1)
     keys = _written(writes, attention, tokens, image.expand(prompts, -1, -1))
     return tokens, layer.norm4(keys)
 
@@ -182,10 +183,9 @@ def _written(attention: Attention, weights: Tensor, tokens: Tensor, keys: Tensor
     """The image `(P, N, D)` plus what its tokens read, `weights` `(P, M, T, N)` summing over T."""
     value = _split_heads(attention.v_proj(tokens), attention)  # (P, M, T, d)
     out = attention.out_proj.weight.view(len(attention.out_proj.weight), attention.num_heads, -1)
-    values = value @ out.permute(1, 2, 0)  # (P, M, T, D)
-    written = torch.baddbmm(keys, weights.flatten(1, 2).mT, values.flatten(1, 2))
-    bias: Tensor = attention.out_proj.bias
-    return written + bias
+    # the weights of each head sum to one over its tokens, so each head carries its share of the bias
+    values = value @ out.permute(1, 2, 0) + attention.out_proj.bias / out.shape[1]  # (P, M, T, D)
+    return torch.baddbmm(keys, weights.flatten(1, 2).mT, values.flatten(1, 2))
 
 
 def _scale(attention: Attention) -> float:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from desam_model.desam import Ablation, DeSAM
+from desam_model.ablation import Ablation
+from desam_model.desam import DeSAM
 from desam_model.losses import LossProfile
 from desam_model.pdmm import PDMM
 from desam_model.prim import PRIM

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from desam_model.ablation import Ablation, TrainingPoints
 from desam_model.losses import LossProfile, iou_loss, mask_loss_parts
 from desam_model.method import SegmentationMethod
 from desam_model.pdmm import PDMM
@@ -27,41 +27,11 @@ from desam_model.types import Embedding, Losses, Prediction, Prompt, PromptMode,
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from desam_model.pdmm import Context
     from desam_model.types import Batch, PredictionSettings
 
 TRAINING_GRID_SIZE = 9
 """Points per side of the grid that `TrainingPoints.GRID` draws from (`methods.md` 0.1)."""
-
-
-class Ablation(StrEnum):
-    """Which parts are on: the rows of the paper's ablation table."""
-
-    PDMM_ONLY = "pdmm_only"
-    IOU_HEAD = "iou_head"
-    MASK_EMBEDDING = "mask_embedding"
-    FULL = "full"
-
-    @property
-    def has_prim(self) -> bool:
-        """False if no prompt plays a part."""
-        return self is not Ablation.PDMM_ONLY
-
-    @property
-    def fuses_mask(self) -> bool:
-        """True if PRIM's mask embedding enters PDMM."""
-        return self in (Ablation.MASK_EMBEDDING, Ablation.FULL)
-
-    @property
-    def has_iou_head(self) -> bool:
-        """True if PRIM's predicted IoU is trained and ranks the prompts."""
-        return self in (Ablation.IOU_HEAD, Ablation.FULL)
-
-
-class TrainingPoints(StrEnum):
-    """Where training points come from in grid mode."""
-
-    UNIFORM = "uniform"
-    GRID = "grid"
 
 
 class DeSAM(SegmentationMethod):
@@ -110,12 +80,7 @@ class DeSAM(SegmentationMethod):
         self.prim = prim
         self.pdmm = pdmm
         if prim is not None and not self.rates_prompts:
-            for unused in (
-                prim.iou_prediction_head,
-                prim.transformer.final_attn_token_to_image,
-                prim.transformer.norm_final_attn,
-            ):
-                unused.requires_grad_(False)
+            prim.freeze_rating()
 
     @property
     def rates_prompts(self) -> bool:
@@ -155,12 +120,8 @@ class DeSAM(SegmentationMethod):
         Source:
             DeSAM keeps the lowest validation *mask* loss (`methods.md` 1.4).
         """
-        points_rc = validation_points_rc(batch.reference)
-        logits, _ = self.decode(self._embedding(batch), self._training_prompt(batch, points_rc))
-        parts = mask_loss_parts(
-            self._at_image_size(logits, batch), batch.reference, self.loss_profile
-        )
-        return torch.stack(list(parts.values())).sum(dim=0)
+        embedding = self._embedding(batch)
+        return self._validation_loss(batch, embedding, self.pdmm.context(embedding.taps))
 
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
         """Masks `(B, 1, H, W)` and the predicted IoU of the prompt whose mask it is `(B,)`.
@@ -169,6 +130,26 @@ class DeSAM(SegmentationMethod):
         mask is empty if that IoU is not above `settings.iou_threshold`.
         """
         embedding = self._embedding(batch)
+        context = self.pdmm.context(embedding.taps)
+        return self._prediction(batch, embedding, context, settings)
+
+    def validate(self, batch: Batch, settings: PredictionSettings) -> tuple[Tensor, Tensor]:
+        """`validation_loss` and the masks of `predict`, from one pass over the taps."""
+        embedding = self._embedding(batch)
+        context = self.pdmm.context(embedding.taps)
+        loss = self._validation_loss(batch, embedding, context)
+        return loss, self._prediction(batch, embedding, context, settings).mask
+
+    def _validation_loss(self, batch: Batch, embedding: Embedding, context: Context) -> Tensor:
+        prompt = self._training_prompt(batch, validation_points_rc(batch.reference))
+        fused = self._fused(self._prompted(embedding, prompt)[1])
+        logits = self._at_image_size(self.pdmm.decode(context, fused), batch)
+        parts = mask_loss_parts(logits, batch.reference, self.loss_profile)
+        return torch.stack(list(parts.values())).sum(dim=0)
+
+    def _prediction(
+        self, batch: Batch, embedding: Embedding, context: Context, settings: PredictionSettings
+    ) -> Prediction:
         predicted_iou = torch.full((len(batch),), torch.nan, device=embedding.neck.device)
         if self.rates_prompts:
             prompt = self._best_prompt(embedding, settings.grid_size)
@@ -177,7 +158,7 @@ class DeSAM(SegmentationMethod):
             fused = self._fused(mask_embedding)
         else:
             fused = self._unrated_mask_embedding(embedding, settings.grid_size)
-        mask = self._at_image_size(self.pdmm(embedding.taps, fused), batch) > 0
+        mask = self._at_image_size(self.pdmm.decode(context, fused), batch) > 0
         if self.rates_prompts:
             mask &= (predicted_iou > settings.iou_threshold)[:, None, None, None]
         return Prediction(mask=mask, predicted_iou=predicted_iou)

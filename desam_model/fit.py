@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from desam_model.evaluate import ReadOnce, by_case
+from desam_model.epoch import Reordered, derived_seed, mean_case_dice, split_batch
+from desam_model.evaluate import ReadOnce
 from desam_model.loader import Loader
 from desam_model.memory import PeakMemory
-from desam_model.metrics import dice
 from desam_model.schedule import Schedule, build_optimizer, schedule_identity
 from desam_model.training_state import (
     TrainingState,
@@ -24,22 +21,17 @@ from desam_model.training_state import (
     save_selection,
     save_state,
 )
-from desam_model.types import (
-    Batch,
-    Decision,
-    Embedding,
-    EpochRecord,
-    FitResult,
-    PredictionSettings,
-    Slice,
-)
+from desam_model.types import Decision, EpochRecord, FitResult, PredictionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    import numpy as np
+
     from desam_model.method import SegmentationMethod
+    from desam_model.types import Batch, Slice
 
 __all__ = ["NonFiniteLossError", "Schedule", "fit"]
 
@@ -47,8 +39,9 @@ CHECKPOINT_EVERY_S = 10.0
 """`last.pt` is written after an epoch if the former one is older: a crash costs an epoch, or this
 long where epochs are shorter."""
 
-VALIDATION_SETTINGS = PredictionSettings()
-"""How source-validation masks are made for `source_dice`: part of the training, never searched."""
+VALIDATION_SETTINGS = PredictionSettings(grid_size=3, iou_threshold=-math.inf)
+"""How source-validation masks are made for `source_dice`: part of the training, never searched.
+Few prompts and no threshold, so that it costs little and tells something from the first epoch."""
 
 
 class NonFiniteLossError(ValueError):
@@ -215,7 +208,7 @@ class _Trainer:
         shuffle = torch.Generator().manual_seed(derived_seed(self.seed, epoch, "order"))
         order = torch.randperm(len(self.train), generator=shuffle).tolist()
         sums: dict[str, float] = {}
-        loader = self._loader(_Reordered(self.train, order))
+        loader = self._loader(Reordered(self.train, order))
         for step, batch in enumerate(loader):
             losses = self._step(batch, draws)
             if not math.isfinite(losses["total"]):
@@ -253,15 +246,15 @@ class _Trainer:
         masks: list[np.ndarray] = []
         for batch in self._loader(self.validation):
             with self._autocast():
-                losses += self.method.validation_loss(batch).float().tolist()
-                prediction = self.method.predict(batch, VALIDATION_SETTINGS)
-            masks += list(prediction.mask[:, 0].cpu().numpy())
+                loss_of_slices, mask = self.method.validate(batch, VALIDATION_SETTINGS)
+            losses += loss_of_slices.float().tolist()
+            masks += list(mask[:, 0].cpu().numpy())
         loss = sum(losses) / len(losses)
         if not math.isfinite(loss):
             bad = [i for i, value in enumerate(losses) if not math.isfinite(value)]
             cases = tuple(self.validation.seen[i].case for i in bad)
             raise NonFiniteLossError(epoch, -1, cases, loss)
-        return loss, _mean_case_dice(masks, self.validation.slices())
+        return loss, mean_case_dice(masks, self.validation.slices())
 
     def _loader(self, view: Sequence[Slice]) -> Loader:
         dtype = self.schedule.autocast_dtype() or torch.float32
@@ -276,52 +269,3 @@ class _Trainer:
         self.state.optimizer = self.optimizer.state_dict()
         self.state.scaler = self.scaler.state_dict()
         save_state(self.state, folder, self.identity)
-
-
-class _Reordered(Sequence[Slice]):
-    """A view in another order; slices are still read only when asked for."""
-
-    def __init__(self, view: Sequence[Slice], order: Sequence[int]) -> None:
-        self._view, self._order = view, order
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._view[self._order[index]]
-
-
-def derived_seed(seed: int, epoch: int, purpose: str) -> int:
-    """A seed for one purpose in one epoch, so that a resume needs no saved random state."""
-    digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:7], "big")
-
-
-def split_batch(batch: Batch, parts: int) -> list[Batch]:
-    """The batch in at most `parts` consecutive pieces of nearly equal size."""
-    if parts == 1:
-        return [batch]
-    size = -(-len(batch) // parts)
-    return [_piece(batch, slice(first, first + size)) for first in range(0, len(batch), size)]
-
-
-def _piece(batch: Batch, span: slice) -> Batch:
-    embedding = batch.embedding
-    return Batch(
-        reference=batch.reference[span],
-        image=None if batch.image is None else batch.image[span],
-        embedding=None
-        if embedding is None
-        else Embedding(taps=tuple(tap[span] for tap in embedding.taps), neck=embedding.neck[span]),
-    )
-
-
-def _mean_case_dice(masks: Sequence[np.ndarray], slices: Sequence[Slice]) -> float:
-    """Mean Dice over case volumes; cases where it is undefined are left out, nan if all are."""
-    values = []
-    for order in by_case(slices).values():
-        prediction = np.stack([masks[i] for i in order])
-        reference = np.stack([slices[i].reference.numpy() for i in order]) > 0
-        values.append(dice(prediction, reference))
-    defined = [value for value in values if not math.isnan(value)]
-    return sum(defined) / len(defined) if defined else math.nan

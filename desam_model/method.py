@@ -45,6 +45,10 @@ class SegmentationMethod(nn.Module, ABC):
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
         """Binary masks of a batch; deterministic, independent of the batch size; eval mode."""
 
+    def validate(self, batch: Batch, settings: PredictionSettings) -> tuple[Tensor, Tensor]:
+        """Validation loss `(B,)` and masks `(B, 1, H, W)`; override it to share work."""
+        return self.validation_loss(batch), self.predict(batch, settings).mask
+
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The parameters the optimiser moves: by default all that require a gradient."""
         return [p for p in self.parameters() if p.requires_grad]

@@ -62,6 +62,12 @@ class PRIM(nn.Module):
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         return torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
 
+    def freeze_rating(self) -> None:
+        """Take what only the predicted IoU needs out of the training."""
+        self.iou_prediction_head.requires_grad_(False)
+        self.transformer.final_attn_token_to_image.requires_grad_(False)
+        self.transformer.norm_final_attn.requires_grad_(False)
+
     def rate(self, iou_token_out: Tensor) -> Tensor:
         """Predicted IoU `(B, 1)`, unbounded, of the transformer's first token `(B, D)`."""
         rated: Tensor = self.iou_prediction_head(iou_token_out)

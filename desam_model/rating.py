@@ -183,7 +183,7 @@ def _written(attention: Attention, weights: Tensor, tokens: Tensor, keys: Tensor
     """The image `(P, N, D)` plus what its tokens read, `weights` `(P, M, T, N)` summing over T."""
     value = _split_heads(attention.v_proj(tokens), attention)  # (P, M, T, d)
     out = attention.out_proj.weight.view(len(attention.out_proj.weight), attention.num_heads, -1)
-    # the weights of each head sum to one over its tokens, so each head carries its share of the bias
+    # a head's weights sum to one over its tokens, so each head carries its share of the bias
     values = value @ out.permute(1, 2, 0) + attention.out_proj.bias / out.shape[1]  # (P, M, T, D)
     return torch.baddbmm(keys, weights.flatten(1, 2).mT, values.flatten(1, 2))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from desam_model.desam import Ablation
+from desam_model.ablation import Ablation
 from desam_model.evaluate import evaluate
 from desam_model.fit import NonFiniteLossError, Schedule, fit
 from desam_model.training_state import load_weights

@@ -183,7 +183,8 @@ def _score_case(
 
 
 def _frame(dataset: DatasetStore, case: CaseRecord, kept: list[int]) -> CaseFrame:
-    reference_file = Path(dataset.source) / case.label_file
+    source = Path(dataset.source)
+    reference_file = (source.parent if source.is_file() else source) / case.label_file
     return CaseFrame(
         shape=(case.n_source_slices, *case.matrix),
         spacing_mm=case.source_spacing_mm,

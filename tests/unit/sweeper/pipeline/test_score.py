@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from sweeper.config.report import ReportSpec
+from sweeper.data.phantom import write_nifti
+from sweeper.errors import DataError
+from sweeper.pipeline.data_import import ImportOptions, import_dataset
+from sweeper.pipeline.report import query, tables
+from sweeper.pipeline.score import ScoreRequest, score
+from sweeper.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sweeper.store.dataset_store import DatasetStore
+
+# mlflow's own dependencies warn while they are imported
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SPACING_XYZ = (1.0, 1.0, 3.0)
+CASES = {"a1": "A", "b1": "B", "b2": "B", "c1": "C"}
+
+
+def disc(shift: int) -> np.ndarray:
+    z, y, x = np.mgrid[:6, :80, :72]
+    mask = ((y - 40) ** 2 + (x - 36 - shift) ** 2 < 14**2) & (z > 0) & (z < 5)
+    return mask.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetStore:
+    root = tmp_path_factory.mktemp("source")
+    lines = ["case,site,image,label"]
+    rng = np.random.default_rng(0)
+    for number, (case, site) in enumerate(CASES.items()):
+        label = disc(number)
+        image = (label.astype(np.int16) * 500 + rng.integers(0, 200, label.shape)).astype(np.int16)
+        write_nifti(root / f"{case}.nii.gz", image, SPACING_XYZ)
+        write_nifti(root / f"{case}_label.nii.gz", label, SPACING_XYZ)
+        lines.append(f"{case},{site},{case}.nii.gz,{case}_label.nii.gz")
+    (root / "cases.csv").write_text("\n".join(lines))
+    options = ImportOptions(structures={1: "prostate"}, processes=1, skip_bad=True)
+    return import_dataset(root, root / "toy.zarr", options).store
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace.open(tmp_path_factory.mktemp("workspace"))
+
+
+def test_the_reference_itself_scores_perfectly_and_lost_cases_stay_as_undefined(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    for case in ("b1", "b2"):
+        shutil.copy(f"{dataset.source}/{case}_label.nii.gz", tmp_path / f"{case}_0000.nii.gz")
+    outcome = score(
+        workspace, dataset, ScoreRequest(folder=tmp_path, method="nnunet", source="A", seed=3)
+    )
+    assert (outcome.scored, outcome.missing) == (("b1", "b2"), ("c1",))
+    spec = ReportSpec(protocol="strict", columns="matrix")
+    (table,) = tables(query(workspace, [outcome.sweep], spec))
+    assert table.rows[0].cells[1].value == 100.0
+    assert table.rows[0].cells[2].n_undefined == 1
+    spec = ReportSpec(protocol="strict", undefined="skip")
+    (table,) = tables(query(workspace, [outcome.sweep], spec))
+    assert (table.rows[0].origin, table.rows[0].label) == ("imported", "nnunet")
+    assert table.rows[0].cells[0].value == 100.0
+    assert "imported masks" in table.rows[0].note
+
+
+def test_masks_scored_again_replace_themselves(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    for case in ("b1", "b2", "c1"):
+        write_nifti(tmp_path / f"{case}.nii.gz", disc(30), SPACING_XYZ)
+    request = ScoreRequest(folder=tmp_path, method="again", source="A")
+    score(workspace, dataset, request)
+    for case in ("b1", "b2", "c1"):
+        shutil.copy(f"{dataset.source}/{case}_label.nii.gz", tmp_path / f"{case}.nii.gz")
+    sweep = score(workspace, dataset, request).sweep
+    (table,) = tables(query(workspace, [sweep], ReportSpec(protocol="strict")))
+    rows = {row.label: row for row in table.rows}
+    assert rows["again"].cells[0].value == 100.0
+
+
+def test_a_mask_on_another_grid_is_resampled_and_listed(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    doubled = disc(1).repeat(2, 1).repeat(2, 2)
+    write_nifti(tmp_path / "b1.nii.gz", doubled, (0.5, 0.5, 3.0))
+    outcome = score(workspace, dataset, ScoreRequest(folder=tmp_path, method="fine", source="A"))
+    assert outcome.regridded == ("b1",)
+    (table,) = tables(
+        query(workspace, [outcome.sweep], ReportSpec(protocol="strict", undefined="skip"))
+    )
+    value = {row.label: row for row in table.rows}["fine"].cells[0].value
+    assert value is not None
+    assert value > 97
+
+
+def test_what_cannot_be_scored_is_said_and_what_is_no_case_is_refused(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="is no folder"):
+        score(workspace, dataset, ScoreRequest(folder=tmp_path / "no", method="m", source="A"))
+    write_nifti(tmp_path / "stranger.nii.gz", disc(0), SPACING_XYZ)
+    with pytest.raises(DataError, match="none is named after a case"):
+        score(workspace, dataset, ScoreRequest(folder=tmp_path, method="m", source="A"))
+    with pytest.raises(DataError, match="source is 'Z'"):
+        score(workspace, dataset, ScoreRequest(folder=tmp_path, method="m", source="Z"))
+    (tmp_path / "c1.nii.gz").write_bytes(b"")
+    outcome = score(workspace, dataset, ScoreRequest(folder=tmp_path, method="m", source="A"))
+    assert "0 bytes" in outcome.unusable["c1"]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hand_made import plain, results, run
+from PIL import Image
+
+from sweeper.config.report import ReportSpec
+from sweeper.report.figures import box_plot, grid_plot, heat_map, write_figures
+from sweeper.report.query import make_query
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def query(**spec):
+    runs = (*plain(method="unet"), *plain(method="desam", gain=0.3))
+    return make_query(results(*runs), ReportSpec(baseline="unet", **spec))
+
+
+def test_every_figure_is_written_as_png_and_pdf(tmp_path: Path) -> None:
+    written = write_figures(query(), tmp_path)
+    assert set(written) == {"boxes", "forest", "matrix"}
+    for path in written.values():
+        assert np.asarray(Image.open(path).convert("L")).std() > 10
+        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_box_plot_shows_every_patient_once_a_row() -> None:
+    axes = box_plot(query()).axes[0]
+    dots = sum(len(c.get_offsets()) for c in axes.collections)
+    assert dots == 2 * 6
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["A", "B", "C"]
+
+
+def test_the_heat_map_holds_the_matrix() -> None:
+    figure = heat_map(query())
+    first = np.asarray(figure.axes[0].images[0].get_array())
+    assert np.allclose(first, [[90, 60, 20], [60, 80, 30], [40, 30, 70]])
+
+
+def test_the_grid_plot_needs_a_table_over_grid_sizes() -> None:
+    assert grid_plot(query()) is None
+    runs = [
+        replace(
+            run("desam", "A", {"B": (0.5, 0.6, level), "C": (level,)}, evaluation={"grid_size": g}),
+        )
+        for g, level in (("1", 0.3), ("9", 0.6), ("25", 0.7))
+    ]
+    runs = [replace(r, tags={**r.tags, "train_id": f"{r.train_id}{i}"}) for i, r in enumerate(runs)]
+    figure = grid_plot(make_query(results(*runs), ReportSpec(rows="grid_size")))
+    assert list(figure.axes[0].lines[0].get_xdata()) == [1, 9, 25]
+    assert np.allclose(figure.axes[0].lines[0].get_ydata(), [42.5, 57.5, 62.5])

@@ -21,7 +21,7 @@ from desam_model.prompts import (
     validation_points_rc,
     whole_box_xyxy,
 )
-from desam_model.rating import mean_mask_embedding, rate_prompts
+from desam_model.rating import best_prompts, mean_mask_embedding
 from desam_model.types import Embedding, Losses, Prediction, Prompt, PromptMode, Reads
 
 if TYPE_CHECKING:
@@ -216,13 +216,13 @@ class DeSAM(SegmentationMethod):
         assert self.prim is not None
         grid_hw = _grid_hw(embedding)
         grid = self._grid_prompt(embedding, grid_size)
-        rated = rate_prompts(
+        best = best_prompts(
             self.prim,
             self._image(embedding),
             self.prompts.image_pe(grid_hw),
             self.prompts.sparse(grid, grid_hw),
         )
-        return Prompt.points(grid.xy[rated.argmax(dim=1)])
+        return Prompt.points(grid.xy[best])
 
     def _unrated_mask_embedding(self, embedding: Embedding, grid_size: int) -> Tensor | None:
         """The mask embedding to fuse where nothing ranks prompts, or None.

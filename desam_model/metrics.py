@@ -25,7 +25,7 @@ class SurfaceDistances(NamedTuple):
 
     Attributes:
         hd95_mm: 95th percentile of the distances in both directions together.
-        asd_mm: Mean of the two directed mean distances.
+        asd_mm: Mean of the distances in both directions together.
     """
 
     hd95_mm: float
@@ -49,7 +49,7 @@ def surface_distances(
     """HD95 and symmetric mean surface distance; nan where either mask is empty.
 
     A surface is a mask's voxels with a 6-neighbour outside it (or outside the volume), as in
-    medpy's `hd95` and `assd`.
+    `hd95` and `assd` of medpy 0.5.
 
     Args:
         prediction: `(n, H, W)` bool.
@@ -62,9 +62,9 @@ def surface_distances(
     trees = [cKDTree(surface) for surface in surfaces]
     there = np.asarray(trees[1].query(surfaces[0])[0])
     back = np.asarray(trees[0].query(surfaces[1])[0])
+    distances = np.concatenate([there, back])
     return SurfaceDistances(
-        hd95_mm=float(np.percentile(np.concatenate([there, back]), 95)),
-        asd_mm=float((there.mean() + back.mean()) / 2),
+        hd95_mm=float(np.percentile(distances, 95)), asd_mm=float(distances.mean())
     )
 
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 MAX_BATCH_ELEMENTS = 4 * 4096 * 256
 """Image-token values of a prompt batch: four prompts at SAM's sizes."""
 
+TIE = 1e-5
+"""Relative difference of predicted IoUs below which two prompts count as tied; float32 rounding of
+the algebra is some 1e-7."""
+
 
 def rate_prompts(prim: PRIM, image: Tensor, image_pe: Tensor, sparse: Tensor) -> Tensor:
     """Predicted IoU `(B, P)` of every prompt on every slice.
@@ -44,6 +48,27 @@ def rate_prompts(prim: PRIM, image: Tensor, image_pe: Tensor, sparse: Tensor) ->
         parts = _prompt_batches(prim, one, image_pe, sparse)
         rows.append(torch.cat([_rate(prim, tokens, keys, pe) for tokens, keys, pe in parts]))
     return torch.stack(rows)
+
+
+def best_prompts(prim: PRIM, image: Tensor, image_pe: Tensor, sparse: Tensor) -> Tensor:
+    """Index `(B,)` of the prompt with the highest predicted IoU; arguments as `rate_prompts`.
+
+    Prompts that the algebra cannot tell apart (`TIE`) are rated again by PRIM itself, and the first
+    of equals is taken, so that rounding decides nothing.
+    """
+    best = []
+    rated = rate_prompts(prim, image, image_pe, sparse)
+    for one, row in zip(torch.split(image, 1), rated, strict=True):
+        close = row >= row.max() - TIE * (1.0 + row.abs().max())
+        candidates = close.nonzero()[:, 0]
+        if len(candidates) > 1:
+            again = [
+                prim(one.expand(len(part), -1, -1, -1), image_pe, sparse[part])[0][:, 0]
+                for part in torch.split(candidates, _prompts_at_once(one))
+            ]
+            candidates = candidates[torch.cat(again).argmax()][None]
+        best.append(candidates)
+    return torch.cat(best)
 
 
 def mean_mask_embedding(prim: PRIM, image: Tensor, image_pe: Tensor, sparse: Tensor) -> Tensor:
@@ -77,15 +102,18 @@ def _prompt_batches(
     """PRIM's transformer, up to its last attention, for prompt batches on one slice."""
     image_tokens = image[0].flatten(1).T.contiguous()  # (N, D)
     pe = image_pe[0].flatten(1).T.contiguous()
-    size = max(1, MAX_BATCH_ELEMENTS // image_tokens.numel())
     first, *rest = prim.transformer.layers
     shared = _SharedImage.of(first, image_tokens, pe)
-    for part in torch.split(sparse, size):
+    for part in torch.split(sparse, _prompts_at_once(image)):
         encoding = prim.tokens(part)
         tokens, keys = _first_layer(first, encoding, image_tokens, shared)
         for layer in rest:
             tokens, keys = _later_layer(layer, tokens, encoding, keys, pe)
         yield _Reading(_Tokens(tokens, encoding), keys, pe)
+
+
+def _prompts_at_once(image: Tensor) -> int:
+    return max(1, MAX_BATCH_ELEMENTS // image[0].numel())
 
 
 class _SharedImage(NamedTuple):

@@ -67,7 +67,8 @@ def best_prompts(prim: PRIM, image: Tensor, image_pe: Tensor, sparse: Tensor) ->
                 for part in torch.split(candidates, _prompts_at_once(one))
             ]
             candidates = candidates[torch.cat(again).argmax()][None]
-        best.append(candidates)
+        # an undefined rating has no best prompt; any one passes it on
+        best.append(candidates if len(candidates) else row.argmax()[None])
     return torch.cat(best)
 
 

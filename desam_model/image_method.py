@@ -10,14 +10,14 @@ import torch
 from torch.nn import functional
 
 from desam_model.harness import Harness  # noqa: TC001 - a method's code version follows it
-from desam_model.intensity import rescale
+from desam_model.intensity import rescale, standardise
 from desam_model.method import SegmentationMethod
 from desam_model.networks.freezing import frozen_batch_norm
-from desam_model.softmax_losses import cross_entropy, soft_dice
+from desam_model.softmax_losses import at_scale_of, batch_dice, cross_entropy, soft_dice
 from desam_model.types import Losses, Prediction, Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -91,26 +91,40 @@ class ImageMethod(SegmentationMethod):
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> Example:
         """The batch after base augmentation, rescaling and input noise (`methods.md` 0.4)."""
-        original = rescale(image_of(batch))
-        image, reference = original, batch.reference
+        original, own_reference = self._at_input_size(rescale(image_of(batch)), batch.reference)
+        image, reference = original, own_reference
         if self.harness.augmentation is not None:
             image, reference = self.harness.augmentation(image, reference, generator)
             image = rescale(image)
         if self.harness.keep_originals:
             image = torch.cat([image, original])
-            reference = torch.cat([reference, batch.reference])
+            reference = torch.cat([reference, own_reference])
         noisy = image
         if self.harness.input_noise > 0:
             noise = torch.randn(image.shape, generator=generator).to(image.device)
             noisy = (image + self.harness.input_noise * noise).clamp(0, 1)
-        return Example(clean=image, noisy=noisy, reference=reference)
+        return Example(clean=image, noisy=self.normalise(noisy), reference=reference)
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """What the network sees of images in [0, 1]."""
+        return image if self.harness.normalisation == "min_max" else standardise(image)[0]
 
     def supervised_pass(self, image: Tensor, example: Example, prefix: str = "") -> Pass:
         """The network on an image that shows the example's reference, with its losses."""
         features = self.network.encode(image)
-        logits = self.network.decode(features)[0]
-        parts = self.supervise(logits, features, example, prefix)
-        return Pass(logits=logits, features=features, parts=parts)
+        finest, *coarser = self.network.decode(features)
+        parts = self.supervise(finest, features, example, prefix)
+        if coarser:
+            parts[f"{prefix}segmentation"] = self._deeply_supervised([finest, *coarser], example)
+        return Pass(logits=finest, features=features, parts=parts)
+
+    def _deeply_supervised(self, maps: Sequence[Tensor], example: Example) -> Tensor:
+        """The loss over all scales, each coarser one half the weight; the weights sum to one."""
+        losses = [
+            self.segmentation_loss(logits, at_scale_of(logits, example.reference)).mean() / 2**level
+            for level, logits in enumerate(maps)
+        ]
+        return torch.stack(losses).sum() / (2 - 2.0 ** (1 - len(maps)))
 
     def supervise(
         self, logits: Tensor, features: Features, example: Example, prefix: str = ""
@@ -143,17 +157,48 @@ class ImageMethod(SegmentationMethod):
     def segmentation_loss(self, logits: Tensor, reference: Tensor) -> Tensor:
         """The supervised loss of each slice, `(B,)`."""
         loss = cross_entropy(logits, reference)
-        if self.harness.supervision == "dice_ce":
-            loss = loss + soft_dice(logits, reference)
+        match self.harness.supervision:
+            case "dice_ce":
+                return loss + soft_dice(logits, reference)
+            case "dice_all_ce":
+                return loss + soft_dice(logits, reference, "all")
+            case "batch_dice_ce" if self.training:
+                return loss + batch_dice(logits, reference)
+            case "batch_dice_ce":  # what selects a checkpoint must not depend on the batch
+                return loss + soft_dice(logits, reference)
         return loss
 
     def validation_loss(self, batch: Batch) -> Tensor:
         """The supervised loss of each slice `(B,)`, without augmentation."""
-        return self.segmentation_loss(self.network(rescale(image_of(batch))), batch.reference)
+        return self.segmentation_loss(self.logits_of(batch), batch.reference)
+
+    def logits_of(self, batch: Batch) -> Tensor:
+        """Logits `(B, 2, H, W)` of a batch without augmentation, in its own pixels."""
+        image, _ = self._at_input_size(rescale(image_of(batch)), batch.reference)
+        logits = self.network(self.normalise(image)).float()
+        if self.harness.flips_in_test and not self.training:
+            logits = logits.softmax(dim=1)
+            for axes in ((-1,), (-2,), (-2, -1)):
+                mirrored = self.network(self.normalise(image.flip(axes))).float()
+                logits = logits + mirrored.flip(axes).softmax(dim=1)
+            logits = (logits / 4).clamp_min(1e-8).log()
+        return functional.interpolate(
+            logits, size=batch.reference.shape[-2:], mode="bilinear", align_corners=False
+        )
+
+    def _at_input_size(self, image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Image and reference at the network's own size, where the harness has one."""
+        side = self.harness.input_px
+        if side is None:
+            return image, reference
+        resized = functional.interpolate(
+            image, size=(side, side), mode="bilinear", align_corners=False, antialias=True
+        )
+        return resized, at_scale_of(resized, reference)
 
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
         """See `SegmentationMethod.predict`; the settings concern prompts and change nothing."""
-        logits = self.network(rescale(image_of(batch)))
+        logits = self.logits_of(batch)
         mask = logits[:, 1:] > logits[:, :1]
         rating = torch.full((len(mask),), torch.nan, device=mask.device)
         return Prediction(mask=mask, predicted_iou=rating)

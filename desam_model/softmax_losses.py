@@ -51,6 +51,13 @@ def batch_dice(logits: Tensor, reference: Tensor) -> Tensor:
     return 1 - (2 * overlap + SMOOTH) / (probability.sum() + reference.sum() + SMOOTH)
 
 
+def at_scale_of(logits: Tensor, reference: Tensor) -> Tensor:
+    """The reference at the size of coarser logits, nearest neighbour, `(B, 1, h, w)`."""
+    if logits.shape[-2:] == reference.shape[-2:]:
+        return reference
+    return functional.interpolate(reference, size=logits.shape[-2:], mode="nearest-exact")
+
+
 def divergence(target_logits: Tensor, logits: Tensor) -> Tensor:
     """KL(softmax(target) || softmax(logits)), the mean over all pixels of the sum over classes.
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from desam_model.fit import Schedule
 from desam_model.types import PredictionSettings
+from sweeper.config.comparisons import MedSAMConfig
 from sweeper.config.desam import DesamConfig
+from sweeper.config.image_methods import ImageMethodConfig
 
 if TYPE_CHECKING:
     from desam_model.method import SegmentationMethod
@@ -56,7 +61,47 @@ def build_method(config: TrialConfig, sizes: Sizes, seed: int) -> SegmentationMe
             training_points=method.training_points,
             seed=seed,
         )
+    if isinstance(method, MedSAMConfig):
+        from desam_model.comparisons.medsam import build_medsam
+
+        return build_medsam(
+            neck_channels=sizes.neck_channels,
+            grid_hw=sizes.grid_hw,
+            input_px=sizes.input_px,
+            prompt=method.prompt,
+            loss_profile=method.loss_profile,
+            box_margin_px=method.box_margin_px,
+            seed=seed,
+        )
+    if isinstance(method, ImageMethodConfig):
+        return _build_image_method(method, sizes, seed)
     raise TypeError(f"no builder for method {method.name!r}; add it to sweeper/factory.py")
+
+
+def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> SegmentationMethod:
+    """The config's implementation around the harness of its profile."""
+    from desam_model.harness import official_harness, unified_harness
+
+    implementation = getattr(importlib.import_module(method.module()), method.implementation)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        if method.profile == "official":
+            harness = official_harness(
+                method.official_harness,
+                image_channels=sizes.image_channels,
+                augmentation=method.augmentation,
+            )
+        else:
+            harness = unified_harness(
+                image_channels=sizes.image_channels,
+                width=method.network.width,
+                stages=method.network.stages,
+                norm=method.network.norm,
+                augmentation=method.augmentation,
+                image_decoder=implementation.needs_image_decoder,
+            )
+        built: SegmentationMethod = implementation(harness=harness, **method.options())
+        return built
 
 
 def build_schedule(config: TrialConfig) -> Schedule:

@@ -79,7 +79,7 @@ class SegmentationNetwork(nn.Module, ABC):
         return self.decode(self.encode(image))[0]
 
     def pad(self, image: Tensor) -> Tensor:
-        """The image with both sides a multiple of `stride`.
+        """The image with both sides a multiple of `stride`, at least two of them.
 
         Raises:
             ValueError: The image has another number of channels than the network.
@@ -89,7 +89,10 @@ class SegmentationNetwork(nn.Module, ABC):
                 f"image has shape {tuple(image.shape)}, expected (B, {self.image_channels}, H, W);"
                 " build the network with the dataset's number of channels"
             )
-        bottom, right = (-side % self.stride for side in image.shape[-2:])
+        # a code of one pixel has no statistics to normalise by, so it gets at least two a side
+        wanted = (max(side, 2 * self.stride) for side in image.shape[-2:])
+        padded = (side + -side % self.stride for side in wanted)
+        bottom, right = (new - old for new, old in zip(padded, image.shape[-2:], strict=True))
         if bottom == right == 0:
             return image
         return functional.pad(image, (0, right, 0, bottom), mode="replicate")

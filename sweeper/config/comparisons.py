@@ -33,6 +33,7 @@ KernelSizes = Annotated[tuple[int, ...], AfterValidator(_all_odd)]
 class AdvNoiseConfig(ImageMethodConfig):
     """AdvNoise: virtual adversarial training for segmentation (methods.md 4.1)."""
 
+    implementation: ClassVar[str] = "AdvNoise"
     official_values: ClassVar[Mapping[str, Any]] = {"epsilon": 0.1, "xi": 1e-6}
     official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
 
@@ -55,6 +56,7 @@ class AdvNoiseConfig(ImageMethodConfig):
 class AdvBiasConfig(ImageMethodConfig):
     """AdvBias: adversarial bias fields (methods.md 4.2)."""
 
+    implementation: ClassVar[str] = "AdvBias"
     official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
 
     name: Literal["advbias"] = "advbias"
@@ -77,6 +79,7 @@ class AdvBiasConfig(ImageMethodConfig):
 class RandConvConfig(ImageMethodConfig):
     """RandConv: random convolutions of the image (methods.md 4.3)."""
 
+    implementation: ClassVar[str] = "RandConv"
     official_values: ClassVar[Mapping[str, Any]] = {"supervise_augmented": False}
     official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
 
@@ -105,6 +108,7 @@ class RandConvConfig(ImageMethodConfig):
 class MixStyleConfig(ImageMethodConfig):
     """MixStyle: mixed feature statistics (methods.md 4.4)."""
 
+    implementation: ClassVar[str] = "MixStyle"
     official_values: ClassVar[Mapping[str, Any]] = {"eps": 1e-8}
     official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
 
@@ -124,6 +128,7 @@ class MixStyleConfig(ImageMethodConfig):
 class MaxStyleConfig(ImageMethodConfig):
     """MaxStyle: adversarial styles in the image decoder (methods.md 4.5)."""
 
+    implementation: ClassVar[str] = "MaxStyle"
     official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
 
     name: Literal["maxstyle"] = "maxstyle"
@@ -148,6 +153,8 @@ class MaxStyleConfig(ImageMethodConfig):
 class CSDGConfig(ImageMethodConfig):
     """CSDG: GIN and IPA (methods.md 5)."""
 
+    implementation: ClassVar[str] = "CSDG"
+    official_harness: ClassVar[Literal["maxstyle_family", "csdg", "nnunet"]] = "csdg"
     official_training: ClassVar[Mapping[str, Any]] = {
         "epochs": 2000,
         "batch_size": 20,

@@ -31,6 +31,9 @@ class NetworkConfig(Strict):
 class ImageMethodConfig(MethodConfigBase):
     """What every image method has."""
 
+    implementation: ClassVar[str]
+    """Name of the method's class in `module()`."""
+    official_harness: ClassVar[Literal["maxstyle_family", "csdg", "nnunet"]] = "maxstyle_family"
     official_values: ClassVar[Mapping[str, Any]] = {}
     official_training: ClassVar[Mapping[str, Any]] = {}
 
@@ -63,6 +66,10 @@ class ImageMethodConfig(MethodConfigBase):
             )
         return self
 
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of the implementation, its harness apart."""
+        return self.model_dump(exclude={"name", "profile", "network", "augmentation"})
+
     def training_defaults(self) -> Mapping[str, Any]:
         """The official recipe's training settings; none when unified."""
         return self.official_training if self.profile == "official" else {}
@@ -71,6 +78,8 @@ class ImageMethodConfig(MethodConfigBase):
 class UNetConfig(ImageMethodConfig):
     """Baseline: supervised training on the source alone (nnU-Net's U-Net; methods.md 3.1)."""
 
+    implementation: ClassVar[str] = "UNetBaseline"
+    official_harness: ClassVar[Literal["maxstyle_family", "csdg", "nnunet"]] = "nnunet"
     official_training: ClassVar[Mapping[str, Any]] = {
         "epochs": 1000,
         "batch_size": 12,
@@ -87,6 +96,8 @@ class UNetConfig(ImageMethodConfig):
 class UpperBoundConfig(ImageMethodConfig):
     """Upper bound: the Baseline, cross-validated on cases it may not see otherwise (3.2)."""
 
+    implementation: ClassVar[str] = UNetConfig.implementation
+    official_harness: ClassVar[Literal["maxstyle_family", "csdg", "nnunet"]] = "nnunet"
     official_training: ClassVar[Mapping[str, Any]] = UNetConfig.official_training
 
     name: Literal["upper_bound"] = "upper_bound"
@@ -109,6 +120,10 @@ class UpperBoundConfig(ImageMethodConfig):
             "source_cv": (source,),
         }[self.variant]
         return tuple((domain, fold) for domain in trained_on for fold in range(self.folds))
+
+    def options(self) -> dict[str, Any]:
+        """None: which cases it is trained on is the plan's business."""
+        return {}
 
     def module(self) -> str:
         """The Baseline's module."""

@@ -21,12 +21,13 @@ from desam_model.comparisons.mixstyle import MixStyle
 from desam_model.comparisons.randconv import RandConv
 from desam_model.comparisons.unet import UNetBaseline
 from desam_model.desam import build_desam
-from desam_model.harness import unified_harness
+from desam_model.harness import official_harness, unified_harness
 from desam_model.types import Batch, Embedding, PredictionSettings, Reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from desam_model.harness import Harness, Recipe
     from desam_model.method import SegmentationMethod
     from desam_model.types import Losses
 
@@ -48,6 +49,10 @@ def small_harness(channels: int, *, image_decoder: bool = False):
     return unified_harness(image_channels=channels, width=4, stages=3, image_decoder=image_decoder)
 
 
+def official(channels: int, recipe: Recipe) -> Harness:
+    return official_harness(recipe, image_channels=channels)
+
+
 def medsam(prompt: str):
     return build_medsam(neck_channels=16, grid_hw=(GRID, GRID), input_px=GRID * 16, prompt=prompt)
 
@@ -67,6 +72,13 @@ METHODS: dict[str, Callable[[int], SegmentationMethod]] = {
     "advbias": lambda channels: AdvBias(harness=small_harness(channels)),
     "maxstyle": lambda channels: MaxStyle(
         harness=small_harness(channels, image_decoder=True), probability=1, iterations=2
+    ),
+    "unet official": lambda channels: UNetBaseline(harness=official(channels, "nnunet")),
+    "maxstyle official": lambda channels: MaxStyle(
+        harness=official(channels, "maxstyle_family"), probability=1, iterations=1
+    ),
+    "randconv official": lambda channels: RandConv(
+        harness=official(channels, "maxstyle_family"), supervise_augmented=False
     ),
     "medsam": lambda channels: medsam("whole_box"),
     "medsam grid": lambda channels: medsam("grid"),
@@ -130,7 +142,13 @@ def train_steps(
     return losses
 
 
-@pytest.mark.parametrize("name", METHODS)
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow) if name.endswith("official") else name
+    for name in METHODS
+]  # the papers' own networks are full-sized
+
+
+@pytest.mark.parametrize("name", NAMES)
 class TestEveryMethod:
     def test_loss_is_a_finite_scalar_and_the_sum_of_its_parts(self, name):
         losses = step(make(name), make_batch())

@@ -1,0 +1,104 @@
+"""The network of the MaxStyle family: one encoder, a segmentation and an image decoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from desam_model.networks.base import (
+    Features,
+    SegmentationNetwork,
+    StageHook,
+    crop,
+    unchanged,
+)
+from desam_model.networks.image_decoder import ImageDecoder, ResidualBlock
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_WIDTHS = (16, 32, 64, 128, 128)
+_UP_WIDTHS = (64, 32, 16, 16)
+
+
+class FCN16(SegmentationNetwork):
+    """`FCN_16_standard_no_STN`: encoder E, decoupler H, decoders D_s and D_i, no skip connections.
+
+    Source: `methods.md` 0.4 (MaxStyle repository, `models/ebm/encoder_decoder.py`, facts only).
+    """
+
+    def __init__(self, *, image_channels: int) -> None:
+        """Builds the network with the released widths and initial weights.
+
+        Args:
+            image_channels: Channels of the image.
+        """
+        super().__init__()
+        self.image_channels = image_channels
+        self.stride = 16
+        self.has_image_decoder = True
+        self.style_channels = (*_UP_WIDTHS, image_channels)
+        self.stages = nn.ModuleList([ResidualBlock(image_channels, _WIDTHS[0])])
+        self.stages.extend(_down_stage(_WIDTHS[i], _WIDTHS[i + 1]) for i in range(4))
+        self.to_code = nn.Sequential(
+            nn.Conv2d(_WIDTHS[-1], _WIDTHS[-1], 1), nn.BatchNorm2d(_WIDTHS[-1]), nn.ReLU()
+        )
+        self.decoupler = _decoupler(_WIDTHS[-1])
+        inputs = (_WIDTHS[-1], *_UP_WIDTHS[:-1])
+        self.up_stages = nn.ModuleList(
+            nn.Sequential(nn.Upsample(scale_factor=2), ResidualBlock(c_in, c_out))
+            for c_in, c_out in zip(inputs, _UP_WIDTHS, strict=True)
+        )
+        self.head = nn.Conv2d(_UP_WIDTHS[-1], 2, 1)
+        self.image_decoder = ImageDecoder(
+            code_channels=_WIDTHS[-1], stage_channels=_UP_WIDTHS, image_channels=image_channels
+        )
+        self.apply(_initialise)
+
+    def encode(self, image: Tensor, after_stage: StageHook = unchanged) -> Features:
+        """See `SegmentationNetwork.encode`; five stages, then the code z_i."""
+        height, width = image.shape[-2:]
+        features = self.pad(image)
+        for index, stage in enumerate(self.stages):
+            features = after_stage(index, stage(features))
+        return Features(code=self.to_code(features), skips=(), image_hw=(height, width))
+
+    def decode(self, features: Features) -> tuple[Tensor, ...]:
+        """See `SegmentationNetwork.decode`: D_s(H(z_i))."""
+        maps = self.decoupler(features.code)
+        for stage in self.up_stages:
+            maps = stage(maps)
+        return (crop(self.head(maps), features.image_hw),)
+
+    def reconstruct(self, features: Features, after_stage: StageHook = unchanged) -> Tensor:
+        """See `SegmentationNetwork.reconstruct`: D_i(z_i)."""
+        image: Tensor = self.image_decoder(features.code, after_stage)
+        return crop(image, features.image_hw)
+
+
+def _down_stage(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_in, 3, stride=2, padding=1),
+        ResidualBlock(channels_in, channels_out),
+    )
+
+
+def _decoupler(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+    )
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.kaiming_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+
+from sweeper.config.image_methods import ImageMethodConfig
+from sweeper.config.trial import TrialConfig
+from sweeper.factory import Sizes, build_method
+
+SIZES = Sizes(
+    image_channels=1, tap_channels=8, num_taps=3, neck_channels=16, grid_hw=(8, 8), input_px=128
+)
+IMAGE_METHODS = ["unet", "upper_bound", "advnoise", "advbias", "randconv", "mixstyle"]
+IMAGE_METHODS += ["maxstyle", "csdg"]
+
+
+def trial(name, **options):
+    small = {"network": {"width": 4, "stages": 3}} if name in IMAGE_METHODS else {}
+    return TrialConfig.model_validate({"source": "A", "method": {"name": name} | small | options})
+
+
+@pytest.mark.parametrize("name", [*IMAGE_METHODS, "medsam", "desam"])
+def test_every_method_is_built_and_the_seed_decides_its_weights(name):
+    torch.manual_seed(1)
+    first = build_method(trial(name), SIZES, seed=3)
+    torch.manual_seed(2)
+    again, other = (build_method(trial(name), SIZES, seed=seed) for seed in (3, 4))
+    weights, same, different = (
+        torch.cat([p.flatten() for p in m.parameters()]) for m in (first, again, other)
+    )
+    assert torch.equal(weights, same)
+    assert not torch.equal(weights, different)
+
+
+@pytest.mark.parametrize("name", IMAGE_METHODS)
+def test_every_option_of_a_config_reaches_the_method(name):
+    config = trial(name).method
+    assert isinstance(config, ImageMethodConfig)
+    method = build_method(trial(name), SIZES, seed=0)
+    arguments = inspect.signature(type(method).__init__).parameters.keys() - {"self", "harness"}
+    assert config.options().keys() == arguments
+
+
+@pytest.mark.parametrize("name", IMAGE_METHODS)
+def test_the_defaults_of_a_config_and_of_its_method_are_the_same(name):
+    method = build_method(trial(name), SIZES, seed=0)
+    signature = inspect.signature(type(method).__init__).parameters
+    for option, value in trial(name).method.options().items():
+        assert signature[option].default == value, option
+
+
+def test_the_official_profile_brings_the_papers_network():
+    config = TrialConfig.model_validate(
+        {"source": "A", "method": {"name": "mixstyle", "profile": "official"}}
+    )
+    method = build_method(config, SIZES, seed=0)
+    assert type(method.network).__name__ == "FCN16"
+    assert method.eps == 1e-8
+
+
+@pytest.mark.slow
+def test_the_official_csdg_trains_on_its_own_network():
+    from desam_model.types import Batch
+
+    config = TrialConfig.model_validate(
+        {"source": "A", "method": {"name": "csdg", "profile": "official"}}
+    )
+    method = build_method(config, SIZES, seed=0).train()
+    assert type(method.network).__name__ == "EfficientUNet"
+    reference = torch.zeros(2, 1, 64, 64)
+    reference[:, :, 20:40, 20:40] = 1
+    image = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    batch = Batch(reference=reference, image=image)
+    totals = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        totals.append(method.training_loss(batch, torch.Generator().manual_seed(0)).total)
+    assert totals[0] == totals[1]
+    totals[0].backward()
+    assert all(p.grad is not None for p in method.trainable_parameters())

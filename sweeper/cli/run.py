@@ -118,6 +118,25 @@ def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
 
 @click.command()
 @_space_options
+@click.option("--no-probe", is_flag=True, help="Estimate from finished trainings only.")
+@click.pass_obj
+def plan(workspace: Path, /, space: Path, no_probe: bool, **values: Any) -> int:
+    """Show what a search space needs, what of it is there, and what the rest costs here."""
+    from sweeper.cli.plan_text import plan_lines
+    from sweeper.cli.progress import display
+    from sweeper.pipeline.planning import plan_space
+    from sweeper.store.workspace import Workspace
+
+    found = plan_space(
+        Workspace.open(workspace), space, _settings(values), display(), probes=not no_probe
+    )
+    for line in plan_lines(found):
+        click.echo(line)
+    return 0
+
+
+@click.command()
+@_space_options
 @click.option("--failed", "only_failed", is_flag=True, help="Failed ones, with their last lines.")
 @click.pass_obj
 def status(workspace: Path, /, space: Path, only_failed: bool, **values: Any) -> int:

@@ -210,6 +210,10 @@ class _Bridge(Callback):  # type: ignore[misc]  # Ray ships no types
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
+    def __reduce__(self) -> tuple[type[Callback], tuple[()]]:
+        """Tune pickles its callbacks for a restore, which we never do: an empty one serves."""
+        return Callback, ()
+
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         self._listener.on_start(_train_id(trial))
 

@@ -7,34 +7,57 @@ from typing import TYPE_CHECKING
 
 from sweeper.errors import StoreError
 from sweeper.pipeline.data import ensure_phantom
-from sweeper.pipeline.embed import EmbedProgress, ensure_embeddings
+from sweeper.pipeline.embed import (
+    EmbedProgress,
+    ensure_embeddings,
+    store_path,
+    wanted_manifest,
+)
 from sweeper.plan.identity import DataFacts
 from sweeper.store.dataset_store import DatasetStore
-
-PHANTOM = "phantom"
-"""Name of the synthetic dataset that stands in where no dataset is named."""
+from sweeper.store.embedding_store import EmbeddingStore
+from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
 
 if TYPE_CHECKING:
     from sweeper.config.trial import EncoderConfig, TrialConfig
     from sweeper.pipeline.display import Display
-    from sweeper.store.embedding_store import EmbeddingStore
+    from sweeper.store.embedding_manifest import EmbeddingManifest
     from sweeper.store.workspace import Workspace
 
 
-class DataSource:
-    """What trials read; every store is opened once, and made when it is missing."""
+PHANTOM = "phantom"
+"""Name of the synthetic dataset that stands in where no dataset is named."""
 
-    def __init__(self, workspace: Workspace, display: Display) -> None:
+
+class DataSource:
+    """What trials read; every store is opened once.
+
+    Args:
+        workspace: Where stores lie.
+        display: Told what is made.
+        makes_embeddings: True to compute embeddings that are missing; False only says what and
+            where they would be.
+
+    Attributes:
+        missing_bytes: Size of the embeddings that are not computed yet.
+    """
+
+    def __init__(
+        self, workspace: Workspace, display: Display, *, makes_embeddings: bool = True
+    ) -> None:
         self._workspace, self._display = workspace, display
+        self._makes_embeddings = makes_embeddings
         self._datasets: dict[str, DatasetStore] = {}
-        self._embeddings: dict[tuple[str, str], EmbeddingStore] = {}
+        self._embeddings: dict[tuple[str, str], tuple[str, str]] = {}
+        self.missing_bytes = 0
 
     def facts(self, config: TrialConfig) -> DataFacts:
         """What a trial reads, as the plan wants to know it."""
         dataset = self.dataset(config.dataset)
-        embeddings = (
-            self.embeddings(dataset, config.encoder) if config.method.reads_embeddings() else None
-        )
+        fingerprint, place = None, None
+        if config.method.reads_embeddings():
+            fingerprint, place = self.embeddings(dataset, config.encoder)
+        checkpoint = config.encoder.checkpoint
         return DataFacts(
             name=dataset.name,
             path=str(dataset.path),
@@ -44,11 +67,9 @@ class DataSource:
             structures=dataset.structures,
             cases={d: tuple(c.case for c in dataset.cases_of(d)) for d in dataset.domains},
             slices={d: sum(c.count for c in dataset.cases_of(d)) for d in dataset.domains},
-            embedding_fingerprint=None if embeddings is None else embeddings.fingerprint,
-            embeddings=None if embeddings is None else str(embeddings.path),
-            checkpoint=None
-            if config.encoder.checkpoint is None
-            else str(config.encoder.checkpoint),
+            embedding_fingerprint=fingerprint,
+            embeddings=place,
+            checkpoint=None if checkpoint is None else str(checkpoint),
         )
 
     def dataset(self, name: str) -> DatasetStore:
@@ -61,19 +82,32 @@ class DataSource:
             self._datasets[name] = DatasetStore.open(self._dataset_path(name))
         return self._datasets[name]
 
-    def embeddings(self, dataset: DatasetStore, encoder: EncoderConfig) -> EmbeddingStore:
-        """A dataset's embeddings, computed where they are missing."""
+    def embeddings(self, dataset: DatasetStore, encoder: EncoderConfig) -> tuple[str, str]:
+        """Fingerprint and path of a dataset's embeddings."""
         key = (dataset.fingerprint, encoder.model_dump_json())
         if key not in self._embeddings:
-            self._embeddings[key] = ensure_embeddings(
-                self._workspace,
-                dataset,
-                encoder.name,
-                checkpoint=encoder.checkpoint,
-                precision=encoder.precision,
-                progress=self._embedded,
-                say=self._display.say,
-            )
+            if self._makes_embeddings:
+                store = ensure_embeddings(
+                    self._workspace,
+                    dataset,
+                    encoder.name,
+                    checkpoint=encoder.checkpoint,
+                    precision=encoder.precision,
+                    progress=self._embedded,
+                    say=self._display.say,
+                )
+                self._embeddings[key] = store.fingerprint, str(store.path)
+            else:
+                weights = resolve_checkpoint(self._workspace, encoder.name, encoder.checkpoint)
+                manifest = wanted_manifest(
+                    dataset,
+                    encoder.name,
+                    encoder_fingerprint(encoder.name, weights),
+                    encoder.precision,
+                )
+                path = store_path(self._workspace, manifest)
+                self._embeddings[key] = manifest.fingerprint, str(path)
+                self.missing_bytes += _missing_bytes(path, manifest)
         return self._embeddings[key]
 
     def _embedded(self, progress: EmbedProgress) -> None:
@@ -96,3 +130,8 @@ class DataSource:
             f"dataset {name!r} is neither a path nor imported here; imported are"
             f" {', '.join(known) or 'none'}. Import one: sweeper data import FOLDER --name NAME"
         )
+
+
+def _missing_bytes(path: Path, manifest: EmbeddingManifest) -> int:
+    present = len(EmbeddingStore.open(path).commits) if path.exists() else 0
+    return (manifest.n_slices - present) * manifest.slice_bytes

@@ -28,7 +28,9 @@ def status(
 ) -> list[Cell]:
     """Every training of a space and where it stands."""
     sweep = load_sweep(space, settings)
-    plan = make_plan(sweep.spec.name, sweep.trials, DataSource(workspace, display).facts)
+    plan = make_plan(
+        sweep.spec.name, sweep.trials, DataSource(workspace, display, makes_embeddings=False).facts
+    )
     return cells_of(plan, Ledger(workspace.trainings))
 
 

@@ -29,6 +29,7 @@ class Notes:
         self.epochs: list[tuple[str, int]] = []
         self.ended: dict[str, bool] = {}
         self._stop_after = stop_after
+        self._lock = threading.Lock()  # a real listener holds threads; none of it may be pickled
 
     def on_start(self, train_id: str) -> None:
         self.started.append(train_id)

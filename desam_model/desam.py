@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from torch.nn import functional
 
 from desam_model.ablation import Ablation, TrainingPoints
-from desam_model.losses import LossProfile, iou_loss, mask_loss_parts
+from desam_model.losses import LossProfile, at_logits_size, iou_loss, mask_loss_parts
 from desam_model.method import SegmentationMethod
 from desam_model.pdmm import PDMM
 from desam_model.postprocess import resample_logits
@@ -105,7 +104,7 @@ class DeSAM(SegmentationMethod):
         embedding = self._embedding(batch)
         points_rc = self._training_points_rc(batch.reference, generator)
         logits, predicted_iou = self.decode(embedding, self._training_prompt(batch, points_rc))
-        parts = mask_loss_parts(*self._compared(logits, batch), self.loss_profile)
+        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_profile)
         if self.rates_prompts:
             target = batch.reference[torch.arange(len(batch)), 0, points_rc[:, 0], points_rc[:, 1]]
             parts["iou"] = iou_loss(predicted_iou, target, self.loss_profile)
@@ -143,7 +142,7 @@ class DeSAM(SegmentationMethod):
         prompt = self._training_prompt(batch, validation_points_rc(batch.reference))
         fused = self._fused(self._prompted(embedding, prompt)[1])
         logits = self.pdmm.decode(context, fused)
-        parts = mask_loss_parts(*self._compared(logits, batch), self.loss_profile)
+        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_profile)
         return torch.stack(list(parts.values())).sum(dim=0)
 
     def _prediction(
@@ -185,18 +184,6 @@ class DeSAM(SegmentationMethod):
 
     def _fused(self, mask_embedding: Tensor | None) -> Tensor | None:
         return mask_embedding if self.ablation.fuses_mask else None
-
-    def _compared(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits and reference at the size their loss is taken at.
-
-        Deviation: logits smaller than a square image (vit_tiny alone) are compared with the
-        area-averaged reference; the upsampling would cost more than the decoder. At the released
-        sizes both are 256 x 256 and nothing is resampled.
-        """
-        side, (height, width) = logits.shape[-1], _image_hw(batch)
-        if height == width and side < height:
-            return logits, functional.adaptive_avg_pool2d(batch.reference, side)
-        return self._at_image_size(logits, batch), batch.reference
 
     def _at_image_size(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.embedding is not None

@@ -72,6 +72,18 @@ def cross_entropy_loss(logits: Tensor, reference: Tensor) -> Tensor:
     return loss.flatten(1).mean(dim=1)
 
 
+def at_logits_size(reference: Tensor, logits: Tensor) -> Tensor:
+    """The reference `(B, 1, h, w)` at the size of the logits; at the released sizes, itself.
+
+    Deviation: logits smaller than the image (vit_tiny alone) are compared with the area-averaged
+    reference; upsampling the logits would cost more than the decoder.
+    """
+    size = (logits.shape[-2], logits.shape[-1])
+    if size == tuple(reference.shape[-2:]):
+        return reference
+    return functional.adaptive_avg_pool2d(reference, size)
+
+
 def mask_loss_parts(logits: Tensor, reference: Tensor, profile: LossProfile) -> dict[str, Tensor]:
     """Weighted summands of the mask loss per sample, name to `(B,)`; zero ones are left out."""
     weights = PROFILES[profile]

@@ -164,3 +164,19 @@ def test_a_batch_without_embeddings_is_refused(small_desam):
 def test_an_ablation_has_no_released_form(small_desam):
     with pytest.raises(ValueError, match="no released form"):
         reference_state_dict(small_desam(ablation="iou_head"))
+
+
+def test_the_loss_is_taken_at_the_logits_size_and_resamples_nothing_where_sizes_agree(small_desam):
+    from desam_model.losses import LossProfile, mask_loss_parts
+    from desam_model.prompts import rc_to_frame_xy, validation_points_rc
+
+    model = small_desam()
+    batch = batch_of()
+    points = rc_to_frame_xy(validation_points_rc(batch.reference), (32, 32), (128, 128))
+    with torch.no_grad():
+        logits, _ = model.decode(batch.embedding, Prompt.points(points[:, None]))
+        parts = mask_loss_parts(logits, batch.reference, LossProfile.PAPER)
+        torch.testing.assert_close(model.validation_loss(batch), sum(parts.values()))
+        fine = torch.nn.functional.interpolate(batch.reference, scale_factor=2)
+        doubled = Batch(reference=fine, embedding=batch.embedding)
+        torch.testing.assert_close(model.validation_loss(doubled), model.validation_loss(batch))

@@ -151,7 +151,10 @@ class CaseChecker:
             if not np.isfinite(values).all():
                 bad = int((~np.isfinite(values)).sum())
                 self.fault(
-                    "label-not-finite", path, f"{bad} voxels are NaN or infinite", "set them to 0"
+                    "label-not-finite",
+                    path,
+                    f"{bad} of {values.size} voxels are NaN or infinite",
+                    "set them to 0",
                 )
                 return None
             off = np.abs(values - np.rint(values)) > 1e-3
@@ -178,7 +181,7 @@ class CaseChecker:
                 self.case.label,
                 f"it holds the unknown value{'s' if len(unknown) > 1 else ''} {shown}; this layout"
                 f" knows {', '.join(str(v) for v in sorted({0, *mapping}))}",
-                "name it in --structures or set it to 0",
+                "set it to 0 (layouts csv and desam: or name it with --structures)",
             )
             return None
         out = np.zeros(values.shape, dtype=np.uint8)

@@ -273,5 +273,7 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
 
 
 def _voxel_hash(volume: Volume) -> str:
-    array = np.ascontiguousarray(volume.array)
-    return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+    """Equal for the same scan in another file, number type or compression."""
+    digest = hashlib.sha256(repr(volume.array.shape).encode())
+    digest.update(np.ascontiguousarray(volume.array, dtype=np.float32).data)
+    return digest.hexdigest()

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.csv_table import read_table
 from sweeper.data.faults import Fault, Severity, relative
-from sweeper.data.layout_saml import natural_key
 from sweeper.data.source import SITE_ALIASES, SourceCase, SourceDataset
-from sweeper.data.volume import SUFFIXES, stem_of, suffix_of
+from sweeper.data.volume import SUFFIXES, natural_key, stem_of, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.faults import Fault, relative
 from sweeper.data.source import SITE_ALIASES, SourceCase, SourceDataset
-from sweeper.data.volume import SUFFIXES, stem_of, suffix_of
+from sweeper.data.volume import SUFFIXES, natural_key, stem_of, suffix_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,15 +18,6 @@ ZONES = {1: 1, 2: 1}
 
 _SEGMENTATION = re.compile(r"^(?P<stem>.+?)_segmentation$", re.IGNORECASE)
 IMAGE_STEM, LABEL_STEM = "t2_img_clipped", "label_clipped"
-
-
-def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sorts `Case2` before `Case10`."""
-    return tuple(
-        (0, int(part)) if part.isdigit() else (1, part.lower())
-        for part in re.split(r"(\d+)", text)
-        if part
-    )
 
 
 def looks_like_saml(root: Path) -> bool:

@@ -6,6 +6,8 @@ axial slices look as radiologists expect them.
 
 from __future__ import annotations
 
+import gzip
+import re
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,8 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +29,10 @@ NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
+
+NIFTI1_SIZES = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
+NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
+"""NIfTI files begin with their header's size, 348 or 540, in either byte order."""
 
 _LPS = np.array([[0, -1], [1, -1], [2, 1]])
 """nibabel's orientation array of the canonical frame, seen from its own RAS+ frame."""
@@ -68,6 +76,15 @@ def stem_of(path: Path) -> str:
     return path.name[: -len(suffix)] if suffix else path.name
 
 
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sorts `Case2` before `Case10`."""
+    return tuple(
+        (0, int(part)) if part.isdigit() else (1, part.lower())
+        for part in re.split(r"(\d+)", text)
+        if part
+    )
+
+
 def read_volume(path: Path) -> Volume:
     """The file's volume in the canonical frame.
 
@@ -91,7 +108,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
     """The files of a volume: itself, or the pictures of a folder by name."""
     if not path.is_dir():
         return (path,)
-    return tuple(sorted(f for f in path.iterdir() if suffix_of(f) in PICTURE_SUFFIXES))
+    pictures = (file for file in path.iterdir() if suffix_of(file) in PICTURE_SUFFIXES)
+    return tuple(sorted(pictures, key=lambda file: natural_key(file.name)))
 
 
 def _read_folder(path: Path) -> Volume:
@@ -106,11 +124,7 @@ def _read_folder(path: Path) -> Volume:
 
 
 def _read_nifti(path: Path) -> Volume:
-    try:
-        image: Any = nib.load(path)
-        data = np.asanyarray(image.dataobj)
-    except (ImageFileError, EOFError, zlib.error, OSError, ValueError) as err:
-        raise VolumeError(_damage(err)) from err
+    image, data = _parse_nifti(path.read_bytes())
     if data.dtype.fields is not None or np.iscomplexobj(data):
         raise VolumeError(f"its voxels are of type {data.dtype}, expected one number a voxel")
     while data.ndim > 3 and data.shape[-1] == 1:
@@ -128,14 +142,25 @@ def _read_nifti(path: Path) -> Volume:
     return _canonical(data[None], np.asarray(image.affine, dtype=np.float64), headers)
 
 
-def _damage(err: Exception) -> str:
-    """Why a NIfTI file could not be read, in few words."""
-    text = " ".join(str(err).split())
-    if isinstance(err, EOFError | zlib.error) or "CRC" in text or "Expected" in text:
-        return "it is truncated or damaged"
-    if isinstance(err, ImageFileError):
-        return "it is not a NIfTI file"
-    return f"it cannot be read ({text[:120]})"
+def _parse_nifti(raw: bytes) -> tuple[Any, NDArray[Any]]:
+    """Nibabel's image of a whole file, and its scaled values.
+
+    The file is unpacked here because nibabel stops at the last voxel, before gzip's checksum.
+    """
+    try:
+        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as err:
+        raise VolumeError("it is truncated or damaged") from err
+    if raw[:4] not in (*NIFTI1_SIZES, *NIFTI2_SIZES):
+        raise VolumeError("it is not a NIfTI file")
+    kind = nib.Nifti2Image if raw[:4] in NIFTI2_SIZES else nib.Nifti1Image
+    try:
+        image: Any = kind.from_bytes(raw)
+        return image, np.asanyarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, WrapStructError) as err:
+        raise VolumeError("it is not a NIfTI file") from err
+    except (OSError, ValueError) as err:  # nibabel's words for too few bytes
+        raise VolumeError("it is truncated or damaged") from err
 
 
 def _canonical(

@@ -1,0 +1,385 @@
+"""One function a fault: each takes an empty folder and makes a source with that one fault."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+
+import fault_sources as sources
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
+
+
+def image_without_label(root):
+    sources.saml(root)
+    (root / "UCL" / "Case01_segmentation.nii.gz").unlink()
+
+
+def label_without_image(root):
+    sources.saml(root)
+    (root / "UCL" / "Case01.nii.gz").unlink()
+
+
+def truncated_image(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    file.write_bytes(file.read_bytes()[:-300])
+
+
+def flipped_byte(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    data = bytearray(file.read_bytes())
+    data[-6] ^= 1  # in gzip's checksum
+    file.write_bytes(bytes(data))
+
+
+def empty_file(root):
+    (sources.saml(root) / "UCL" / "Case01.nii.gz").write_bytes(b"")
+
+
+def text_named_nifti(root):
+    (sources.saml(root) / "UCL" / "Case01.nii.gz").write_bytes(gzip.compress(b"hello" * 200))
+
+
+def web_page_named_nifti(root):
+    (sources.saml(root) / "UCL" / "Case01.nii.gz").write_text(
+        "<html>sign in to download</html>" * 20
+    )
+
+
+def damaged_nrrd(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1.nii.gz", "south1.nrrd"))
+    (root / "south1.nrrd").write_bytes(b"NRRD0004\ntype: short\n")
+
+
+def four_dimensional(root):
+    image = nib.Nifti1Image(np.zeros((24, 20, 4, 2), np.int16), sources.LPS)
+    nib.save(image, sources.saml(root) / "UCL" / "Case01.nii.gz")
+
+
+def colour_nifti(root):
+    kind = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+    image = nib.Nifti1Image(np.zeros((24, 20, 4), kind), sources.LPS)
+    nib.save(image, sources.saml(root) / "UCL" / "Case01.nii.gz")
+
+
+def complex_image(root):
+    array = sources.image_array().astype(np.complex64)
+    sources.write(sources.saml(root) / "UCL" / "Case01.nii.gz", array)
+
+
+def singular_affine(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    image = nib.Nifti1Image(sources.image_array(7).transpose(2, 1, 0), None)
+    image.header["sform_code"] = 1
+    image.header["srow_x"] = image.header["srow_y"] = image.header["srow_z"] = 0
+    nib.save(image, file)
+
+
+def nan_in_image(root):
+    array = sources.image_array(7).astype(np.float32)
+    array[0, 0, :3] = np.nan
+    sources.write(sources.saml(root) / "UCL" / "Case01.nii.gz", array)
+
+
+def infinity_in_image(root):
+    array = sources.image_array(7).astype(np.float32)
+    array[1, 0, 0] = np.inf
+    sources.write(sources.saml(root) / "UCL" / "Case01.nii.gz", array)
+
+
+def constant_image(root):
+    array = np.full((4, 20, 24), 7, np.int16)
+    sources.write(sources.saml(root) / "UCL" / "Case01.nii.gz", array)
+
+
+def exchanged_files(root):
+    sources.write(sources.saml(root) / "UCL" / "Case01.nii.gz", sources.label_array(value=2))
+
+
+def metre_voxels(root):
+    affine = sources.LPS.copy()
+    affine[:3, :3] /= 1000
+    _rewrite_both(root, affine)
+
+
+def nominal_header(root):
+    _rewrite_both(root, np.diag([0.7, 0.7, 3.0, 1.0]))
+
+
+def sagittal_scan(root):
+    affine = np.array([[0, 0, -3.0, 12], [-1.0, 0, 0, 9], [0, 1.0, 0, -30], [0, 0, 0, 1]])
+    _rewrite_both(root, affine)
+
+
+def other_shape(root):
+    label = sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz"
+    sources.write(label, sources.label_array((4, 20, 22)))
+
+
+def label_5_mm_off(root):
+    affine = sources.LPS.copy()
+    affine[2, 3] += 5
+    label = sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz"
+    sources.write(label, sources.label_array(), affine)
+
+
+def label_with_other_voxel_size(root):
+    affine = sources.LPS.copy()
+    affine[0, 0] = -1.01
+    label = sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz"
+    sources.write(label, sources.label_array(), affine)
+
+
+def empty_label(root):
+    label = sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz"
+    sources.write(label, np.zeros((4, 20, 24), np.uint8))
+
+
+def fractional_label(root):
+    label = sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz"
+    sources.write(label, sources.label_array().astype(np.float32) * 0.5)
+
+
+def nan_in_label(root):
+    array = sources.label_array().astype(np.float32)
+    array[0, 0, 0] = np.nan
+    sources.write(sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz", array)
+
+
+def unknown_label(root):
+    label = sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz"
+    sources.write(label, sources.label_array(value=4))
+
+
+def negative_label(root):
+    array = sources.label_array().astype(np.int16)
+    array[0, 0, 0] = -1
+    sources.write(sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz", array)
+
+
+def label_on_one_slice(root):
+    array = sources.label_array()
+    array[2:] = 0
+    sources.write(sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz", array)
+
+
+def label_at_the_border(root):
+    array = sources.label_array()
+    array[1, 0, :] = 1
+    sources.write(sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz", array)
+
+
+def label_that_vanishes(root):
+    shape = (4, 600, 600)
+    array = np.zeros(shape, np.uint8)
+    array[1:3, 300, 300] = 1
+    folder = sources.saml(root) / "UCL"
+    sources.write(folder / "Case01.nii.gz", sources.image_array(7, shape))
+    sources.write(folder / "Case01_segmentation.nii.gz", array)
+
+
+def same_patient_at_two_sites(root):
+    sources.saml(root)
+    image = sources.image_array(0)  # the voxels of RUNMC's first case, in another file
+    sources.write(root / "UCL" / "Case01.nii.gz", image)
+
+
+def same_patient_twice_at_a_site(root):
+    sources.saml(root, cases=3)
+    image = sources.image_array(10)
+    sources.write(root / "UCL" / "Case02.nii.gz", image)
+
+
+def single_case_at_a_site(root):
+    sources.saml(root)
+    for name in ("Case01", "Case01_segmentation"):
+        (root / "UCL" / f"{name}.nii.gz").unlink()
+
+
+def unknown_site(root):
+    sources.saml(root, sites=("RUNMC", "Utrecht"))
+
+
+def no_case(root):
+    (root / "imagesTr").mkdir(parents=True)
+    (root / "labelsTr").mkdir()
+    (root / "prostate_patientid.csv").write_text("center,patientid\n")
+
+
+def patient_folder_without_files(root):
+    (sources.maxstyle(root) / "F-HK" / "patient_7").mkdir()
+
+
+def maxstyle_without_label(root):
+    (sources.maxstyle(root) / "F-HK" / "patient_1" / "label_clipped.nii.gz").unlink()
+
+
+def no_site_csv(root):
+    (sources.desam(root) / "prostate_patientid.csv").unlink()
+
+
+def site_csv_without_center(root):
+    (sources.desam(root) / "prostate_patientid.csv").write_text("hospital,patientid\nA-ISBI,1\n")
+
+
+def site_csv_names_a_stranger(root):
+    with (sources.desam(root) / "prostate_patientid.csv").open("a") as file:
+        file.write("A-ISBI,77\n")
+
+
+def site_csv_names_a_case_twice(root):
+    with (sources.desam(root) / "prostate_patientid.csv").open("a") as file:
+        file.write("D-UCL,1\n")
+
+
+def site_csv_is_ambiguous(root):
+    sources.desam(root)
+    for folder, ending in (("imagesTr", "_0000"), ("labelsTr", "")):
+        file = root / folder / f"prostate_002{ending}.nii.gz"
+        shutil.copy(file, root / folder / f"other_002{ending}.nii.gz")
+
+
+def case_without_site(root):
+    path = sources.desam(root) / "prostate_patientid.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+def nnunet_image_without_label(root):
+    (sources.desam(root) / "labelsTr" / "prostate_003.nii.gz").unlink()
+
+
+def organ_missing(root):
+    sources.abdominal(root)
+    array = np.zeros((4, 40, 40), np.uint8)
+    array[1:3, 10:20, 10:20] = 63
+    sources.write(root / "MR" / "label_2.nii.gz", array)
+
+
+def abdominal_without_label(root):
+    (sources.abdominal(root) / "CT" / "label" / "label0002.nii.gz").unlink()
+
+
+def csv_lacks_columns(root):
+    return sources.csv_source(root, ["a,north,a.png"], header="case,site,picture")
+
+
+def csv_column_twice(root):
+    return sources.csv_source(root, ["a,b,n,i,l"], header="case,case,site,image,label")
+
+
+def csv_empty(root):
+    path = sources.csv_source(root, [])
+    path.write_text("\n")
+    return path
+
+
+def csv_header_only(root):
+    return sources.csv_source(root, [])
+
+
+def csv_in_another_encoding(root):
+    path = sources.csv_sound(root)
+    path.write_bytes(path.read_bytes() + "Zoë,north,a,b\n".encode("latin-1"))
+    return path
+
+
+def csv_cell_empty(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text() + "late,north,,late-label.nii.gz\n")
+    return path
+
+
+def csv_row_too_long(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text() + "late,north,a.nii.gz,b.nii.gz,train\n")
+    return path
+
+
+def csv_unknown_split(root):
+    path = sources.csv_sound(root)
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{head},split", f"{rows[0]},test", *(f"{r}," for r in rows[1:])]))
+    return path
+
+
+def csv_split_without_validation(root):
+    path = sources.csv_sound(root)
+    head, *rows = path.read_text().splitlines()
+    splits = ("train", "train", "train", "val")
+    lines = [f"{row},{split}" for row, split in zip(rows, splits, strict=True)]
+    path.write_text("\n".join([f"{head},split", *lines]))
+    return path
+
+
+def csv_file_missing(root):
+    path = sources.csv_sound(root)
+    (root / "south1.nii.gz").unlink()
+    return path
+
+
+def csv_duplicate_case(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1,south", "south0,south"))
+    return path
+
+
+def csv_image_is_label(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1-label.nii.gz", "south1.nii.gz"))
+    return path
+
+
+def csv_label_shared(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1-label", "south0-label"))
+    return path
+
+
+def csv_name_with_slash(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1,south", "a/b,south"))
+    return path
+
+
+def csv_unknown_suffix(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1.nii.gz", "south1.dcm"))
+    (root / "south1.dcm").write_bytes(b"DICM" * 40)
+    return path
+
+
+def csv_colour_label(root):
+    path = sources.csv_sound(root)
+    picture = np.zeros((20, 24, 3), np.uint8)
+    picture[5:9, 5:9, 0] = 255
+    sitk.WriteImage(sitk.GetImageFromArray(picture, isVector=True), str(root / "drawn.png"))
+    grey = sources.image_array(5, (1, 20, 24))[0].astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(grey), str(root / "seen.png"))
+    path.write_text(path.read_text() + "late,north,seen.png,drawn.png\n")
+    return path
+
+
+def csv_folder_without_pictures(root):
+    path = sources.csv_sound(root)
+    (root / "stack").mkdir()
+    path.write_text(path.read_text() + "late,north,stack,south0-label.nii.gz\n")
+    return path
+
+
+def csv_pictures_of_two_sizes(root):
+    path = sources.csv_sound(root)
+    (root / "stack").mkdir()
+    for index, side in enumerate((20, 22)):
+        picture = sources.image_array(index, (1, side, 24))[0].astype(np.uint8)
+        sitk.WriteImage(sitk.GetImageFromArray(picture), str(root / "stack" / f"{index}.png"))
+    sources.write(root / "late-label.nii.gz", sources.label_array((2, 20, 24)))
+    path.write_text(path.read_text() + "late,north,stack,late-label.nii.gz\n")
+    return path
+
+
+def _rewrite_both(root, affine):
+    folder = sources.saml(root) / "UCL"
+    sources.write(folder / "Case01.nii.gz", sources.image_array(7), affine)
+    sources.write(folder / "Case01_segmentation.nii.gz", sources.label_array(), affine)

@@ -41,7 +41,7 @@ def synthesise(
     shading = sensitivity(
         scanner, (anatomy.gland_centre_mm[0], anatomy.gland_centre_mm[1] + coil[1]), rng
     )
-    reach = int(anatomy.gland_half_mm[2] * 0.97 / scanner.slice_mm) + MARGIN_SLICES
+    reach = int(anatomy.gland_half_mm[2] / scanner.slice_mm) + MARGIN_SLICES
     images, labels = [], []
     for z in range(-reach, reach + 1):
         signal, zones = paint_slice(

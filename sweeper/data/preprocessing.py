@@ -209,7 +209,7 @@ def resize_label(plane: NDArray[np.uint8], size: int, how: LabelResize) -> NDArr
             mode="constant",
             anti_aliasing=False,
         )
-        out[resized >= 0.5 if how == "linear" else resized > 0] = value
+        out[resized > (0.5 if how == "linear" else 0)] = value
     return out
 
 
@@ -245,7 +245,7 @@ def _resample(
 
     resampled = np.zeros(shape, dtype=np.uint8)
     for value in np.unique(label[label > 0]):
-        resampled[zoom(label == value) >= 0.5] = value
+        resampled[zoom(label == value) > 0.5] = value  # 0.5 rounds to 0
     actual = tuple(s / f for s, f in zip(spacing_mm, factors, strict=True))
     return (
         np.stack([zoom(channel) for channel in image]),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sweeper.data.volume import Volume
 
 HARMLESS = re.compile(
-    r"^(|unspecified|none|na|n/a|[\d.;:=te\s-]*"
+    r"^(|unspecified|none|na|n/a|(te|tr|time|phase|[\d.;:=+e\s-])*"
     r"|(fsl|spm|ants|itk|simpleitk|nibabel|nifti|nifti1|dcm2niix?)[\w .;:-]*)$",
     re.IGNORECASE,
 )

@@ -1,0 +1,126 @@
+"""`sweeper data` as a person types it: what it prints, writes and returns."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeper.cli import main
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+import fault_sources as sources
+
+
+def run(workspace, *args):
+    with pytest.raises(SystemExit) as caught:
+        main(["--workspace", str(workspace), "data", *map(str, args)])
+    return caught.value.code
+
+
+def test_import_show_check_and_export_in_a_row(tmp_path, capsys):
+    source = sources.saml(tmp_path / "prostate", cases=3)
+    workspace = tmp_path / "ws"
+    assert run(workspace, "import", source, "--processes", 1) == 0
+    out = capsys.readouterr().out
+    assert "prostate: 6 cases, 18 slices, 2 domains, fingerprint " in out
+    assert "split by desam: the first 90 % of the cases of each domain" in out
+    assert "  A-ISBI: 2 train; validation: A-ISBI_Case02" in out
+    assert "next: sweeper data show prostate" in out
+
+    assert run(workspace, "import", source, "--processes", 1) == 0
+    assert "was imported before and nothing has changed" in capsys.readouterr().out
+
+    assert run(workspace, "show", "prostate") == 0
+    out = capsys.readouterr().out
+    assert "label resize: nearest" in out
+    assert "20x24" in out
+    assert "3x1x1" in out
+    sheet = workspace / "reports" / "prostate-contact-sheet.png"
+    assert f"contact sheet: {sheet}" in out
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+    assert run(workspace, "show") == 0
+    assert "prostate  6 cases  18 slices  A-ISBI, D-UCL" in capsys.readouterr().out
+    assert run(workspace, "check", "prostate") == 0
+    assert "6 cases, 18 slices, all as written" in capsys.readouterr().out
+    assert run(workspace, "export", "prostate", "--to", tmp_path / "work") == 0
+    assert "6 cases and prostate_patientid.csv" in capsys.readouterr().out
+    assert len(list((tmp_path / "work" / "raw_data" / "imagesTr").iterdir())) == 6
+
+
+def test_check_prints_every_fault_and_returns_2(tmp_path, capsys):
+    source = sources.saml(tmp_path / "src")
+    (source / "UCL" / "Case00.nii.gz").write_bytes(b"")
+    (source / "RUNMC" / "Case01_segmentation.nii.gz").unlink()
+    assert run(tmp_path / "ws", "check", source, "--processes", 1) == 2
+    err = capsys.readouterr().err
+    assert "error [unreadable] UCL/Case00.nii.gz: the file has 0 bytes" in err
+    assert "error [label-missing] RUNMC/Case01.nii.gz" in err
+    assert "sweeper: " in err
+    assert "2 errors in 2 cases" in err
+    assert "Traceback" not in err
+
+
+def test_check_of_a_sound_source_returns_0_and_imports_nothing(tmp_path, capsys):
+    assert run(tmp_path / "ws", "check", sources.saml(tmp_path / "src"), "--processes", 1) == 0
+    assert "layout saml, 4 cases, 0 errors in 0 cases, 0 warnings" in capsys.readouterr().out
+    assert not (tmp_path / "ws").exists()
+
+
+def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, capsys):
+    source = sources.saml(tmp_path / "src", cases=3)
+    (source / "UCL" / "Case00.nii.gz").write_bytes(b"")
+    assert run(tmp_path / "ws", "import", source, "--processes", 1) == 2
+    assert "or go on without these cases with --skip-bad" in capsys.readouterr().err
+    assert run(tmp_path / "ws", "import", source, "--processes", 1, "--skip-bad") == 0
+    assert "src: 5 cases (5 prepared before)" in capsys.readouterr().out
+    assert run(tmp_path / "ws", "show", "src") == 0
+    assert "skipped D-UCL_Case00: error [unreadable]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("import", "gone"), "gone does not exist; name a folder or a CSV file with images"),
+        (("import", ".", "--name", "a/b"), "dataset name is 'a/b'; use letters, digits"),
+        (("import", ".", "--structures", "liver"), "--structures is 'liver', expected 1=NAME"),
+        (("show", "nothing"), "is no dataset store; make one with `sweeper data import SOURCE"),
+        (("check", "gone"), "gone does not exist"),
+    ],
+)
+def test_wrong_input_is_one_line_and_returns_2(tmp_path, capsys, args, line):
+    assert run(tmp_path, *args) == 2
+    err = capsys.readouterr().err
+    assert line in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_headers_that_may_name_a_person_are_listed_at_import(tmp_path, capsys):
+    import nibabel as nib
+
+    source = sources.saml(tmp_path / "src")
+    image = nib.Nifti1Image(sources.image_array(7).transpose(2, 1, 0), sources.LPS)
+    image.header["descrip"] = b"Mueller Hans"
+    nib.save(image, source / "UCL" / "Case01.nii.gz")
+    assert run(tmp_path / "ws", "import", source, "--processes", 1) == 0
+    err = capsys.readouterr().err
+    assert "privacy: UCL/Case01.nii.gz: descrip: 'Mueller Hans' may identify a person" in err
+    assert "--salt TEXT replaces them" in err
+
+
+def test_an_empty_workspace_says_how_to_make_a_dataset(tmp_path, capsys):
+    assert run(tmp_path, "show") == 0
+    assert "no dataset yet; make one with `sweeper data import" in capsys.readouterr().out
+
+
+def test_a_damaged_store_is_found_by_check(tmp_path, capsys):
+    import zarr
+
+    source = sources.saml(tmp_path / "src")
+    run(tmp_path / "ws", "import", source, "--processes", 1)
+    zarr.open_group(tmp_path / "ws" / "datasets" / "src.zarr", mode="r+")["label"][0] = 1
+    capsys.readouterr()
+    assert run(tmp_path / "ws", "check", "src") == 2
+    assert "1 of 4 cases are not what was written (A-ISBI_Case00)" in capsys.readouterr().err

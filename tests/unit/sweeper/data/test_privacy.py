@@ -1,0 +1,71 @@
+"""Headers and names that may identify a person are listed; harmless ones are not."""
+
+from __future__ import annotations
+
+import fault_sources as sources
+import nibabel as nib
+import pytest
+
+from sweeper.data.privacy import SUSPICIOUS_PATH, salted
+from sweeper.pipeline.data_import import ImportOptions, check_dataset, import_dataset
+
+ONE = ImportOptions(processes=1)
+
+
+def mark(root, **header):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    image = nib.Nifti1Image(sources.image_array(7).transpose(2, 1, 0), sources.LPS)
+    for key, value in header.items():
+        image.header[key] = value
+    nib.save(image, file)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("descrip", "MUELLER^HANS 1950"), ("db_name", "PAT-00417"), ("aux_file", "/home/kim/p7")],
+)
+def test_a_header_that_may_name_a_person_is_listed(tmp_path, field, text):
+    mark(tmp_path, **{field: text.encode()})
+    _, faults, headers = check_dataset(tmp_path, ONE)
+    assert headers == (f"UCL/Case01.nii.gz: {field}: {text!r}",)
+    assert faults == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "FSL5.0", "TE=1.2e+02;Time=0.000", "ITK 5.3", "SPM12 - coregistered"]
+)
+def test_what_tools_write_is_not_listed(tmp_path, text):
+    mark(tmp_path, descrip=text.encode())
+    assert check_dataset(tmp_path, ONE)[2] == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_suspicious"),
+    [
+        ("UCL/Case01.nii.gz", False),
+        ("A-ISBI/patient_12/t2.nii.gz", False),
+        ("x/1951-03-12_t2.nii.gz", True),
+        ("x/19510312.nii.gz", True),
+        ("x/Mueller^Hans.nii.gz", True),
+        ("x/mrn00412345.nii.gz", True),
+    ],
+)
+def test_dates_record_numbers_and_names_in_paths_are_listed(name, is_suspicious):
+    assert bool(SUSPICIOUS_PATH.search(name)) is is_suspicious
+
+
+def test_a_salted_store_keeps_neither_ids_nor_names_nor_folders(tmp_path):
+    source = sources.saml(tmp_path / "Hans", cases=3)
+    (source / "UCL" / "Case02.nii.gz").write_bytes(b"")
+    options = ImportOptions(processes=1, salt="pepper", skip_bad=True)
+    store = import_dataset(source, tmp_path / "s.zarr", options).store
+    text = (store.path / "zarr.json").read_text()
+    assert "Case0" not in text
+    assert "Hans" not in text
+    assert "pepper" not in text
+    assert store.cases[0].case == f"A-ISBI_{salted('A-ISBI_Case00', 'pepper')}"
+    assert salted("a", "pepper") != salted("a", "salt")
+    other = import_dataset(
+        source, tmp_path / "t.zarr", ImportOptions(processes=1, salt="x", skip_bad=True)
+    )
+    assert other.store.fingerprint != store.fingerprint

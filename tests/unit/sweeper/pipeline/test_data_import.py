@@ -1,0 +1,212 @@
+"""From a folder to a store: complete, resumable, repeatable, and back out for the released code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from desam_model.types import Split
+from sweeper.data.faults import FaultyDataError
+from sweeper.errors import DataError, StoreError
+from sweeper.pipeline.data import dataset_path, open_dataset
+from sweeper.pipeline.data_export import export_dataset
+from sweeper.pipeline.data_import import ImportOptions, import_dataset
+from sweeper.store.workspace import Workspace
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+import fault_sources as sources
+
+ONE = ImportOptions(processes=1)
+
+
+@pytest.mark.parametrize(
+    ("layout", "n_cases", "structures"),
+    [
+        ("saml", 4, ("prostate",)),
+        ("maxstyle", 4, ("prostate",)),
+        ("desam", 4, ("prostate",)),
+        ("abdominal", 4, ("liver", "right_kidney", "left_kidney", "spleen")),
+        ("csv_sound", 4, ("foreground",)),
+    ],
+)
+def test_every_layout_becomes_a_store(tmp_path, layout, n_cases, structures):
+    source = getattr(sources, layout)(tmp_path / "src")
+    store = import_dataset(source, tmp_path / "x.zarr", ONE).store
+    assert len(store.cases) == n_cases
+    assert store.structures == structures
+    for case in store.cases:
+        masks = [store.mask(case.start, structure) for structure in structures]
+        assert all(m.any() for m in masks)
+        assert case.count == len(case.z) == len(case.foreground[structures[0]])
+        assert all(case.volume_ml[s] > 0 for s in structures)
+        assert len(case.source_hash) == 64
+    assert len(store.cases_of(store.domains[0], Split.VALIDATION)) == 1
+    assert store.damaged_cases() == ()
+
+
+def test_parallel_and_serial_imports_are_equal_and_report_progress(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    told = []
+    parallel = import_dataset(
+        source, tmp_path / "p.zarr", ImportOptions(processes=2), lambda *a: told.append(a)
+    ).store
+    serial = import_dataset(source, tmp_path / "s.zarr", ONE).store
+    assert parallel.fingerprint == serial.fingerprint
+    assert [c.case for c in parallel.cases] == [c.case for c in serial.cases]
+    assert told == [("import", done, 4) for done in (1, 2, 3, 4)]
+
+
+def test_the_fingerprint_minds_neither_folder_nor_layout_times_nor_gzip(tmp_path):
+    one = import_dataset(sources.saml(tmp_path / "a"), tmp_path / "a.zarr", ONE).store
+    moved = shutil.copytree(tmp_path / "a", tmp_path / "b" / "elsewhere")
+    for file in moved.rglob("*.nii.gz"):
+        os.utime(file, (1, 1))
+    other = import_dataset(moved, tmp_path / "b.zarr", ONE).store
+    assert one.fingerprint == other.fingerprint
+
+
+def test_a_changed_voxel_changes_the_fingerprint(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    one = import_dataset(source, tmp_path / "a.zarr", ONE).store
+    label = sources.label_array()
+    label[1, 10, 12] = 0
+    sources.write(source / "UCL" / "Case01_segmentation.nii.gz", label)
+    assert import_dataset(source, tmp_path / "b.zarr", ONE).store.fingerprint != one.fingerprint
+
+
+def test_a_second_import_does_nothing(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    first = import_dataset(source, tmp_path / "x.zarr", ONE)
+    before = (tmp_path / "x.zarr" / "zarr.json").stat().st_mtime_ns
+    told = []
+    second = import_dataset(source, tmp_path / "x.zarr", ONE, lambda *a: told.append(a))
+    assert (first.is_unchanged, second.is_unchanged) == (False, True)
+    assert told == []
+    assert (tmp_path / "x.zarr" / "zarr.json").stat().st_mtime_ns == before
+
+
+def test_an_interrupted_import_goes_on_from_the_cases_it_had_prepared(tmp_path):
+    source = sources.saml(tmp_path / "src", cases=3)
+
+    def stop(_what, done, _total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_dataset(source, tmp_path / "x.zarr", ONE, stop)
+    assert not (tmp_path / "x.zarr").exists()
+    report = import_dataset(source, tmp_path / "x.zarr", ONE)
+    assert report.n_resumed == 4
+    clean = import_dataset(source, tmp_path / "y.zarr", ONE)
+    assert clean.n_resumed == 0
+    assert report.store.fingerprint == clean.store.fingerprint
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_mending_a_fault_keeps_the_work_done_on_the_other_cases(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    (source / "UCL" / "Case01.nii.gz").write_bytes(b"")
+    with pytest.raises(FaultyDataError):
+        import_dataset(source, tmp_path / "x.zarr", ONE)
+    sources.write(source / "UCL" / "Case01.nii.gz", sources.image_array(7))
+    assert import_dataset(source, tmp_path / "x.zarr", ONE).n_resumed == 3
+
+
+def test_another_dataset_of_that_name_is_replaced_only_on_request(tmp_path):
+    import_dataset(sources.saml(tmp_path / "a"), tmp_path / "x.zarr", ONE)
+    other = sources.saml(tmp_path / "b", cases=3)
+    with pytest.raises(
+        DataError, match="name the new one with --name, or replace the old one with"
+    ):
+        import_dataset(other, tmp_path / "x.zarr", ONE)
+    replaced = import_dataset(other, tmp_path / "x.zarr", ImportOptions(processes=1, replace=True))
+    assert len(replaced.store.cases) == 6
+
+
+def test_an_option_that_changes_the_store_is_another_import(tmp_path):
+    source = sources.saml(tmp_path / "src", cases=4)
+    import_dataset(source, tmp_path / "x.zarr", ONE)
+    with pytest.raises(DataError, match="with other options"):
+        import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, split="seeded"))
+
+
+def test_the_label_resize_that_was_used_is_kept_and_changes_the_fingerprint(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    released = ImportOptions(processes=1, label_resize="released")
+    one = import_dataset(source, tmp_path / "a.zarr", ONE).store
+    two = import_dataset(source, tmp_path / "b.zarr", released).store
+    assert two.preprocessing["A-ISBI"]["label_resize"] == "released"
+    assert one.preprocessing["A-ISBI"]["label_resize"] == "nearest"
+    assert one.fingerprint != two.fingerprint
+
+
+def test_a_dataset_exported_for_the_released_code_comes_back_equal(tmp_path):
+    source = sources.saml(tmp_path / "src", cases=3)
+    store = import_dataset(source, tmp_path / "x.zarr", ONE).store
+    written, remarks = export_dataset(store, tmp_path / "work")
+    assert remarks == ()
+    home = tmp_path / "work" / "raw_data"
+    assert (home / "prostate_patientid.csv").read_text().splitlines() == [
+        "center,patientid",
+        *(f"A-ISBI,{i}" for i in (1, 2, 3)),
+        *(f"D-UCL,{i}" for i in (4, 5, 6)),
+    ]
+    for one in written:
+        # the release takes characters 9 to 12 of the slice file's name as the number
+        assert int(f"{one.name}_00.npz"[9:12]) == int(one.name.split("_")[1])
+    back = import_dataset(tmp_path / "work", tmp_path / "back.zarr", ONE).store
+    hashes = {one.name: store.case(one.case).content_hash for one in written}
+    assert {c.case: c.content_hash for c in back.cases} == hashes
+    assert [c.split for c in back.cases] == [c.split for c in store.cases]
+
+
+def test_export_says_what_it_cannot_do(tmp_path):
+    store = import_dataset(sources.csv_sound(tmp_path / "src"), tmp_path / "x.zarr", ONE).store
+    _, remarks = export_dataset(store, tmp_path / "work")
+    assert remarks == tuple(
+        f"{site} is none of the six sites that the released code knows"
+        for site in ("north", "south")
+    )
+    with pytest.raises(DataError, match="is there already; remove it"):
+        export_dataset(store, tmp_path / "work")
+    shutil.rmtree(tmp_path / "src")
+    with pytest.raises(DataError, match="is gone; name it with --source"):
+        export_dataset(store, tmp_path / "other")
+    organs = import_dataset(sources.abdominal(tmp_path / "abd"), tmp_path / "o.zarr", ONE).store
+    with pytest.raises(DataError, match="name one with --structure"):
+        export_dataset(organs, tmp_path / "other")
+    written, _ = export_dataset(organs, tmp_path / "other", structure="spleen")
+    assert len(written) == 4
+
+
+def test_a_dataset_is_found_by_name_and_by_path(tmp_path):
+    workspace = Workspace.open(tmp_path / "ws")
+    source = sources.saml(tmp_path / "src")
+    store = import_dataset(source, workspace.datasets / "mine.zarr", ONE).store
+    assert open_dataset(workspace, "mine").fingerprint == store.fingerprint
+    assert open_dataset(workspace, str(store.path)).fingerprint == store.fingerprint
+    assert dataset_path(workspace, "mine") == store.path
+    with pytest.raises(StoreError, match="is no dataset store; make one with"):
+        open_dataset(workspace, "other")
+
+
+def test_real_volumes_import_with_their_sites_and_right_side_up(tmp_path, shared):
+    real = shared / "realdata" / "promise12"
+    report = import_dataset(real, tmp_path / "real.zarr")
+    store = report.store
+    assert {d: len(store.cases_of(d)) for d in store.domains} == {"D-UCL": 5, "E-BIDMC": 5}
+    assert {fault.code for fault in report.faults} == {"geometry-nominal"}
+    case = store.case("E-BIDMC_Case00")
+    middle = case.start + case.count // 2
+    rows = np.flatnonzero(store.mask(middle, "prostate").any(axis=1))
+    # the coil's flare lies behind the gland: brighter below it than above it
+    image = store.image(middle)[0].astype(float)
+    assert (
+        image[rows.max() : rows.max() + 30].mean()
+        > 1.5 * image[rows.min() - 30 : rows.min()].mean()
+    )

@@ -254,7 +254,7 @@ def organ_missing(root):
     sources.abdominal(root)
     array = np.zeros((4, 40, 40), np.uint8)
     array[1:3, 10:20, 10:20] = 63
-    sources.write(root / "MR" / "label_2.nii.gz", array)
+    sources.write(root / "MR" / "label_2.nii.gz", array, sources.THICK)
 
 
 def abdominal_without_label(root):

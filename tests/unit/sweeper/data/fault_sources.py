@@ -10,6 +10,10 @@ LPS[:3, 3] = (12.0, 9.0, -30.0)
 """A scanner's frame: columns to the left, rows to the back, origin off 0."""
 
 
+THICK = LPS @ np.diag([1.0, 1.0, 8.0 / 3.0, 1.0])
+"""The same with 8 mm slices, as abdominal scans have."""
+
+
 def image_array(seed: int = 0, shape=(4, 20, 24)) -> np.ndarray:
     """`(z, y, x)` int16 with a bright disc."""
     rng = np.random.default_rng(seed)
@@ -74,8 +78,8 @@ def abdominal(root, cases: int = 2):
             for place, value in enumerate(organs):
                 label[1:3, 8 + 6 * place : 12 + 6 * place, 14:26] = value
             image, seg = (root / modality / f"{s.format(index)}.nii.gz" for s in stems[modality])
-            write(image, image_array(index + 50 * (modality == "MR"), (4, 40, 40)))
-            write(seg, label)
+            write(image, image_array(index + 50 * (modality == "MR"), (4, 40, 40)), THICK)
+            write(seg, label, THICK)
     return root
 
 

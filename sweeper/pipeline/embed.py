@@ -122,6 +122,7 @@ def wanted_manifest(
         grid_hw=shape.grid_hw,
         input_px=shape.input_px,
         product_version=__version__,
+        cases=tuple((record.case, record.count) for record in dataset.cases),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeper.errors import StoreError
@@ -45,6 +46,8 @@ class EmbeddingManifest:
         grid_hw: Tokens per column and per row.
         input_px: Side of the encoder's input frame.
         product_version: Version of sweeper that made the store.
+        cases: Case ids and their slice counts in the store's order, so that a dataset whose cases
+            were imported in another order finds its slices.
     """
 
     dataset: str
@@ -63,6 +66,20 @@ class EmbeddingManifest:
     grid_hw: tuple[int, int]
     input_px: int
     product_version: str
+    cases: tuple[tuple[str, int], ...]
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """First slice of each case."""
+        ends = accumulate((count for _, count in self.cases), initial=0)
+        return {case: start for (case, _), start in zip(self.cases, ends, strict=False)}
+
+    def slice_name(self, index: int) -> str:
+        """A slice as people name it, such as `slice 12 (case A-ISBI-003, its 4th)`."""
+        for case, start in reversed(self.starts.items()):
+            if start <= index:
+                return f"slice {index} (case {case}, number {index - start} from 0)"
+        return f"slice {index}"
 
     @property
     def fingerprint(self) -> str:
@@ -98,13 +115,20 @@ class EmbeddingManifest:
         zeros = ".0" * len(self.arrays[array][0])
         return f"{array}/c.{index}{zeros}"
 
-    def require_same(self, wanted: EmbeddingManifest, where: Path | str) -> None:
+    def require_same(
+        self, wanted: EmbeddingManifest, where: Path | str, *, to_fill: bool = False
+    ) -> None:
         """Refuse to mix: this store must hold what is wanted.
+
+        Args:
+            wanted: What the caller would make.
+            where: Place of this store, for the message.
+            to_fill: Also the arithmetic, blocks, codec and order must be the same.
 
         Raises:
             StoreError: Naming every difference.
         """
-        names = (*_IDENTITY, "n_slices", "compute", "block", "codec")
+        names = (*_IDENTITY, *(_LAYOUT if to_fill else ()))
         differences = [
             f"{name.replace('_', ' ')} is {getattr(self, name)!r}, wanted {getattr(wanted, name)!r}"
             for name in names
@@ -118,9 +142,10 @@ class EmbeddingManifest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as kept in the store's Zarr attributes."""
-        return {"format": FORMAT, **asdict(self), "grid_hw": list(self.grid_hw)}
+        return {"format": FORMAT, **asdict(self), "cases": [list(c) for c in self.cases]}
 
 
+_LAYOUT = ("n_slices", "compute", "block", "codec", "cases")
 _IDENTITY = (
     "dataset_fingerprint",
     "encoder",
@@ -145,6 +170,7 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
                 " install the sweeper that wrote it, or embed again"
             )
         values["grid_hw"] = tuple(values["grid_hw"])
+        values["cases"] = tuple((str(case), int(count)) for case, count in values["cases"])
         known = {field.name for field in fields(EmbeddingManifest)}
         return EmbeddingManifest(**{k: v for k, v in values.items() if k in known})
     except (ValueError, KeyError, TypeError) as err:

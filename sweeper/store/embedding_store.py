@@ -7,12 +7,11 @@ through the page cache, and the kernel may drop them. Compressed stores are read
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from desam_model.types import Embedding
 from sweeper.errors import StoreError
+from sweeper.store.chunks import ChunkSource, DamagedChunkError, MappedChunks, ZarrChunks
 from sweeper.store.commits import Commit, checksum, read_journal
 from sweeper.store.embedding_manifest import EmbeddingManifest, parse_manifest
 from sweeper.store.quantise import dequantise
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32, "int8": torch.int8}
 _MAX_MAPS = 8192
 """Memory maps kept open; the kernel allows a process 65,530."""
 
@@ -41,8 +39,10 @@ class EmbeddingStore:
         self.path = path
         self.manifest = manifest
         self._commits = commits
+        self._chunks: ChunkSource = (
+            MappedChunks(path, manifest) if manifest.codec == "none" else ZarrChunks(path)
+        )
         self._maps: dict[tuple[str, int], Tensor] = {}
-        self._arrays: dict[str, Any] = {}
 
     @classmethod
     def open(cls, uri: str | Path) -> EmbeddingStore:
@@ -143,7 +143,11 @@ class EmbeddingStore:
         return Embedding(taps=tuple(taps), neck=neck)
 
     def values(self, array: str, index: int) -> Tensor:
-        """One slice of one array as stored; checked against its commit on the first read."""
+        """One slice of one array as stored; checked against its commit on the first read.
+
+        Raises:
+            StoreError: The slice is missing or its bytes are not those that were committed.
+        """
         key = (array, index)
         found = self._maps.get(key)
         if found is not None:
@@ -151,51 +155,24 @@ class EmbeddingStore:
         commit = self._commits.get(index)
         if commit is None:
             raise StoreError(
-                f"slice {index} is not in {self.path} ({len(self._commits)} of {self.n_slices}"
-                " are); run the same 'sweeper embed' again to fill it"
+                f"{self.manifest.slice_name(index)} is not in {self.path}"
+                f" ({len(self._commits)} of {self.n_slices} are); run the same 'sweeper embed' again"
+                " to fill it"
             )
-        tensor = self._mapped(array, index) if self.is_mapped else self._decoded(array, index)
+        try:
+            tensor = self._chunks.read(array, index)
+        except DamagedChunkError as err:
+            raise self._damaged(index, str(err)) from err
         if checksum(tensor.numpy()) != commit.checksums.get(array):
-            raise StoreError(
-                f"slice {index} of {self.path} is damaged: {array} does not have the checksum it"
-                f" was written with; 'sweeper embeddings verify {self.path.name} --repair' makes it"
-                " anew"
-            )
-        if self.is_mapped:
+            raise self._damaged(index, f"{array} does not have the checksum it was written with")
+        if self._chunks.is_mapped:
             if len(self._maps) >= _MAX_MAPS:
                 self._maps.clear()
             self._maps[key] = tensor
         return tensor
 
-    @property
-    def is_mapped(self) -> bool:
-        """Whether slices are memory maps of their chunks."""
-        return self.manifest.codec == "none"
-
-    def _mapped(self, array: str, index: int) -> Tensor:
-        shape, dtype = self.manifest.arrays[array]
-        chunk = self.path / self.manifest.chunk_key(array, index)
-        torch_dtype = _TORCH_DTYPES[dtype]
-        count = torch.Size(shape).numel()
-        try:
-            size = chunk.stat().st_size
-        except FileNotFoundError as err:
-            raise StoreError(
-                f"slice {index} of {self.path} has lost its chunk {chunk.name} of {array};"
-                f" 'sweeper embeddings verify {self.path.name} --repair' makes it anew"
-            ) from err
-        if size != count * torch_dtype.itemsize:
-            raise StoreError(
-                f"slice {index} of {self.path} is damaged: {array} has {size} bytes, expected"
-                f" {count * torch_dtype.itemsize}; 'sweeper embeddings verify"
-                f" {self.path.name} --repair' makes it anew"
-            )
-        return torch.from_file(str(chunk), shared=False, size=count, dtype=torch_dtype).view(shape)
-
-    def _decoded(self, array: str, index: int) -> Tensor:
-        """Through Zarr, for compressed stores; integer index only (`engine.md` 3.2)."""
-        import zarr
-
-        if array not in self._arrays:
-            self._arrays[array] = zarr.open_array(str(self.path / array), mode="r")
-        return torch.from_numpy(self._arrays[array][index])
+    def _damaged(self, index: int, reason: str) -> StoreError:
+        return StoreError(
+            f"{self.manifest.slice_name(index)} of {self.path} is damaged: {reason}; 'sweeper"
+            f" embeddings verify {self.path.name} --repair' makes it anew"
+        )

@@ -100,7 +100,7 @@ class Filling:
             if not self._path.exists():
                 create_store(self._path, self._manifest)
             found = parse_manifest((self._path / "zarr.json").read_bytes(), self._path)
-            found.require_same(self._manifest, self._path)
+            found.require_same(self._manifest, self._path, to_fill=True)
             _remove_partial_files(self._path)
             self._done = set(read_journal(self._path))
         except BaseException:
@@ -166,7 +166,8 @@ def stored_arrays(
         shape = manifest.arrays[name][0]
         if tuple(tensor.shape) != shape:
             raise StoreError(
-                f"slice {index}: {name} has shape {tuple(tensor.shape)}, the store holds {shape}"
+                f"{manifest.slice_name(index)}: {name} has shape {tuple(tensor.shape)}, the store"
+                f" holds {shape}"
             )
         if manifest.precision == "int8":
             _require_finite(tensor, manifest, index, name)
@@ -197,8 +198,8 @@ def _codecs(manifest: EmbeddingManifest) -> list[dict[str, object]] | None:
 def _require_finite(tensor: Tensor, manifest: EmbeddingManifest, index: int, name: str) -> None:
     if not bool(torch.isfinite(tensor).all()):
         raise StoreError(
-            f"slice {index}: {name} holds values that are not finite as {manifest.precision}; embed"
-            " with --precision float32, or check the checkpoint"
+            f"{manifest.slice_name(index)}: {name} holds values that are not finite as"
+            f" {manifest.precision}; embed with --precision float32, or check the checkpoint"
         )
 
 

@@ -50,6 +50,8 @@ class SliceView(Sequence[Slice]):
         self._embeddings = embeddings
         self._cache: dict[tuple[str, int], Tensor] = {}
         self._cached_bytes = 0
+        # The stores may hold the same cases in another order.
+        self._starts = {} if embeddings is None else embeddings.manifest.starts
 
     def __len__(self) -> int:
         return len(self._places)
@@ -72,10 +74,8 @@ class SliceView(Sequence[Slice]):
     def _slice(self, place: _Place) -> Slice:
         embedding = None
         if self._embeddings is not None:
-            try:
-                embedding = self._embeddings.embedding(place.index)
-            except StoreError as err:
-                raise StoreError(f"case {place.case.case}, slice z={place.z}: {err}") from err
+            offset = place.index - place.case.start
+            embedding = self._embeddings.embedding(self._starts[place.case.case] + offset)
         return Slice(
             case=place.case.case,
             domain=place.case.domain,

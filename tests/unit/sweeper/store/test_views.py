@@ -72,7 +72,7 @@ def test_a_damaged_slice_names_case_and_position(dataset, tmp_path):
     chunk.write_bytes(content)
     view = slice_view(dataset, ["case-2"], structure="prostate", reads=BOTH, embeddings=embeddings)
     assert view[0].embedding is not None
-    with pytest.raises(StoreError, match=r"case case-2, slice z=1: slice 7 .*damaged"):
+    with pytest.raises(StoreError, match=r"slice 7 \(case case-2, number 2 .*damaged"):
         view[1]
 
 
@@ -97,3 +97,24 @@ def test_an_unknown_case_or_structure_is_named(dataset):
         slice_view(dataset, ["case-1"], structure="liver", reads=frozenset())
     with pytest.raises(StoreError, match="no case 'case-9'"):
         slice_view(dataset, ["case-9"], structure="prostate", reads=frozenset())
+
+
+def test_a_dataset_imported_in_another_order_finds_its_slices(dataset, embeddings):
+    class Reordered(FakeDataset):
+        """The same cases, the second first."""
+
+        @property
+        def cases(self):
+            first, second = super().cases
+            first.start, second.start = 5, 0
+            return second, first
+
+    view = slice_view(
+        Reordered(per_case=5, size=32),
+        ["case-1"],
+        structure="prostate",
+        reads=BOTH,
+        embeddings=embeddings,
+    )
+    assert torch.equal(view[0].embedding.neck, embeddings.embedding(0).neck)
+    assert torch.equal(view[0].reference, torch.tensor(dataset.mask(5, "prostate")))

@@ -156,8 +156,8 @@ class EmbeddingStore:
         if commit is None:
             raise StoreError(
                 f"{self.manifest.slice_name(index)} is not in {self.path}"
-                f" ({len(self._commits)} of {self.n_slices} are); run the same 'sweeper embed' again"
-                " to fill it"
+                f" ({len(self._commits)} of {self.n_slices} are); run the same 'sweeper embed'"
+                " again to fill it"
             )
         try:
             tensor = self._chunks.read(array, index)

@@ -22,10 +22,12 @@ from torch.nn import functional
 from desam_model.encoder_shapes import (
     PIXEL_MEAN,
     PIXEL_STD,
+    Compute,
     EncoderName,
     EncoderShape,
     encoder_shape,
 )
+from desam_model.fused_encoder import fuse_blocks
 from desam_model.types import Embedding
 
 if TYPE_CHECKING:
@@ -43,17 +45,24 @@ class FrozenSamEncoder(nn.Module):
     Attributes:
         shape: Sizes of the encoder.
         fingerprint: Identity of the weights: SHA-256 of the checkpoint file, or of the numbers.
+        compute: Its arithmetic.
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
 
     def __init__(
-        self, *, image_encoder: nn.Module, shape: EncoderShape, fingerprint: str | None = None
+        self,
+        *,
+        image_encoder: nn.Module,
+        shape: EncoderShape,
+        fingerprint: str | None = None,
+        compute: Compute = "float32",
     ) -> None:
         super().__init__()
         self.image_encoder = image_encoder
         self.shape = shape
+        self.compute = compute
         self.fingerprint = fingerprint or hash_of_weights(image_encoder)
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
@@ -116,15 +125,17 @@ class FrozenSamEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Embedding:
-        """The embedding of prepared frames `(B, 3, input_px, input_px)`, in the encoder's dtype."""
+        """The embedding of prepared frames `(B, 3, input_px, input_px)` float32."""
         expected = (3, self.input_px, self.input_px)
         if tuple(frames.shape[1:]) != expected:
             raise ValueError(
                 f"frames have shape {tuple(frames.shape)}, expected (B, {expected[0]},"
                 f" {expected[1]}, {expected[2]}); prepare images with preprocess()"
             )
-        dtype = next(self.image_encoder.parameters()).dtype
-        neck = self.image_encoder(frames.to(dtype))
+        device, half = frames.device.type, self.compute == "bf16-fused"
+        # Matrix products in bf16; sums along the residual stream and the norms stay float32.
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
+            neck = self.image_encoder(frames)
         # (B, h, w, C) as the transformer has it -> (B, C, h, w)
         taps = tuple(
             self._tapped[b].permute(0, 3, 1, 2).contiguous() for b in self.shape.tap_blocks
@@ -141,12 +152,16 @@ class FrozenSamEncoder(nn.Module):
         self._tapped[block] = output
 
 
-def build_encoder(name: EncoderName, checkpoint: Path | None = None) -> FrozenSamEncoder:
-    """The encoder called `name`, on the CPU in float32.
+def build_encoder(
+    name: EncoderName, checkpoint: Path | None = None, *, compute: Compute = "float32"
+) -> FrozenSamEncoder:
+    """The encoder called `name`, on the CPU.
 
     Args:
         name: `vit_tiny` needs no checkpoint; the others need SAM's `.pth`.
         checkpoint: File with SAM's state dict.
+        compute: `float32` runs the package's own modules; the fused ones do the same with less
+            work and memory, to rounding.
 
     Raises:
         ValueError: Unknown name; checkpoint missing, unreadable, or of another model.
@@ -160,7 +175,7 @@ def build_encoder(name: EncoderName, checkpoint: Path | None = None) -> FrozenSa
             )
         image_encoder = build_image_encoder(shape)
         fill_with_seeded_noise(image_encoder, _VIT_TINY_SEED)
-        return FrozenSamEncoder(image_encoder=image_encoder, shape=shape)
+        return _assemble(image_encoder, shape, hash_of_weights(image_encoder), compute)
     if checkpoint is None:
         raise ValueError(
             f"{name} needs SAM's checkpoint {shape.filename}; get it with 'sweeper weights get"
@@ -169,8 +184,16 @@ def build_encoder(name: EncoderName, checkpoint: Path | None = None) -> FrozenSa
     with torch.device("meta"):
         image_encoder = sam_model_registry[name]().image_encoder
     _load_image_encoder(image_encoder, checkpoint, name)
+    return _assemble(image_encoder, shape, hash_of_file(checkpoint), compute)
+
+
+def _assemble(
+    image_encoder: nn.Module, shape: EncoderShape, fingerprint: str, compute: Compute
+) -> FrozenSamEncoder:
+    if compute != "float32":
+        fuse_blocks(image_encoder)
     return FrozenSamEncoder(
-        image_encoder=image_encoder, shape=shape, fingerprint=hash_of_file(checkpoint)
+        image_encoder=image_encoder, shape=shape, fingerprint=fingerprint, compute=compute
     )
 
 

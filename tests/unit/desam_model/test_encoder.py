@@ -103,3 +103,16 @@ def test_an_image_that_is_not_uint8_is_refused(encoder):
 def test_a_large_encoder_without_a_checkpoint_says_how_to_get_one():
     with pytest.raises(ValueError, match="sweeper weights get vit_b"):
         build_encoder("vit_b")
+
+
+@pytest.mark.parametrize(("compute", "tolerance"), [("float32-fused", 1e-5), ("bf16-fused", 1e-2)])
+def test_fused_blocks_compute_the_same(encoder, image, compute, tolerance):
+    fused = build_encoder("vit_tiny", compute=compute)(image)
+    plain = encoder(image)
+    for got, want in zip((*fused.taps, fused.neck), (*plain.taps, plain.neck), strict=True):
+        assert (got.float() - want).norm() / want.norm() < tolerance
+    assert fused.neck.shape == plain.neck.shape
+
+
+def test_fusing_does_not_change_the_identity(encoder):
+    assert build_encoder("vit_tiny", compute="bf16-fused").fingerprint == encoder.fingerprint

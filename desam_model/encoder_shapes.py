@@ -18,6 +18,9 @@ EncoderName = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
 Compute = Literal["float32", "float32-fused", "bf16-fused"]
 """Arithmetic of an encoder: the package's own, or the fused blocks in either precision."""
 
+COMPUTES: tuple[Compute, ...] = ("float32", "float32-fused", "bf16-fused")
+"""Every arithmetic."""
+
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 """SAM's channel means, of 0..255 RGB (segment_anything/build_sam.py)."""
 

@@ -36,8 +36,11 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "ui": ("sweeper.cli.report:ui", "Open the MLflow UI on this workspace."),
     "data": ("sweeper.cli.data:data", "Import, check, show and export datasets."),
     "embed": ("sweeper.cli.embed:embed", "Compute a dataset's embeddings once."),
-    "embeddings": ("sweeper.cli.embed:embeddings", "List, verify and remove embedding stores."),
-    "weights": ("sweeper.cli.embed:weights", "Fetch and check SAM's checkpoints."),
+    "embeddings": (
+        "sweeper.cli.embeddings:embeddings",
+        "List, verify, convert, remove stores.",
+    ),
+    "weights": ("sweeper.cli.weights:weights", "Fetch and check SAM's checkpoints."),
 }
 
 

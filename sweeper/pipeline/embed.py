@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from desam_model.encoder_shapes import PREPROCESSING, encoder_shape
+from desam_model.encoder_shapes import COMPUTES, PREPROCESSING, encoder_shape
 from sweeper import __version__
 from sweeper.errors import StoreError, WorkspaceError
 from sweeper.store.embedding_manifest import PRECISIONS, EmbeddingManifest
@@ -19,11 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from desam_model.encoder_shapes import Compute
+    from sweeper.engine.embed import Workers
     from sweeper.store.dataset_store import DatasetStore
     from sweeper.store.workspace import Workspace
 
 _BLOCK = {"vit_tiny": 16, "vit_b": 4, "vit_l": 2, "vit_h": 2}
 """Slices encoded together; part of the manifest, so that every run makes the same batches."""
+
+
+class EncodeJobInputs(NamedTuple):
+    """What is encoded, where to, and with which weights."""
+
+    dataset: DatasetStore
+    store: Path
+    manifest: EmbeddingManifest
+    checkpoint: Path | None
+
 
 _SPARE_BYTES = 512 * 2**20
 """Disk that an embedding job leaves free."""
@@ -58,6 +71,8 @@ def ensure_embeddings(
     progress: Callable[[EmbedProgress], None] | None = None,
     say: Callable[[str], None] | None = None,
     into: Path | None = None,
+    compute: str = "auto",
+    workers: Workers | None = None,
 ) -> EmbeddingStore:
     """A complete embedding store of `dataset`; what is missing of it is computed now.
 
@@ -70,6 +85,9 @@ def ensure_embeddings(
         progress: Called after every block.
         say: Gets lines for a person: what will be done, and whom we wait for.
         into: Folder of the store; by default one in the workspace named after what it holds.
+        compute: `float32`, `float32-fused`, `bf16-fused`, or `auto`: what the store was begun
+            with, else bf16 on a GPU and fused float32 on a CPU.
+        workers: Who encodes; by default decided by the size of the work.
 
     Raises:
         StoreError: The folder holds something else, or an embedding cannot be stored.
@@ -78,7 +96,7 @@ def ensure_embeddings(
     """
     path_to_weights = resolve_checkpoint(workspace, encoder, checkpoint)
     manifest = wanted_manifest(
-        dataset, encoder, encoder_fingerprint(encoder, path_to_weights), precision
+        dataset, encoder, encoder_fingerprint(encoder, path_to_weights), precision, compute
     )
     path = into or store_path(workspace, manifest)
     if path.exists():
@@ -86,21 +104,30 @@ def ensure_embeddings(
         store.manifest.require_same(manifest, path)
         if store.is_complete():
             return store
+        if compute == "auto":
+            manifest = replace(manifest, compute=store.manifest.compute)
     say = say or (lambda line: None)
-    on_wait = lambda: say(f"another process is filling {path.name}; waiting for it")  # noqa: E731
+    on_wait = partial(say, f"another process is filling {path.name}; waiting for it")
     with Filling(path, manifest, on_wait=on_wait) as filling:
-        _require_disk(path, manifest, len(filling.missing))
-        _fill(filling, path, manifest, dataset, path_to_weights, progress)
+        missing = filling.missing
+        _require_disk(path, manifest, len(missing))
+        job = EncodeJobInputs(dataset, path, manifest, path_to_weights)
+        if missing:
+            _fill(filling, missing, job, workers, progress, say)
     return EmbeddingStore.open(path)
 
 
 def wanted_manifest(
-    dataset: DatasetStore, encoder: str, weights_fingerprint: str, precision: str
+    dataset: DatasetStore,
+    encoder: str,
+    weights_fingerprint: str,
+    precision: str,
+    compute: str = "auto",
 ) -> EmbeddingManifest:
     """The manifest of the store that holds `dataset` as seen by `encoder`.
 
     Raises:
-        StoreError: The precision is not known.
+        StoreError: The precision or the arithmetic is not known.
     """
     if precision not in PRECISIONS:
         raise StoreError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
@@ -112,7 +139,7 @@ def wanted_manifest(
         encoder_fingerprint=weights_fingerprint,
         precision=precision,
         preprocessing=PREPROCESSING,
-        compute="float32",
+        compute=_compute(compute),
         block=_BLOCK[encoder],
         codec="none",
         n_slices=dataset.n_slices,
@@ -146,25 +173,34 @@ def _require_disk(path: Path, manifest: EmbeddingManifest, n_missing: int) -> No
 
 def _fill(
     filling: Filling,
-    path: Path,
-    manifest: EmbeddingManifest,
-    dataset: DatasetStore,
-    checkpoint: Path | None,
+    missing: list[int],
+    inputs: EncodeJobInputs,
+    workers: Workers | None,
     progress: Callable[[EmbedProgress], None] | None,
+    say: Callable[[str], None],
 ) -> None:
-    """Encode what is missing in this process and commit it block by block."""
-    missing = filling.missing
-    if not missing:
-        return
-    from desam_model.encoder import build_encoder
-    from sweeper.engine.encode import blocks_of, encode_blocks
-    from sweeper.store.embedding_writer import ChunkWriter
+    """Encode what is missing and commit it as it comes."""
+    from sweeper.engine.embed import (
+        EncodeJob,
+        default_workers,
+        encode_here,
+        encode_with_ray,
+        flops_per_second,
+    )
 
-    encoder = build_encoder(encoder_shape(manifest.encoder).name, checkpoint)
-    writer = ChunkWriter(path, manifest)
-    blocks = blocks_of(missing, manifest.n_slices, manifest.block)
+    dataset, path, manifest, checkpoint = inputs
+    shape = encoder_shape(manifest.encoder)
+    seconds = len(missing) * shape.flops_per_slice / flops_per_second(manifest.compute)
+    workers = workers or default_workers(seconds, shape.parameters)
+    say(_announcement(path, manifest, len(missing), seconds, workers))
+    job = EncodeJob(dataset=dataset.path, store=path, manifest=manifest, checkpoint=checkpoint)
+    parts = (
+        encode_with_ray(job, missing, workers)
+        if workers.actors
+        else encode_here(job, dataset, missing)
+    )
     started, encoded = time.monotonic(), 0
-    for commits in encode_blocks(dataset, encoder, writer, blocks):
+    for commits in parts:
         filling.commit(commits)
         encoded += len(commits)
         if progress is not None:
@@ -177,3 +213,32 @@ def _fill(
                     seconds=time.monotonic() - started,
                 )
             )
+
+
+def _announcement(
+    path: Path, manifest: EmbeddingManifest, n_missing: int, seconds: float, workers: Workers
+) -> str:
+    """What will be done: slices, disk and time, for a person."""
+    needed, free = n_missing * manifest.slice_bytes, shutil.disk_usage(path).free
+    who = f"{workers.actors} Ray actors" if workers.actors else "this process"
+    at_least = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return (
+        f"embedding {n_missing} of {manifest.n_slices} slices of {manifest.dataset} with"
+        f" {manifest.encoder} ({manifest.compute}) in {who}: {needed / 1e9:.2f} GB of"
+        f" {free / 1e9:.0f} GB free, at least {at_least}"
+    )
+
+
+def _compute(asked: str) -> Compute:
+    """The arithmetic to use.
+
+    Raises:
+        StoreError: It is not known.
+    """
+    import torch
+
+    if asked == "auto":
+        return "bf16-fused" if torch.cuda.is_available() else "float32-fused"
+    if asked not in COMPUTES:
+        raise StoreError(f"compute is {asked!r}, expected auto or one of {', '.join(COMPUTES)}")
+    return asked

@@ -39,11 +39,14 @@ def checksum(values: np.ndarray) -> int:
 
 
 def parse_journal(text: str) -> dict[int, Commit]:
-    """All commits by slice; a line torn by a crash does not count."""
+    """All commits by slice; a torn line does not count, a revoked slice not any more."""
     commits: dict[int, Commit] = {}
     for line in text.splitlines():
         try:
             values = json.loads(line)
+            if values["crc32c"] is None:
+                commits.pop(int(values["slice"]), None)
+                continue
             commit = Commit(int(values["slice"]), {k: int(v) for k, v in values["crc32c"].items()})
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
@@ -60,10 +63,20 @@ def read_journal(store: Path) -> dict[int, Commit]:
 
 
 def append_commits(store: Path, commits: Iterable[Commit]) -> None:
-    """Add commits in one write; a torn last line is ended first, so that it spoils no other."""
+    """Make slices count."""
+    _append(store, "".join(commit.line() for commit in commits))
+
+
+def revoke_commits(store: Path, slices: Iterable[int]) -> None:
+    """Make slices not count any more, so that they are made anew."""
+    _append(store, "".join(json.dumps({"slice": i, "crc32c": None}) + "\n" for i in slices))
+
+
+def _append(store: Path, lines: str) -> None:
+    """Add lines in one write; a torn last line is ended first, so that it spoils no other."""
     with (store / JOURNAL).open("ab+") as file:
         torn = False
         if file.tell() > 0:
             file.seek(-1, 2)
             torn = file.read(1) != b"\n"
-        file.write((("\n" if torn else "") + "".join(c.line() for c in commits)).encode())
+        file.write((("\n" if torn else "") + lines).encode())

@@ -13,6 +13,8 @@ from sweeper.errors import StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from desam_model.encoder_shapes import Compute
+
 Precision = Literal["float16", "float32", "int8"]
 Codec = Literal["none", "zstd"]
 
@@ -56,7 +58,7 @@ class EmbeddingManifest:
     encoder_fingerprint: str
     precision: Precision
     preprocessing: str
-    compute: str
+    compute: Compute
     block: int
     codec: Codec
     n_slices: int

@@ -15,11 +15,15 @@ from sweeper.store.chunks import ChunkSource, DamagedChunkError, MappedChunks, Z
 from sweeper.store.commits import Commit, checksum, read_journal
 from sweeper.store.embedding_manifest import EmbeddingManifest, parse_manifest
 from sweeper.store.quantise import dequantise
+from sweeper.store.remote import RemoteChunks, RemoteFolder, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+CACHE_BYTES = 20 * 10**9
+"""Size of a node's cache for stores behind a URL."""
 
 _MAX_MAPS = 8192
 """Memory maps kept open; the kernel allows a process 65,530."""
@@ -29,28 +33,49 @@ class EmbeddingStore:
     """A store of frozen embeddings, open for reading; safe to use from several threads.
 
     Attributes:
-        path: The Zarr group's folder.
+        path: The Zarr group's folder, or its URL.
         manifest: Identity, shapes and origin.
     """
 
     def __init__(
-        self, path: Path, manifest: EmbeddingManifest, commits: Mapping[int, Commit]
+        self,
+        path: Path,
+        manifest: EmbeddingManifest,
+        commits: Mapping[int, Commit],
+        chunks: ChunkSource | None = None,
     ) -> None:
         self.path = path
         self.manifest = manifest
         self._commits = commits
-        self._chunks: ChunkSource = (
+        self._chunks: ChunkSource = chunks or (
             MappedChunks(path, manifest) if manifest.codec == "none" else ZarrChunks(path)
         )
         self._maps: dict[tuple[str, int], Tensor] = {}
 
     @classmethod
-    def open(cls, uri: str | Path) -> EmbeddingStore:
+    def open(
+        cls,
+        uri: str | Path,
+        *,
+        cache: Path | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> EmbeddingStore:
         """The store at `uri`, complete or not.
+
+        Args:
+            uri: A folder, or a URL (`s3://`, `gs://`, `file://`) with the store's name last.
+            cache: Folder on this disk that keeps slices of a URL; by default `~/.cache/sweeper`.
+            cache_bytes: Size that the cache does not grow beyond.
 
         Raises:
             StoreError: There is no store, or it is not an embedding store.
         """
+        if is_url(uri):
+            remote = RemoteFolder(str(uri))
+            manifest, commits = remote.manifest(), remote.commits()
+            folder = cache or Path.home() / ".cache" / "sweeper"
+            chunks = RemoteChunks(remote, manifest, commits, cache=folder, cache_bytes=cache_bytes)
+            return cls(Path(str(uri)), manifest, commits, chunks)
         path = Path(uri)
         try:
             text = (path / "zarr.json").read_bytes()

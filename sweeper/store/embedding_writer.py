@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from sweeper.errors import StoreError
-from sweeper.store.commits import Commit, append_commits, checksum, read_journal
+from sweeper.store.commits import Commit, append_commits, checksum, read_journal, revoke_commits
 from sweeper.store.embedding_manifest import (
     MANIFEST_KEY,
     Codec,
@@ -28,7 +28,7 @@ from sweeper.store.embedding_manifest import (
 from sweeper.store.quantise import quantise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -57,7 +57,10 @@ class ChunkWriter:
         Raises:
             StoreError: A value is not finite in the stored precision, or a shape is wrong.
         """
-        arrays = stored_arrays(embedding, self._manifest, index)
+        return self.write_stored(index, stored_arrays(embedding, self._manifest, index))
+
+    def write_stored(self, index: int, arrays: Mapping[str, np.ndarray]) -> Commit:
+        """Put one slice whose arrays are as stored already, such as a copied one."""
         for name, values in arrays.items():
             self._put(name, index, values)
         return Commit(index, {name: checksum(values) for name, values in arrays.items()})
@@ -128,6 +131,12 @@ class Filling:
         append_commits(self._path, commits)
         self._done.update(c.index for c in commits)
 
+    def revoke(self, slices: Iterable[int]) -> None:
+        """Make damaged slices not count any more."""
+        slices = list(slices)
+        revoke_commits(self._path, slices)
+        self._done.difference_update(slices)
+
 
 def create_store(path: Path, manifest: EmbeddingManifest) -> None:
     """An empty store with its manifest and all array metadata, appearing at once."""
@@ -170,8 +179,9 @@ def stored_arrays(
                 f" holds {shape}"
             )
         if manifest.precision == "int8":
-            _require_finite(tensor, manifest, index, name)
-            whole, scale = quantise(tensor)
+            _require_finite(tensor.half(), manifest, index, name)
+            # From the float16 values, so that a converted store equals an encoded one.
+            whole, scale = quantise(tensor.half())
             arrays[name], arrays[f"{name}_scale"] = whole.numpy(), scale.numpy()
         else:
             stored = tensor.to(_TORCH_DTYPES[manifest.precision]).contiguous()

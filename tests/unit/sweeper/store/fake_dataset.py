@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ class FakeDataset:
     fingerprint: str = "0123456789abcdef"
     name: str = "fake"
     structures: tuple[str, ...] = ("prostate",)
+    path: Path = Path("fake.zarr")
     image_reads: list[int] = field(default_factory=list)
 
     @property

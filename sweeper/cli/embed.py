@@ -1,0 +1,106 @@
+"""`sweeper embed`: compute a dataset's embeddings once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from sweeper.pipeline.embed import EmbedProgress
+
+
+@click.command()
+@click.argument("dataset")
+@click.option(
+    "--encoder",
+    type=click.Choice(["vit_tiny", "vit_b", "vit_l", "vit_h"]),
+    default="vit_tiny",
+    show_default=True,
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="SAM's .pth file. Default: the workspace's (sweeper weights get).",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float16", "float32", "int8"]),
+    default="float16",
+    show_default=True,
+    help="Of the stored numbers; part of the identity.",
+)
+@click.option(
+    "--compute",
+    type=click.Choice(["auto", "float32", "float32-fused", "bf16-fused"]),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 on a GPU, fused float32 on a CPU; float32: SAM's own code, bit for bit.",
+)
+@click.option("--actors", type=click.IntRange(0), help="Ray actors; 0: this process.")
+@click.option("--gpu", type=float, default=0.0, help="GPUs of an actor, or a fraction.")
+@click.option("--address", help="Ray cluster to join. Default: this machine.")
+@click.option("--push", metavar="URL", help="Then copy the store to s3://, gs:// or file://.")
+@click.option("--pull", metavar="URL", help="First copy what the URL holds of the store.")
+@click.pass_obj
+def embed(
+    workspace: Path,
+    /,
+    dataset: str,
+    encoder: str,
+    checkpoint: Path | None,
+    precision: str,
+    compute: str,
+    actors: int | None,
+    gpu: float,
+    address: str | None,
+    push: str | None,
+    pull: str | None,
+) -> None:
+    """Compute the embeddings of DATASET (a name or a path); what is there is not done again."""
+    from sweeper.cli.data_text import ProgressBar
+    from sweeper.engine.embed import Workers
+    from sweeper.pipeline.data import open_dataset
+    from sweeper.pipeline.embed import ensure_embeddings
+    from sweeper.pipeline.embed_stores import precision_cost, pull_store, push_store
+    from sweeper.store.workspace import Workspace
+
+    opened = Workspace.open(workspace)
+    with ProgressBar() as bar:
+        data = open_dataset(opened, dataset, bar)
+        if pull is not None:
+            pull_store(opened, pull, data, encoder, checkpoint, precision, bar)
+        store = ensure_embeddings(
+            opened,
+            data,
+            encoder,
+            checkpoint=checkpoint,
+            precision=precision,
+            compute=compute,
+            workers=None if actors is None else Workers(actors=actors, gpu=gpu, address=address),
+            progress=_show,
+            say=lambda line: click.echo(line, err=True),
+        )
+        if push is not None:
+            push_store(store, push, bar)
+    size = store.n_slices * store.manifest.slice_bytes
+    click.echo(f"{store.path}: {store.n_slices} slices, {size / 1e6:.1f} MB, {store.fingerprint}")
+    if precision == "int8":
+        click.echo(precision_cost(opened, data, store, checkpoint))
+
+
+def _show(progress: EmbedProgress) -> None:
+    """Slices, rate, bytes and time left, on one rewritten line."""
+    rate = progress.encoded / max(progress.seconds, 1e-9)
+    left = (progress.total - progress.done) / rate
+    written = progress.encoded * progress.slice_bytes
+    is_terminal = sys.stderr.isatty()
+    if is_terminal or progress.done == progress.total:
+        click.echo(
+            f"{chr(13) if is_terminal else ''}slices {progress.done}/{progress.total}"
+            f"  {rate:.2f}/s  {written / 1e6:.0f} MB  {left:.0f} s left ",
+            nl=not is_terminal or progress.done == progress.total,
+            err=True,
+        )

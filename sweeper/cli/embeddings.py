@@ -1,0 +1,112 @@
+"""`sweeper embeddings`: list, verify, convert and remove embedding stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sweeper.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.group()
+def embeddings() -> None:
+    """List, verify, convert and remove embedding stores."""
+
+
+@embeddings.command("list")
+@click.pass_obj
+def list_command(workspace: Path, /) -> None:
+    """Show every embedding store: what it holds, how big it is, who uses it."""
+    from sweeper.store.inventory import summarise_stores
+    from sweeper.store.workspace import Workspace
+
+    summaries, foreign = summarise_stores(Workspace.open(workspace))
+    for summary in summaries:
+        store = summary.store
+        click.echo(
+            f"{store.path.name}  {len(store.commits)}/{store.n_slices} slices"
+            f"  {summary.size_bytes / 1e6:.1f} MB  {store.manifest.compute}"
+            f"  used by {len(summary.users)} trainings"
+        )
+    for path in foreign:
+        click.echo(f"{path.name}  is not an embedding store", err=True)
+    if not summaries:
+        click.echo("no embedding stores; make one with 'sweeper embed DATASET'", err=True)
+
+
+@embeddings.command()
+@click.argument("names", nargs=-1)
+@click.option("--encode", type=click.IntRange(1), help="Also encode so many slices and compare.")
+@click.option("--repair", is_flag=True, help="Make damaged slices anew.")
+@click.pass_obj
+def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repair: bool) -> None:
+    """Check every checksum of the stores NAMES (default: all)."""
+    from sweeper.cli.data_text import ProgressBar
+    from sweeper.pipeline.embed_stores import largest_difference, repair_store
+    from sweeper.store.inventory import damaged_slices, find_store, summarise_stores
+    from sweeper.store.workspace import Workspace
+
+    opened = Workspace.open(workspace)
+    stores = [find_store(opened, name) for name in names] or [
+        summary.store for summary in summarise_stores(opened)[0]
+    ]
+    bad = 0
+    for store in stores:
+        with ProgressBar() as bar:
+            damaged = damaged_slices(store, lambda done, total: bar("verified", done, total))
+        for reason in damaged.values():
+            click.echo(reason, err=True)
+        if damaged and repair:
+            repair_store(opened, store, list(damaged))
+            damaged = {}
+        bad += len(damaged)
+        click.echo(f"{store.path.name}: {len(store.commits)} slices, {len(damaged)} damaged")
+        if encode is not None:
+            click.echo(f"  {largest_difference(opened, store, encode)}")
+    if bad:
+        raise StoreError(f"{bad} slices are damaged; --repair makes them anew")
+
+
+@embeddings.command()
+@click.argument("name")
+@click.argument("precision", type=click.Choice(["float16", "int8"]))
+@click.pass_obj
+def convert(workspace: Path, /, name: str, precision: str) -> None:
+    """Make a store of a smaller PRECISION out of the store NAME, without the encoder."""
+    from sweeper.cli.data_text import ProgressBar
+    from sweeper.pipeline.embed_stores import convert_in_workspace
+    from sweeper.store.inventory import find_store
+    from sweeper.store.workspace import Workspace
+
+    opened = Workspace.open(workspace)
+    with ProgressBar() as bar:
+        store = convert_in_workspace(
+            opened,
+            find_store(opened, name),
+            precision,
+            lambda done, total: bar("converted", done, total),
+        )
+    click.echo(str(store.path))
+
+
+@embeddings.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def gc(workspace: Path, /, yes: bool) -> None:
+    """Remove the stores that no training refers to."""
+    from sweeper.store.inventory import remove_store, summarise_stores
+    from sweeper.store.workspace import Workspace
+
+    unused = [s for s in summarise_stores(Workspace.open(workspace))[0] if not s.users]
+    if not unused:
+        click.echo("every embedding store is used by a training")
+        return
+    for summary in unused:
+        click.echo(f"{summary.store.path.name}  {summary.size_bytes / 1e6:.1f} MB")
+    if yes or click.confirm(f"remove these {len(unused)} stores?"):
+        for summary in unused:
+            remove_store(summary.store.path)

@@ -1,0 +1,37 @@
+"""`sweeper weights`: fetch and check SAM's checkpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.group()
+def weights() -> None:
+    """Fetch and check SAM's checkpoints."""
+
+
+@weights.command()
+@click.argument("encoder", type=click.Choice(["vit_b", "vit_l", "vit_h"]))
+@click.option("--url", help="Folder to download from, such as a mirror. Default: SAM's own.")
+@click.pass_obj
+def get(workspace: Path, /, encoder: str, url: str | None) -> None:
+    """Download a checkpoint into the workspace, or check the one that is there."""
+    from sweeper.cli.data_text import ProgressBar
+    from sweeper.store.download import get_weights
+    from sweeper.store.weights import BASE_URL, check_checkpoint
+    from sweeper.store.workspace import Workspace
+
+    folder = Workspace.open(workspace).weights
+    with ProgressBar() as bar:
+        path = get_weights(
+            encoder,
+            folder,
+            base_url=url or BASE_URL,
+            progress=lambda done, total: bar(f"{encoder} MB", done // 10**6, total // 10**6 or 1),
+        )
+    click.echo(f"{path}: {path.stat().st_size / 1e6:.0f} MB, SHA-256 {check_checkpoint(path)}")

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import http.server
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from desam_model.encoder import build_encoder, build_image_encoder
+from desam_model.encoder_shapes import ENCODERS
+from sweeper.errors import WeightsError
+from sweeper.store import download, weights
+from sweeper.store.download import get_weights
+from sweeper.store.weights import check_checkpoint, encoder_fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTENT = bytes(range(256)) * 40_000  # 10 MB
+NAME = f"sam_vit_b_{hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()[:6]}.pth"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT with ranges; the server may cut connections or refuse."""
+
+    def do_GET(self):
+        server = self.server
+        header = self.headers.get("Range")
+        server.ranges.append(header)
+        if not self.path.endswith(NAME):
+            self.send_error(404)
+            return
+        start = int(header.removeprefix("bytes=").removesuffix("-")) if header else 0
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        body = CONTENT[start:]
+        self.send_response(206 if header else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cut = server.cuts.pop(0) if server.cuts else len(body)
+        self.wfile.write(body[:cut])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    shape = dataclasses.replace(ENCODERS["vit_b"], filename=NAME)
+    for module in (download, weights):
+        monkeypatch.setattr(module, "ENCODERS", {**ENCODERS, "vit_b": shape})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.cuts, server.ranges = [], []
+        server.url = f"http://127.0.0.1:{server.server_port}/segment_anything/"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_checkpoint_is_downloaded_checked_and_not_fetched_twice(server, tmp_path):
+    told = []
+    path = get_weights("vit_b", tmp_path, base_url=server.url, progress=lambda *at: told.append(at))
+    assert path.read_bytes() == CONTENT
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    get_weights("vit_b", tmp_path, base_url=server.url)
+    assert server.ranges == [None]
+    assert check_checkpoint(path) == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_a_cut_connection_and_an_interrupted_download_go_on_where_they_were(server, tmp_path):
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:1000])
+    server.cuts = [2_000_000]
+    path = get_weights("vit_b", tmp_path, base_url=server.url)
+    assert path.read_bytes() == CONTENT
+    assert server.ranges[0] == "bytes=1000-"
+    assert int(server.ranges[1].removeprefix("bytes=").removesuffix("-")) > 1000
+    assert [p.name for p in tmp_path.glob("*.part")] == []
+
+
+def test_a_download_that_was_all_there_is_only_checked(server, tmp_path):
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT)
+    assert get_weights("vit_b", tmp_path, base_url=server.url).read_bytes() == CONTENT
+
+
+def test_a_wrong_file_is_refused_by_its_md5_and_removed(server, tmp_path):
+    (tmp_path / f"{NAME}.part").write_bytes(b"x" * len(CONTENT))
+    with pytest.raises(WeightsError, match=r"its MD5 is .* the file name says it starts with"):
+        get_weights("vit_b", tmp_path, base_url=server.url)
+    assert not (tmp_path / NAME).exists()
+
+
+def test_without_a_network_it_says_what_to_download_by_hand_and_where_to_put_it(tmp_path):
+    name = ENCODERS["vit_b"].filename
+    with pytest.raises(WeightsError, match=rf"{name} .*by hand .*put it into {tmp_path}"):
+        get_weights("vit_b", tmp_path, base_url="http://127.0.0.1:9/nothing")
+
+
+def test_a_missing_page_says_so(server, tmp_path):
+    with pytest.raises(WeightsError, match=r"cannot download .*404"):
+        get_weights("vit_l", tmp_path, base_url=server.url)
+
+
+def test_the_hash_is_kept_and_made_anew_when_the_file_changes(tmp_path):
+    path = tmp_path / "mine.pth"
+    path.write_bytes(b"one")
+    assert encoder_fingerprint("vit_b", path) == hashlib.sha256(b"one").hexdigest()
+    path.write_bytes(b"other")
+    assert encoder_fingerprint("vit_b", path) == hashlib.sha256(b"other").hexdigest()
+
+
+@pytest.fixture
+def small_vit_b(monkeypatch):
+    """A vit_b of small width, so that a checkpoint is made and read in a moment."""
+    from types import SimpleNamespace
+
+    import desam_model.encoder as module
+
+    small = dataclasses.replace(ENCODERS["vit_tiny"], name="vit_b", filename="sam_vit_b_01ec64.pth")
+    monkeypatch.setattr(module, "encoder_shape", lambda name: small)
+    monkeypatch.setattr(
+        module,
+        "sam_model_registry",
+        {"vit_b": lambda: SimpleNamespace(image_encoder=build_image_encoder(small))},
+    )
+    return small
+
+
+def test_an_official_checkpoint_loads_and_gives_the_packages_own_numbers(small_vit_b, tmp_path):
+    torch.manual_seed(0)
+    plain = build_image_encoder(small_vit_b).eval()
+    state = {f"image_encoder.{k}": v for k, v in plain.state_dict().items()}
+    torch.save({**state, "mask_decoder.x": torch.zeros(1)}, tmp_path / "sam.pth")
+    encoder = build_encoder("vit_b", tmp_path / "sam.pth")
+    image = torch.randint(0, 256, (1, 3, 256, 256), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(encoder(image).neck, plain(encoder.preprocess(image)))
+    content = (tmp_path / "sam.pth").read_bytes()
+    assert encoder.fingerprint == hashlib.sha256(content).hexdigest()
+
+
+def write_truncated(path: Path, shape) -> None:
+    state = build_image_encoder(shape).state_dict()
+    torch.save({f"image_encoder.{k}": v for k, v in state.items()}, path)
+    path.write_bytes(path.read_bytes()[:100_000])
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (write_truncated, "cannot be read .truncated"),
+        (lambda path, shape: path.write_text("<html>"), "cannot be read"),
+        (lambda path, shape: torch.save({"a": torch.zeros(2)}, path), "does not hold SAM's vit_b"),
+        (lambda path, shape: torch.save([1, 2], path), "does not hold SAM's vit_b"),
+    ],
+)
+def test_a_truncated_or_foreign_file_gets_one_clear_line(small_vit_b, tmp_path, write, message):
+    write(tmp_path / "sam.pth", small_vit_b)
+    with pytest.raises(ValueError, match=message) as found:
+        build_encoder("vit_b", tmp_path / "sam.pth")
+    assert "\n" not in str(found.value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from sweeper.engine.embed import Workers
     from sweeper.pipeline.embed import EmbedProgress
 
 
@@ -61,7 +62,6 @@ def embed(
 ) -> None:
     """Compute the embeddings of DATASET (a name or a path); what is there is not done again."""
     from sweeper.cli.data_text import ProgressBar
-    from sweeper.engine.embed import Workers
     from sweeper.pipeline.data import open_dataset
     from sweeper.pipeline.embed import ensure_embeddings
     from sweeper.pipeline.embed_stores import precision_cost, pull_store, push_store
@@ -79,7 +79,7 @@ def embed(
             checkpoint=checkpoint,
             precision=precision,
             compute=compute,
-            workers=None if actors is None else Workers(actors=actors, gpu=gpu, address=address),
+            workers=None if actors is None else _workers(actors, gpu, address),
             progress=_show,
             say=lambda line: click.echo(line, err=True),
         )
@@ -89,6 +89,13 @@ def embed(
     click.echo(f"{store.path}: {store.n_slices} slices, {size / 1e6:.1f} MB, {store.fingerprint}")
     if precision == "int8":
         click.echo(precision_cost(opened, data, store, checkpoint))
+
+
+def _workers(actors: int, gpu: float, address: str | None) -> Workers:
+    """The workers asked for; importing the engine takes seconds, so only where they are."""
+    from sweeper.engine.embed import Workers
+
+    return Workers(actors=actors, gpu=gpu, address=address)
 
 
 def _show(progress: EmbedProgress) -> None:

@@ -71,6 +71,7 @@ def _download(
             error = OSError(f"the connection ended early, after {part.stat().st_size} bytes")
         except urllib.error.HTTPError as err:
             error = err
+            err.close()
             if err.code not in (408, 429) and err.code < 500:
                 break
         except (OSError, http.client.HTTPException) as err:
@@ -91,6 +92,7 @@ def _fetch_rest(url: str, part: Path, progress: Callable[[int, int], None] | Non
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
     except urllib.error.HTTPError as err:
         if err.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            err.close()
             return True  # all bytes are there; the checksum will tell whether they are right
         raise
     with response:

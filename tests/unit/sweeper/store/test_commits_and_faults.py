@@ -74,9 +74,7 @@ def test_the_inventory_says_who_uses_a_store_and_what_is_none(tmp_path):
     assert [path.stem for path in foreign] == ["other"]
     assert all(s.size_bytes > 6 * s.store.manifest.slice_bytes for s in summaries)
     remove_store(find_store(workspace, "unused").path)
-    with pytest.raises(
-        StoreError, match=r"no embedding store 'unused.zarr' .* there is other, used"
-    ):
+    with pytest.raises(StoreError, match=r"no embedding store .* there is other, used"):
         find_store(workspace, "unused.zarr")
     assert sorted(p.name for p in workspace.embeddings.iterdir()) == [
         "other.zarr",

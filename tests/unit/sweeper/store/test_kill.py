@@ -1,0 +1,113 @@
+"""`kill -9` at any moment, any number of times, and two processes at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from fake_dataset import FakeDataset
+
+from sweeper.pipeline.embed import ensure_embeddings
+from sweeper.store.embedding_store import EmbeddingStore
+from sweeper.store.workspace import Workspace
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+N_SLICES = 80
+
+
+@dataclass
+class LoggedDataset(FakeDataset):
+    """Writes down which slices were read, across processes."""
+
+    log: Path = Path("log")
+
+    def image(self, index):
+        with self.log.open("a") as file:
+            file.write(f"{index}\n")
+        return super().image(index)
+
+
+def start_embedding(tmp_path: Path, store: str) -> int:
+    """A process that embeds the dataset; returns its id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        torch.set_num_threads(1)
+        workspace = Workspace.open(tmp_path / "workspace")
+        dataset = LoggedDataset(per_case=N_SLICES // 2, log=tmp_path / f"{store}.log")
+        ensure_embeddings(workspace, dataset, "vit_tiny", into=tmp_path / store)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def digest(path: Path) -> dict[str, str]:
+    return {
+        f"{c.parent.name}/{c.name}": hashlib.sha256(c.read_bytes()).hexdigest()
+        for c in path.glob("*/c.*")
+    }
+
+
+def committed_slices(path: Path) -> Counter[int]:
+    return Counter(json.loads(line)["slice"] for line in (path / "commits.jsonl").open())
+
+
+def finish(child: int) -> None:
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Path, float]:
+    """An uninterrupted store, and how long it took."""
+    folder = tmp_path_factory.mktemp("whole")
+    began = time.monotonic()
+    finish(start_embedding(folder, "whole.zarr"))
+    return folder / "whole.zarr", time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    "rounds", [3, pytest.param(20, marks=pytest.mark.slow)], ids=["3 kills", "20 kills"]
+)
+def test_kill_9_at_any_moment_costs_a_few_blocks_and_no_byte(tmp_path, whole, rounds):
+    path, seconds = whole
+    draw = random.Random(rounds)
+    kills = 0
+    for _ in range(rounds):
+        child = start_embedding(tmp_path, "killed.zarr")
+        time.sleep(draw.uniform(0.0, 0.6 * seconds))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        kills += status == signal.SIGKILL
+    finish(start_embedding(tmp_path, "killed.zarr"))
+    store = EmbeddingStore.open(tmp_path / "killed.zarr")
+    assert kills > 0
+    assert store.is_complete()
+    assert digest(store.path) == digest(path)
+    assert set(committed_slices(store.path).values()) == {1}
+    assert not list(store.path.glob("*/*.partial"))
+    block = store.manifest.block
+    reads = Counter((tmp_path / "killed.zarr.log").read_text().split())
+    # Per kill: one block computed, two waiting for the disk, one read ahead.
+    assert sum(reads.values()) <= N_SLICES + 4 * block * kills
+
+
+def test_two_processes_at_once_make_one_store_and_encode_every_slice_once(tmp_path, whole):
+    children = [start_embedding(tmp_path, "shared.zarr") for _ in range(2)]
+    for child in children:
+        finish(child)
+    assert digest(tmp_path / "shared.zarr") == digest(whole[0])
+    assert set(committed_slices(tmp_path / "shared.zarr").values()) == {1}
+    reads = Counter((tmp_path / "shared.zarr.log").read_text().split())
+    assert set(reads.values()) == {1}

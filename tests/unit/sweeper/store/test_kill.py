@@ -60,7 +60,9 @@ def digest(path: Path) -> dict[str, str]:
 
 
 def committed_slices(path: Path) -> Counter[int]:
-    return Counter(json.loads(line)["slice"] for line in (path / "commits.jsonl").open())
+    return Counter(
+        json.loads(line)["slice"] for line in (path / "commits.jsonl").read_text().splitlines()
+    )
 
 
 def finish(child: int) -> None:

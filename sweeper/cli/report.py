@@ -48,13 +48,18 @@ def _query_options(command: Any) -> Any:
 @click.option(
     "--format",
     "format_",
-    type=click.Choice((*TABLE_FORMATS, *ROW_FORMATS)),
+    type=click.Choice((*TABLE_FORMATS, *ROW_FORMATS, "html")),
     default="terminal",
-    help="long: every number as CSV; challenger: challengeR's layout.",
+    help="long: every number as CSV; challenger: challengeR's layout; html: one page with all.",
 )
 @click.option("--statistics", is_flag=True, help="Tests, intervals and ranks below the table.")
 @click.option("--costs", is_flag=True, help="Parameters, memory, time and disk below the table.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write there, not to the screen.")
+@click.option(
+    "--publish",
+    is_flag=True,
+    help="Write page, figures and tables to the workspace's reports/ and to MLflow.",
+)
 @click.option("--final", is_flag=True, help="Exit 3 with the reasons rather than print a draft.")
 @click.pass_obj
 def report(
@@ -63,6 +68,7 @@ def report(
     spaces: tuple[str, ...],
     format_: str,
     output: Path | None,
+    publish: bool,
     final: bool,
     statistics: bool,
     costs: bool,
@@ -80,8 +86,17 @@ def report(
     names, spec = _sweeps_of(spaces)
     asked = changed_query(opened, names, spec, query)
     built = tables(asked, is_final=final)
+    if publish:
+        from sweeper.pipeline.page import publish as publish_page
+
+        click.echo(f"written, and kept in MLflow: {publish_page(opened, asked, built)}")
+        return 0
     if format_ in ROW_FORMATS:
         text = rows_text(asked, format_)
+    elif format_ == "html":
+        from sweeper.pipeline.page import make_page
+
+        text = make_page(opened, asked, built)
     else:
         parts = [_render(table, format_) for table in built]
         sides = side_tables(asked, opened, has_statistics=statistics, has_costs=costs)

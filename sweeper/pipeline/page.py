@@ -1,0 +1,109 @@
+"""The HTML page of a sweep, its figures, and what MLflow keeps of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sweeper.errors import SweeperError
+from sweeper.pipeline.data import open_dataset
+from sweeper.pipeline.report import side_tables
+from sweeper.report.figures import save, write_figures
+from sweeper.report.qualitative import choose, qualitative_figure
+from sweeper.report.render import RENDERERS
+from sweeper.report.render_html import Page, render_html
+from sweeper.report.render_long import render_long
+from sweeper.tracking.mlflow_tracker import MlflowTracker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sweeper.report.qualitative import Choice
+    from sweeper.report.query import Query
+    from sweeper.report.table import ReportTable
+    from sweeper.store.workspace import Workspace
+
+_CAPTIONS = {
+    "boxes": "Patients of every target site, averaged over sources and seeds.",
+    "forest": "Differences to the baseline row with 95 % bootstrap intervals, over all patients"
+    " and by target site.",
+    "grid": "The average over the number of prompt points, with its 95 % bootstrap band.",
+    "matrix": "Source x target; the diagonal is source validation.",
+}
+
+
+def make_page(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> str:
+    """The page as text; its figures are also left in the workspace's reports."""
+    folder = workspace.reports / query.name
+    written = write_figures(query, folder)
+    figures = {_CAPTIONS[name]: path for name, path in written.items()}
+    figures.update(_pictures(workspace, query, folder))
+    return render_html(
+        Page(
+            title=f"Sweep {query.name}",
+            tables=tables,
+            sides=side_tables(query, workspace, has_statistics=True, has_costs=True),
+            figures=figures,
+            provenance=_provenance(query),
+        )
+    )
+
+
+def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> Path:
+    """Write page, figures and tables, and keep them with the sweep's run in MLflow; the page."""
+    folder = workspace.reports / query.name
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "report.html"
+    page.write_text(make_page(workspace, query, tables), encoding="utf-8")
+    for name, render in RENDERERS.items():
+        text = "\n".join(map(render, tables))
+        (folder / f"table.{_SUFFIXES[name]}").write_text(text, encoding="utf-8")
+    (folder / "rows.csv").write_text(render_long(query), encoding="utf-8")
+    files = {f"report/{file.name}": file for file in sorted(folder.iterdir()) if file.is_file()}
+    MlflowTracker(workspace).attach(query.results.sweeps[-1], files)
+    return page
+
+
+_SUFFIXES = {"markdown": "md", "csv": "csv", "latex": "tex", "json": "json"}
+
+
+def _pictures(workspace: Workspace, query: Query, folder: Path) -> dict[str, Path]:
+    """Cases chosen by rule; nothing where the dataset or the masks are not on this machine."""
+    choice = choose(query)
+    if choice is None:
+        return {}
+    try:
+        dataset = open_dataset(workspace, _dataset_of(workspace, choice))
+    except (SweeperError, OSError, KeyError):
+        return {}
+    masks = {
+        label: file
+        for label, entry in choice.entries.items()
+        if (file := _masks_file(workspace, entry.train_id, entry.eval_id)).is_file()
+    }
+    figure = qualitative_figure(choice, dataset, masks)
+    path = save(figure, folder / f"{query.name}-cases.png", query.is_synthetic)
+    return {choice.caption: path}
+
+
+def _dataset_of(workspace: Workspace, choice: Choice) -> str:
+    """Name or path of the dataset, as the training's own record says."""
+    entry = next(iter(choice.entries.values()))
+    record = workspace.trainings / entry.train_id / "config.json"
+    return str(json.loads(record.read_text(encoding="utf-8"))["config"]["dataset"])
+
+
+def _masks_file(workspace: Workspace, train_id: str, eval_id: str) -> Path:
+    return workspace.trainings / train_id / "evaluations" / eval_id / "masks.npz"
+
+
+def _provenance(query: Query) -> dict[str, str]:
+    """Every tag that says where the numbers come from; several values where they differ."""
+    hidden = ("mlflow.", "evaluation.", "failure.", "status", "train_id", "attempt", "kind")
+    found: dict[str, set[str]] = {}
+    for entry in query.entries:
+        for key, value in (entry.run.tags if entry.run is not None else {}).items():
+            if value and not key.startswith(hidden):
+                found.setdefault(key, set()).add(value)
+    return {key: ", ".join(sorted(values)) for key, values in sorted(found.items())}

@@ -30,7 +30,7 @@ AVERAGE = {"source": "Overall", "target": "Overall", "structure": "Average", "ma
 def build_tables(query: Query) -> tuple[ReportTable, ...]:
     """The tables of a query: one, or for a matrix one a row."""
     if query.spec.columns == "matrix":
-        return tuple(_matrix(query, label, pool) for label, pool in query.pools().items())
+        return tuple(_matrix(query, label, pool) for label, pool in query.pools.items())
     return (build_table(query),)
 
 
@@ -40,11 +40,11 @@ def build_table(query: Query) -> ReportTable:
     Raises:
         ConfigError: The baseline is no row.
     """
-    found = query.pools()
+    found = query.pools
     columns = _columns(query, found)
     rows = []
     for label, by_column in found.items():
-        members = query.rows()[label]
+        members = query.rows[label]
         rows.append(_row(label, members, [by_column.get(name, {}) for name in columns], query))
     rows = _with_deltas(_ranked(rows, query.spec), query.spec.baseline)
     rows += published_rows(query.spec, columns, is_synthetic=query.is_synthetic)

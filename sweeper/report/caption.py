@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweeper.report.aggregate import average_cell, make_cell
-from sweeper.report.measurements import pools
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,8 +137,7 @@ def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
 
 def _averages(query: Query, spec: ReportSpec) -> dict[str, float | None]:
     found = {}
-    for label, entries in query.rows().items():
-        by_column = pools(entries, spec, query.domains)
+    for label, by_column in query.pools.items():
         made = [make_cell(by_seed, spec) for by_seed in by_column.values()]
         found[label] = average_cell([c for c, _ in made], [v for _, v in made]).value
     return found

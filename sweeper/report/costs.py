@@ -26,7 +26,7 @@ def cost_table(query: Query, folders: Mapping[str, Path]) -> PlainTable:
         folders: Folders whose size is told, by name, such as the embedding stores'.
     """
     rows = []
-    for label, entries in query.rows().items():
+    for label, entries in query.rows.items():
         runs = list({e.train_id: e.run for e in entries if e.run is not None}.values())
         rows.append(
             (

@@ -64,7 +64,7 @@ def _patient_means(query: Query) -> dict[str, dict[Unit, float]]:
             for unit, value in contributions(by_column, query.spec.aggregate).means.items()
             if math.isfinite(value)
         }
-        for label, by_column in query.pools().items()
+        for label, by_column in query.pools.items()
     }
 
 
@@ -118,7 +118,7 @@ def forest_plot(query: Query) -> Figure | None:
     overall = table_statistics(query)
     parts = {
         label: contributions(by_column, query.spec.aggregate)
-        for label, by_column in query.pools().items()
+        for label, by_column in query.pools.items()
         if label in {row.label for row in overall.rows}
     }
     if len(parts) < 2:

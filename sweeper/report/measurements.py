@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from sweeper.report.entries import REFERENCE_METHOD
@@ -98,19 +99,17 @@ def _collect(
     numbers: dict[tuple[str, str], dict[str, list[Measurement]]],
 ) -> None:
     scale = 100.0 if spec.metric == "dice" else 1.0
-    by_target: dict[str, list[str]] = defaultdict(list)
+    columns: dict[str, set[str]] = defaultdict(set)
     for source, target in planned_pairs(entry, domains):
-        by_target[target].append(source)
+        # pooled sources of an upper bound are one measurement in a column, so a set
+        columns[target].add(_column(spec, entry, source, target))
+    get = attrgetter(spec.metric)
+    seed, group = entry.seed, entry.source if spec.columns == "target" else ""
     for score in entry.scores(spec.protocol):
         unit = (score.target, score.case, score.structure)
-        value = scale * float(getattr(score, spec.metric))
-        seen = set()
-        for source in by_target.get(score.target, ()):
-            column = _column(spec, entry, source, score.target)
-            if column and column not in seen:
-                seen.add(column)  # pooled sources of an upper bound are one measurement
-                group = entry.source if spec.columns == "target" else score.target
-                numbers[column, entry.seed][score.structure].append(Measurement(group, unit, value))
+        measured = Measurement(group or score.target, unit, scale * get(score))
+        for column in columns[score.target] - {""}:
+            numbers[column, seed][score.structure].append(measured)
 
 
 def _column(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:

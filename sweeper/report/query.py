@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sweeper.config.report import ReportSpec
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sweeper.tracking.tracker import TrackedResults
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: a cached property needs a dict
 class Query:
     """A spec applied to results: what tables, statistics and figures share.
 
@@ -45,6 +46,7 @@ class Query:
             for entry in self.entries
         ) or any(sweep.plan.get("dataset", {}).get("synthetic") for sweep in self.results.sweeps)
 
+    @cached_property
     def rows(self) -> dict[str, list[Entry]]:
         """The entries by row, in the order planned."""
         found: dict[str, list[Entry]] = {}
@@ -52,10 +54,11 @@ class Query:
             found.setdefault(entry.label, []).append(entry)
         return found
 
+    @cached_property
     def pools(self) -> dict[str, dict[str, dict[str, Pool]]]:
         """By row, column and seed what is pooled."""
         return {
-            label: pools(entries, self.spec, self.domains) for label, entries in self.rows().items()
+            label: pools(entries, self.spec, self.domains) for label, entries in self.rows.items()
         }
 
 

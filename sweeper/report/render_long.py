@@ -73,7 +73,7 @@ def render_challenger(query: Query) -> str:
     value = "value", smallBetter = FALSE)`.
     """
     values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for label, by_column in query.pools().items():
+    for label, by_column in query.pools.items():
         for column, by_seed in by_column.items():
             for pool in by_seed.values():
                 for numbers in pool.numbers.values():

@@ -122,7 +122,7 @@ def table_statistics(query: Query, baseline: str | None = None) -> Statistics:
     """Statistics of a query's table against a row, by default the spec's, or the best one."""
     found: dict[str, Contributions] = {}
     left_out = []
-    for label, by_column in query.pools().items():
+    for label, by_column in query.pools.items():
         is_whole = all(p.done == p.planned for seeds in by_column.values() for p in seeds.values())
         parts = contributions(by_column, query.spec.aggregate)
         if not is_whole or not parts.means:

@@ -50,7 +50,7 @@ def test_the_patients_contributions_sum_to_the_tables_own_average(aggregate: str
     query = make_query(
         results(*plain(seed=0), *plain(seed=1, gain=0.3)), ReportSpec(aggregate=aggregate)
     )
-    parts = contributions(query.pools()["unet"], aggregate)
+    parts = contributions(query.pools["unet"], aggregate)
     average = build_table(query).rows[0].cells[-1].value
     assert sum(parts.weighted.values()) == pytest.approx(average)
     # b1 under source A 60 and C 20, equal in both seeds

@@ -1,0 +1,135 @@
+"""How long a report of 1,000 trainings takes, against reading the same runs with MLflow's client.
+
+    uv run python benchmarks/report.py [FOLDER]
+
+The store is made with the product's own tracker: 1,000 trainings of 60 epochs, 100 cases each under
+both protocols. FOLDER keeps it for a second run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sweeper.records import METRICS, Row, TrainingRecord, TrialStatus
+from sweeper.store.workspace import Workspace
+from sweeper.tracking.mlflow_tracker import MlflowTracker
+
+SITES = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")
+N_TRAININGS, N_EPOCHS, N_CASES = 1000, 60, 100
+GOAL_SECONDS = 5.0
+SWEEP = "thousand"
+
+
+def training(index: int, generator: np.random.Generator) -> TrainingRecord:
+    source = SITES[index % len(SITES)]
+    method = f"method{index // len(SITES) % 12}"
+    seed = index // (len(SITES) * 12)
+    train_id, eval_id = f"{index:012x}", f"{index:011x}e"
+    targets = [site for site in SITES if site != source]
+    rows = []
+    for case in range(N_CASES):
+        for protocol in ("desam2024", "strict"):
+            numbers = generator.uniform(0.5, 0.9, len(METRICS))
+            for metric, value in zip(METRICS, numbers, strict=True):
+                rows.append(
+                    Row(
+                        train_id=train_id,
+                        eval_id=eval_id,
+                        method=method,
+                        seed=seed,
+                        source=source,
+                        target=targets[case % len(targets)],
+                        case=f"case{case:03d}",
+                        structure="prostate",
+                        protocol=protocol,
+                        metric=metric,
+                        value=float(value),
+                        n_slices=12,
+                        status="ok",
+                    )
+                )
+    params = {"method.name": method, "source": source, "seed": str(seed), "structure": "prostate"}
+    params |= {f"training.option{i}": "1" for i in range(26)}
+    return TrainingRecord(
+        train_id=train_id,
+        sweep=SWEEP,
+        name=f"{method} {source} seed {seed}",
+        status=TrialStatus.COMPLETED,
+        params=params,
+        tags={"synthetic": "true", "code_version": "c", "dataset": "generated"},
+        epochs=tuple({"train_loss": 1 / (e + 1), "source_dice": 0.5} for e in range(N_EPOCHS)),
+        summary={"seconds": 60.0, "selected_epoch": 3.0},
+        evaluations={eval_id: {"grid_size": "9"}},
+        rows=tuple(rows),
+    )
+
+
+def fill(workspace: Workspace) -> None:
+    tracker = MlflowTracker(workspace)
+    generator = np.random.default_rng(0)
+    records = [training(i, generator) for i in range(N_TRAININGS)]
+    cells = [
+        {"train_id": r.train_id, "eval_id": e, "params": dict(r.params), "evaluation": dict(s)}
+        for r in records
+        for e, s in r.evaluations.items()
+    ]
+    plan = {"cells": cells, "report": {}, "dataset": {"domains": list(SITES)}, "encoder": {}}
+    tracker.prepare(SWEEP, plan)
+    started = time.perf_counter()
+    for record in records:
+        tracker.log_training(record)
+    seconds = time.perf_counter() - started
+    each = 1000 * seconds / N_TRAININGS
+    print(f"logged {N_TRAININGS} trainings in {seconds:.0f} s, {each:.0f} ms each")
+
+
+CLIENT = """
+import sys
+from mlflow import MlflowClient
+client = MlflowClient(tracking_uri=sys.argv[1])
+(experiment,) = [e for e in client.search_experiments() if e.name == 'thousand']
+runs, token = [], None
+while True:
+    page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
+    runs += page
+    token = page.token
+    if not token:
+        break
+print(len(runs))
+"""
+
+
+def timed(command: list[str]) -> float:
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
+    workspace = Workspace.open(folder)
+    if not workspace.mlflow_db.exists():
+        fill(workspace)
+    product = [str(Path(sys.executable).parent / "sweeper"), "--workspace", str(folder), "report"]
+    ours = min(timed(product) for _ in range(3))
+    everything = timed([*product, "--format", "long"])
+    statistics = timed([*product, "--statistics"])
+    uri = f"sqlite:///{workspace.mlflow_db}"
+    client = min(timed([sys.executable, "-c", CLIENT, uri]) for _ in range(2))
+    print(f"sweeper report, table, whole command: {ours:.2f} s (goal {GOAL_SECONDS} s)")
+    print(f"sweeper report --statistics:          {statistics:.2f} s")
+    print(f"sweeper report --format long:         {everything:.2f} s (600,000 rows)")
+    print(f"MLflow's client, runs only, no rows:  {client:.2f} s")
+    print(f"ratio client / sweeper report:        {client / ours:.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hand_made import plain, results
+from PIL import Image
+
+from sweeper.config.report import ReportSpec
+from sweeper.report.build import build_tables
+from sweeper.report.costs import cost_table
+from sweeper.report.figures import write_figures
+from sweeper.report.qualitative import by_rule
+from sweeper.report.query import make_query
+from sweeper.report.render_html import Page, render_html
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    runs = (*plain(method="unet"), *plain(method="<desam>", gain=0.3))
+    query = make_query(results(*runs), ReportSpec(baseline="unet"))
+    figures = write_figures(query, folder)
+    text = render_html(
+        Page(
+            title="Sweep <golden>",
+            tables=build_tables(query),
+            sides=[cost_table(query, {})],
+            figures={f"Figure {name}": path for name, path in figures.items()},
+            provenance={"git commit": "abc & def"},
+        )
+    )
+    path = folder / "report.html"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_page_names_no_other_host_and_escapes_what_it_shows(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
+    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+    assert "<desam>" not in text
+    assert "&lt;desam&gt;" in text
+    assert text.count("data:image/png") == 3
+
+
+def test_cells_sort_by_their_unrounded_values(page: Path) -> None:
+    values = re.findall(r"data-value=\"([^\"]+)\"", page.read_text(encoding="utf-8"))
+    assert any(abs(float(value) - 134 / 3) < 1e-12 for value in values)
+
+
+def test_cases_are_chosen_by_rule_and_each_once() -> None:
+    scores = [(0.1 * i, f"c{i}") for i in (3, 1, 0, 2, 4, 5, 6, 7, 8, 9, 10)]
+    assert by_rule(scores) == [("c0", "worst"), ("c5", "median"), ("c9", "90th percentile")]
+    assert by_rule([(0.5, "only")]) == [("only", "worst, median, 90th percentile")]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_page_fits_a_browser_window(page: Path, tmp_path: Path, width: int) -> None:
+    picture = tmp_path / "page.png"
+    subprocess.run(
+        [
+            str(CHROMIUM),
+            *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            f"--window-size={width},3000",
+            f"--screenshot={picture}",
+            page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    pixels = np.asarray(Image.open(picture).convert("L"))
+    assert pixels.shape[1] == width
+    assert pixels.std() > 5
+    # nothing but the page's own margin at the right edge: no content is cut off
+    assert (pixels[:, -3:] == pixels[0, -1]).all()

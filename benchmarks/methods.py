@@ -1,0 +1,122 @@
+"""Seconds and memory of a training step for every method, beside the Baseline.
+
+uv run python benchmarks/methods.py [--width 16] [--batch 4] [--steps 5]
+
+Each method runs in a process of its own, so that its peak memory is its own. Image methods train
+the unified U-Net on 256 x 256 slices; MedSAM and DeSAM read embeddings of the sizes that
+`vit_tiny` makes (16 x 16 tokens, taps of 96 and a neck of 64 channels).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from desam_model.memory import PeakMemory, anonymous_bytes
+from desam_model.types import Batch, Embedding
+from sweeper.config.trial import TrialConfig
+from sweeper.factory import Sizes, build_method
+
+METHODS = {
+    "unet": {},
+    "advnoise": {},
+    "advbias": {},
+    "randconv": {},
+    "mixstyle": {"probability": 1.0},
+    "maxstyle": {"probability": 1.0},
+    "csdg": {},
+    "medsam": {},
+    "desam": {},
+}
+SIZES = Sizes(
+    image_channels=1,
+    tap_channels=96,
+    num_taps=3,
+    neck_channels=64,
+    grid_hw=(16, 16),
+    input_px=256,
+)
+
+
+def make_batch(size: int) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    reference = torch.zeros(size, 1, 256, 256)
+    reference[:, :, 90:170, 80:160] = 1
+    grid = SIZES.grid_hw
+    return Batch(
+        reference=reference,
+        image=0.5 * reference + 0.5 * torch.rand(size, 1, 256, 256, generator=generator),
+        embedding=Embedding(
+            taps=tuple(torch.randn(size, 96, *grid, generator=generator) for _ in range(3)),
+            neck=torch.randn(size, 64, *grid, generator=generator),
+        ),
+    )
+
+
+def measure(name: str, width: int, batch_size: int, steps: int) -> dict[str, float]:
+    options = {"name": name} | METHODS[name]
+    if name not in ("medsam", "desam"):
+        options["network"] = {"width": width}
+    config = TrialConfig.model_validate({"source": "A", "method": options})
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    method = build_method(config, SIZES, seed=0).to(device).train()
+    optimizer = torch.optim.Adam(method.trainable_parameters(), lr=1e-4)
+    batch, generator = make_batch(batch_size).to(device), torch.Generator().manual_seed(0)
+    before = anonymous_bytes()
+    memory, times = PeakMemory(device), []
+    for _ in range(steps + 1):
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        loss = method.training_loss(batch, generator).total
+        memory.sample()
+        loss.backward()
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    peak = memory.bytes() - (before if device.type == "cpu" else 0)
+    parameters = sum(p.numel() for p in method.trainable_parameters())
+    return {"seconds": statistics.median(times[1:]), "mb": peak / 2**20, "parameters": parameters}
+
+
+def measure_apart(name: str, arguments: argparse.Namespace) -> dict[str, float]:
+    command = [sys.executable, str(Path(__file__)), "--one", name]
+    for option in ("width", "batch", "steps"):
+        command += [f"--{option}", str(getattr(arguments, option))]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--one", choices=METHODS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.one, arguments.width, arguments.batch, arguments.steps)))
+        return
+    results = {name: measure_apart(name, arguments) for name in METHODS}
+    base = results["unet"]
+    print("| method | s / step | x Baseline | MB | x Baseline | trained parameters |")
+    print("|---|---|---|---|---|---|")
+    for name, found in results.items():
+        speed, memory = found["seconds"] / base["seconds"], found["mb"] / base["mb"]
+        print(
+            f"| {name} | {found['seconds']:.3f} | {speed:.2f} | {found['mb']:.0f} | {memory:.2f} |"
+            f" {found['parameters']:,.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

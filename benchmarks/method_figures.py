@@ -40,7 +40,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "methods"
-TRAINING_STEPS = 60
+TRAINING_STEPS = 40
 
 
 def some_slices(workspace: Path) -> Batch:

@@ -110,11 +110,14 @@ def report(
 
 
 def print_table(workspace: Workspace, sweep: str) -> None:
-    """Print a sweep's own table on the terminal."""
-    from sweeper.pipeline.report import query, tables
+    """Print a sweep's own table on the terminal, and keep it with the sweep's run in MLflow."""
+    from sweeper.pipeline.report import keep_tables, query, tables
 
-    for table in tables(query(workspace, [sweep])):
+    asked = query(workspace, [sweep])
+    built = tables(asked)
+    for table in built:
         click.echo(_render(table, "terminal"), nl=False)
+    keep_tables(workspace, asked, built)
 
 
 def _sweeps_of(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | None]:

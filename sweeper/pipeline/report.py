@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -14,11 +16,11 @@ from sweeper.report.costs import cost_table
 from sweeper.report.draft import refuse_drafts
 from sweeper.report.query import make_query, own_spec
 from sweeper.report.render_long import render_challenger, render_long
+from sweeper.report.render_text import render_csv, render_markdown
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from sweeper.report.plain_table import PlainTable
     from sweeper.report.query import Query
@@ -59,6 +61,27 @@ def changed_query(
     own = spec or own_spec(results)
     given = {key: value for key, value in changes.items() if value is not None}
     return make_query(results, ReportSpec.model_validate({**own.model_dump(), **given}))
+
+
+def keep_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> None:
+    """Keep the tables as Markdown and CSV with the sweep's run; nothing where they are the same."""
+    sweep = query.results.sweeps[-1]
+    texts = {
+        f"table.{suffix}": "\n".join(map(render, tables))
+        for suffix, render in (("md", render_markdown), ("csv", render_csv))
+    }
+    if all(_text_of(sweep.artifacts / "report" / name) == text for name, text in texts.items()):
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        files = {}
+        for name, text in texts.items():
+            files[f"report/{name}"] = Path(temporary) / name
+            files[f"report/{name}"].write_text(text, encoding="utf-8")
+        MlflowTracker(workspace).attach(sweep, files)
+
+
+def _text_of(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def rows_text(query: Query, format_: str) -> str:

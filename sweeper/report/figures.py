@@ -198,7 +198,7 @@ def heat_map(query: Query) -> Figure | None:
     figure = Figure(figsize=(columns * side + 0.8, lines * side), layout="constrained")
     cells = [cell for rows in grids for row in rows for cell in row.cells[:-1]]
     numbers = [cell.value for cell in cells if cell.value is not None]
-    limits = (min(numbers, default=0.0), max(numbers, default=1.0))
+    limits = (0.0, 100.0 if query.spec.metric == "dice" else max(numbers, default=1.0))
     for i, (table, rows) in enumerate(zip(tables, grids, strict=True)):
         axes = figure.add_subplot(lines, columns, i + 1)
         values = np.array(

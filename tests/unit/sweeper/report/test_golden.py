@@ -194,3 +194,65 @@ def test_all_formats_hold_the_same_numbers_and_the_draft_mark(name: str) -> None
         assert json.loads(text)["is_synthetic"] is True
     for number in ("50", "34", "44.6"):
         assert number in text
+
+
+def folds(variant: str, source: str, held_out: dict[str, tuple[float, ...]]):
+    params = {"method.variant": variant, "fold": "0"}
+    return run("upper_bound", source, held_out, params=params)
+
+
+def test_an_upper_bounds_column_pools_its_held_out_cases_of_the_other_sites() -> None:
+    runs = (
+        folds("target_cv", "A", {"A": (0.9, 0.8)}),
+        folds("target_cv", "B", {"B": (0.7, 0.7, 0.7)}),
+        folds("target_cv", "C", {"C": (0.5,)}),
+    )
+    # column A: B and C pooled; B: A and C; C: A and B
+    expected = [(210 + 50) / 4, (170 + 50) / 3, (170 + 210) / 5]
+    assert values(table(*runs))[:3] == pytest.approx(expected)
+    by_target = table(*runs, columns="target")
+    assert values(by_target)[:3] == pytest.approx([85, 70, 50])
+    assert by_target.rows[0].is_reference
+
+
+def test_an_upper_bound_over_all_sites_and_one_of_the_source_itself() -> None:
+    everything = folds("all_sites", "all", {"A": (0.9, 0.8), "B": (0.7,) * 3, "C": (0.5,)})
+    expected = [(210 + 50) / 4, (170 + 50) / 3, (170 + 210) / 5]
+    assert values(table(everything))[:3] == pytest.approx(expected)
+    own = folds("source_cv", "A", {"A": (0.9, 0.8)})
+    assert values(table(own))[0] == pytest.approx(85)
+
+
+def test_an_upper_bound_takes_no_part_in_ranks() -> None:
+    bound = folds("all_sites", "all", {"A": (1.0, 1.0), "B": (1.0,) * 3, "C": (1.0,)})
+    made = table(bound, *plain(method="low"), *plain(method="high", gain=0.1))
+    assert [row.cells[0].mark for row in made.rows] == [None, Mark.SECOND, Mark.BEST]
+
+
+def test_organs_have_a_column_for_each_direction_and_are_averaged_elsewhere() -> None:
+    def organ(source: str, name: str, values: dict[str, tuple[float, ...]]):
+        made = run(
+            "desam", source, values, params={"structure": name, "target": next(iter(values))}
+        )
+        return replace(made, scores=tuple(s._replace(structure=name) for s in made.scores))
+
+    runs = (
+        organ("A", "liver", {"B": (0.8,) * 3}),
+        organ("A", "spleen", {"B": (0.6,) * 3}),
+        organ("B", "liver", {"A": (0.5, 0.5)}),
+        organ("B", "spleen", {"A": (0.3, 0.3)}),
+    )
+    runs = tuple(
+        replace(r, params={**r.params, "target": next(iter("BBAA"[i]))}) for i, r in enumerate(runs)
+    )
+    made = table(*runs, columns="structure")
+    assert dict(zip(made.columns, values(made), strict=True)) == pytest.approx(
+        {
+            "A -> B liver": 80,
+            "A -> B spleen": 60,
+            "B -> A liver": 50,
+            "B -> A spleen": 30,
+            "Average": 55,
+        }
+    )
+    assert values(table(*runs))[:2] == pytest.approx([70, 40])

@@ -1,5 +1,5 @@
 # All that CI does: `make check`.
-.PHONY: check format lint types imports test
+.PHONY: check format lint types imports test pin
 
 check: lint types imports test
 
@@ -19,3 +19,7 @@ imports:
 
 test:
 	uv run pytest
+
+pin:
+	uv lock --upgrade
+	uv run --no-sync python .ci/pin.py

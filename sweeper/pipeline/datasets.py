@@ -49,6 +49,7 @@ class DataSource:
         self._makes_embeddings = makes_embeddings
         self._datasets: dict[str, DatasetStore] = {}
         self._embeddings: dict[tuple[str, str], tuple[str, str]] = {}
+        self._is_embedding = False
         self.missing_bytes = 0
 
     def facts(self, config: TrialConfig) -> DataFacts:
@@ -111,6 +112,9 @@ class DataSource:
         return self._embeddings[key]
 
     def _embedded(self, progress: EmbedProgress) -> None:
+        if not self._is_embedding:
+            self._is_embedding = True
+            self._display.phase("embedding the images, once for all trainings")
         self._display.advance(progress.done, progress.total, "slices embedded")
 
     def _imported(self, step: str, done: int, total: int) -> None:
@@ -118,6 +122,8 @@ class DataSource:
 
     def _dataset_path(self, name: str) -> Path:
         if name == PHANTOM:
+            if not (self._workspace.datasets / f"{PHANTOM}.zarr").exists():
+                self._display.phase("making the synthetic six-site phantom and importing it")
             return ensure_phantom(self._workspace, self._imported)
         path = Path(name)
         if path.exists():

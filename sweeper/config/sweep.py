@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from sweeper.config.base import Strict
 from sweeper.config.problems import explain
 from sweeper.config.report import ReportSpec
-from sweeper.config.search import SearchRange, draw_all, expand_grid, find_ranges, is_search
+from sweeper.config.search import draw_all, expand_grid, find_ranges, is_search
 from sweeper.config.trial import TrialConfig
 from sweeper.config.yaml_reader import Document, parse_value, read_yaml
 from sweeper.errors import ConfigError
@@ -35,18 +35,10 @@ class ResourcesConfig(Strict):
 
 
 class SearchConfig(Strict):
-    """How searched values that are no grid are chosen; searchers see source validation only."""
+    """How searched values that are no grid are drawn."""
 
-    searcher: Literal["random", "tpe"] = "random"
     samples: int = Field(default=1, ge=1, description="Draws for every point of the grid.")
-    scheduler: Literal["none", "asha", "hyperband", "median", "pbt"] = "none"
-    metrics: tuple[Literal["validation_loss", "source_dice"], ...] = ("validation_loss",)
-    grace_epochs: int = Field(default=5, ge=1, description="Epochs before one may be pruned.")
-    reduction_factor: int = Field(default=3, ge=2)
     seed: int = Field(default=0, ge=0, description="Seed of the draws, not of the trainings.")
-    retrain_seeds: tuple[int, ...] = Field(
-        default=(), description="Train the winner of each grid point again with these seeds."
-    )
 
 
 class ToggleConfig(Strict):
@@ -79,32 +71,17 @@ class SweepSpec(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
-    """One grid point whose other values an adaptive searcher chooses.
-
-    Attributes:
-        tree: The trial with its drawn ranges still in it.
-        ranges: Those ranges.
-    """
-
-    tree: dict[str, Any]
-    ranges: tuple[SearchRange, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
     """A checked search space.
 
     Attributes:
         spec: As written, `--set` applied.
         trials: Every training it names, without repeats, in the order written.
-        studies: What adaptive searchers must fill; empty for grids and random draws.
         document: Source of lines for later messages.
     """
 
     spec: SweepSpec
     trials: tuple[TrialConfig, ...]
-    studies: tuple[Study, ...]
     document: Document
 
 
@@ -131,7 +108,6 @@ def check_sweep(document: Document) -> Sweep:
     except ValidationError as err:
         raise ConfigError(explain(err, SweepSpec, document)) from err
     trials: dict[TrialConfig, None] = {}
-    studies: list[Study] = []
     for origin, tree in _trees(spec):
         ranges = find_ranges(tree, document, origin)
         drawn = [r for r in ranges if r.kind != "grid"]
@@ -142,12 +118,9 @@ def check_sweep(document: Document) -> Sweep:
             )
         for point in expand_grid(tree):
             for seeded in _with_seeds(point, spec.seeds):
-                if spec.search and spec.search.searcher == "tpe" and drawn:
-                    studies.append(_study(seeded, document, origin))
-                    continue
                 for resolved in _draws(seeded, spec.search, bool(drawn)):
                     trials[trial_config(resolved, document, origin)] = None
-    return Sweep(spec=spec, trials=tuple(trials), studies=tuple(studies), document=document)
+    return Sweep(spec=spec, trials=tuple(trials), document=document)
 
 
 def trial_config(values: Any, document: Document, origin: Path_ = ("trial",)) -> TrialConfig:
@@ -160,12 +133,6 @@ def trial_config(values: Any, document: Document, origin: Path_ = ("trial",)) ->
         return TrialConfig.model_validate(values)
     except ValidationError as err:
         raise ConfigError(explain(err, TrialConfig, document, origin)) from err
-
-
-def _study(tree: dict[str, Any], document: Document, origin: Path_) -> Study:
-    ranges = tuple(find_ranges(tree, document, origin))
-    trial_config(draw_all(tree, random.Random(0)), document, origin)
-    return Study(tree=tree, ranges=ranges)
 
 
 def _trees(spec: SweepSpec) -> Iterator[tuple[Path_, dict[str, Any]]]:

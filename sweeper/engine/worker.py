@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sys
 import threading
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from desam_model.types import Decision, EpochRecord
 from sweeper.engine.failures import describe
 from sweeper.plan.job import TrainingJob
-from sweeper.store.ledger import TrainingFolder
+from sweeper.store.ledger import TrainingFolder, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,14 +35,28 @@ def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], N
         report: Told of every epoch.
 
     Returns:
-        `completed`, `pruned` or `failed`.
+        `completed`, `pruned` or `failed`; `taken` if another sweep is at work on it.
     """
-    from sweeper.trial import run_trial  # imports torch: paid once a process, in the worker
-
     job = TrainingJob.from_json(text)
     folder = TrainingFolder(Path(job.folder))
     folder.path.mkdir(parents=True, exist_ok=True)
+    with _claimed(folder.path / ".lock") as is_ours:
+        return _train_claimed(job, folder, memory_bytes, report) if is_ours else "taken"
+
+
+def _train_claimed(
+    job: TrainingJob,
+    folder: TrainingFolder,
+    memory_bytes: int,
+    report: Callable[[dict[str, Any]], None],
+) -> str:
+    from sweeper.trial import run_trial  # imports torch: paid once a process, in the worker
+
+    attempt = read_json(folder.path / "attempt.json")
+    if folder.failure() is not None and attempt == {"owner": job.owner}:
+        return "failed"  # the guard ended it in this very run: unchanged, it would end so again
     folder.forget("failure", "pruned")
+    folder.write("attempt", {"owner": job.owner})
     folder.renew_lease(job.owner)
     pulse = _Pulse(folder, job.owner, memory_bytes)
 
@@ -59,6 +74,18 @@ def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], N
             return "failed"
         finally:
             folder.forget("lease")
+
+
+@contextlib.contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Whether this process has the training to itself; a killed process loses its claim."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
 
 
 class _Pulse:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from desam_model.types import CaseScore, ScoringProtocol
 
@@ -58,25 +57,25 @@ def surface_distances(
     """
     if not prediction.any() or not reference.any():
         return SurfaceDistances(math.nan, math.nan)
-    surfaces = [_surface_mm(mask, spacing_mm) for mask in (prediction, reference)]
-    trees = [cKDTree(surface) for surface in surfaces]
-    there = np.asarray(trees[1].query(surfaces[0])[0])
-    back = np.asarray(trees[0].query(surfaces[1])[0])
-    distances = np.concatenate([there, back])
+    # Distance transforms of the box around both masks: exact, and faster than a search tree
+    box = ndimage.find_objects((prediction | reference).astype(np.uint8))[0]
+    assert box is not None
+    surfaces = [_surface(mask[box]) for mask in (prediction, reference)]
+    distances = np.concatenate(
+        [
+            ndimage.distance_transform_edt(~other, sampling=spacing_mm)[own]
+            for own, other in (surfaces, surfaces[::-1])
+        ]
+    )
     return SurfaceDistances(
         hd95_mm=float(np.percentile(distances, 95)), asd_mm=float(distances.mean())
     )
 
 
-def _surface_mm(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
-    """Positions `(n, 3)` of the mask's surface voxels, (z, y, x) in millimetres."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    assert box is not None
-    inner = mask[box]
-    surface = inner & ~ndimage.binary_erosion(inner)
-    origin = np.array([part.start for part in box])
-    positions: np.ndarray = (np.argwhere(surface) + origin) * np.asarray(spacing_mm)
-    return positions
+def _surface(mask: np.ndarray) -> np.ndarray:
+    """The mask's voxels with a 6-neighbour outside it, or outside the array; bool."""
+    surface: np.ndarray = mask & ~ndimage.binary_erosion(mask)
+    return surface
 
 
 def protocol_view(

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.errors import StoreError
-from sweeper.pipeline.data import ensure_phantom
+from sweeper.pipeline.data import (
+    ABDOMINAL_PHANTOM,
+    PHANTOM,
+    ensure_abdominal_phantom,
+    ensure_phantom,
+)
 from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
@@ -23,10 +28,6 @@ if TYPE_CHECKING:
     from sweeper.pipeline.display import Display
     from sweeper.store.embedding_manifest import EmbeddingManifest
     from sweeper.store.workspace import Workspace
-
-
-PHANTOM = "phantom"
-"""Name of the synthetic dataset that stands in where no dataset is named."""
 
 
 class DataSource:
@@ -125,6 +126,8 @@ class DataSource:
             if not (self._workspace.datasets / f"{PHANTOM}.zarr").exists():
                 self._display.phase("making the synthetic six-site phantom and importing it")
             return ensure_phantom(self._workspace, self._imported)
+        if name == ABDOMINAL_PHANTOM:
+            return ensure_abdominal_phantom(self._workspace, self._imported)
         path = Path(name)
         if path.exists():
             return path.absolute()

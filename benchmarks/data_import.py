@@ -1,0 +1,60 @@
+"""Import of 100 phantom cases: cases a second and peak memory, one process against all.
+
+Run: uv run python benchmarks/data_import.py [--cases 100]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from sweeper.data.importer import default_processes
+from sweeper.data.phantom import write_phantom
+from sweeper.pipeline.data_import import ImportOptions, import_dataset
+
+
+def peak_mb() -> tuple[float, float]:
+    """Peak memory of this process and of its largest finished child, MB."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    own, child = (resource.getrusage(kind).ru_maxrss / 1024 for kind in kinds)
+    return own, child
+
+
+def timed_import(source: Path, target: Path, processes: int) -> float:
+    start = time.perf_counter()
+    import_dataset(source, target, ImportOptions(processes=processes))
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100)
+    n = parser.parse_args().cases
+    folder = Path(tempfile.mkdtemp(prefix="sweeper-bench-"))
+    try:
+        start = time.perf_counter()
+        write_phantom(folder / "src", cases_per_site=-(-n // 6), processes=default_processes())
+        cases = sorted((folder / "src").glob("*/Case??.nii.gz"))
+        for extra in cases[n:]:
+            extra.unlink()
+            extra.with_name(extra.name.replace(".nii", "_segmentation.nii")).unlink()
+        print(f"phantom written: {time.perf_counter() - start:.1f} s")
+        many = default_processes()
+        parallel = timed_import(folder / "src", folder / "many.zarr", many)
+        own, child = peak_mb()
+        print(f"{many} processes: {parallel:.1f} s, {n / parallel:.1f} cases/s")
+        print(f"peak memory: driver {own:.0f} MB, largest worker {child:.0f} MB")
+        again = timed_import(folder / "src", folder / "many.zarr", many)
+        print(f"second import (nothing to do): {again:.2f} s")
+        single = timed_import(folder / "src", folder / "one.zarr", 1)
+        print(f"1 process: {single:.1f} s, {n / single:.1f} cases/s; ratio {single / parallel:.2f}")
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

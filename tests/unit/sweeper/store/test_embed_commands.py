@@ -1,0 +1,130 @@
+"""The embed, embeddings and weights commands on a small real dataset store."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+from fake_dataset import FakeDataset
+
+from desam_model.types import Split
+from sweeper.cli import cli
+from sweeper.engine.embed import Workers
+from sweeper.errors import StoreError, WeightsError
+from sweeper.pipeline.embed import ensure_embeddings
+from sweeper.store.dataset_store import CaseRecord, DatasetStore
+from sweeper.store.dataset_writer import DatasetFacts, NewCase, write_dataset
+from sweeper.store.embedding_store import EmbeddingStore
+from sweeper.store.workspace import Workspace
+
+PER_CASE = 3
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> DatasetStore:
+    import numpy as np
+
+    fake = FakeDataset(per_case=PER_CASE)
+    facts = DatasetFacts(
+        name="small",
+        structures=("prostate",),
+        is_synthetic=True,
+        preprocessing={},
+        split_rule="none",
+        import_key="none",
+        skipped={},
+    )
+    cases = [
+        NewCase(
+            record=CaseRecord(
+                case=case.case,
+                domain=case.domain,
+                split=Split.TRAIN,
+                start=case.start,
+                count=PER_CASE,
+                z=tuple(range(PER_CASE)),
+                spacing_mm=case.spacing_mm,
+                foreground=case.foreground,
+                volume_ml={"prostate": 1.0},
+                matrix=(256, 256),
+                n_source_slices=PER_CASE,
+                source_spacing_mm=case.spacing_mm,
+                image_file="",
+                label_file="",
+                source_hash=case.case,
+                content_hash="",
+                has_geometry=True,
+            ),
+            image=np.stack([fake.image(case.start + k) for k in range(PER_CASE)]),
+            label=np.stack([fake.mask(case.start + k, "prostate") for k in range(PER_CASE)]),
+        )
+        for case in fake.cases
+    ]
+    path = tmp_path_factory.mktemp("workspace") / "datasets" / "small.zarr"
+    return write_dataset(path, facts, cases)
+
+
+def run(dataset: DatasetStore, *arguments: str):
+    workspace = str(dataset.path.parents[1])
+    return CliRunner().invoke(cli, ["--workspace", workspace, *arguments], catch_exceptions=True)
+
+
+def test_a_store_is_made_listed_verified_repaired_converted_and_removed(dataset):
+    made = run(dataset, "embed", "small")
+    assert made.exit_code == 0, made.output
+    assert "embedding 6 of 6 slices of small with vit_tiny" in made.output
+    assert "slices 6/6" in made.output
+    store = EmbeddingStore.open(next(dataset.path.parents[1].glob("embeddings/*.zarr")))
+    again = run(dataset, "embed", "small")
+    assert "embedding" not in again.output.replace(str(store.path), "")
+
+    chunk = store.path / "neck" / "c.4.0.0.0"
+    good = chunk.read_bytes()
+    chunk.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    bad = run(dataset, "embeddings", "verify")
+    assert isinstance(bad.exception, StoreError)
+    assert "slice 4 (case case-2" in bad.output
+    repaired = run(dataset, "embeddings", "verify", store.path.name, "--repair")
+    assert repaired.exit_code == 0
+    assert chunk.read_bytes() == good
+    compared = run(dataset, "embeddings", "verify", "--encode", "2")
+    assert "2 slices encoded again: largest relative difference" in compared.output
+
+    int8 = run(dataset, "embed", "small", "--precision", "int8")
+    assert "int8 against float16 on 3 slices: error at most" in int8.output
+    listed = run(dataset, "embeddings", "list")
+    assert listed.output.count("6/6 slices") == 2
+    asked = run(dataset, "embeddings", "gc")  # no answer is a no
+    assert "small-vit_tiny-float16" in asked.output
+    assert store.path.exists()
+    removed = run(dataset, "embeddings", "gc", "--yes")
+    assert removed.exit_code == 0
+    assert not list(store.path.parent.glob("*.zarr"))
+
+
+def test_a_store_travels_through_a_url(dataset, tmp_path):
+    url = f"file://{tmp_path}/shared"
+    assert run(dataset, "embed", "small", "--push", url).exit_code == 0
+    run(dataset, "embeddings", "gc", "--yes")
+    pulled = run(dataset, "embed", "small", "--pull", url)
+    assert pulled.exit_code == 0, pulled.output
+    assert "embedding 6 of" not in pulled.output
+    run(dataset, "embeddings", "gc", "--yes")
+
+
+def test_a_missing_checkpoint_is_one_line_with_the_command(dataset):
+    found = run(dataset, "embed", "small", "--encoder", "vit_h")
+    assert isinstance(found.exception, WeightsError)
+    assert "sweeper weights get vit_h" in str(found.exception)
+
+
+@pytest.mark.slow
+def test_ray_actors_make_a_complete_store(dataset, tmp_path):
+    workspace = Workspace.open(tmp_path)
+    store = ensure_embeddings(workspace, dataset, "vit_tiny", workers=Workers(actors=2))
+    here = ensure_embeddings(
+        workspace, dataset, "vit_tiny", workers=Workers(), into=tmp_path / "here.zarr"
+    )
+    assert store.is_complete()
+    for k in range(6):
+        difference = store.embedding(k).neck.float() - here.embedding(k).neck.float()
+        assert difference.abs().max() < 1e-2

@@ -1,0 +1,117 @@
+"""Embedding throughput: ours against the released way, float32, one at a time, npz.
+
+Run: `uv run python benchmarks/embedding_write.py [--encoder vit_tiny] [--slices 64]`
+With vit_b, vit_l or vit_h the weights are random; a forward pass costs the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from desam_model.encoder import FrozenSamEncoder, build_image_encoder, fill_with_seeded_noise
+from desam_model.encoder_shapes import COMPUTES, PREPROCESSING, encoder_shape
+from desam_model.fused_encoder import fuse_blocks
+from sweeper.engine.encode import blocks_of, encode_blocks
+from sweeper.store.embedding_manifest import EmbeddingManifest
+from sweeper.store.embedding_writer import ChunkWriter, Filling
+
+
+class RandomImages:
+    """Images in memory, with the one method of a dataset store that encoding uses."""
+
+    def image(self, index: int) -> np.ndarray:
+        """`(1, 256, 256)` uint8."""
+        draw = np.random.default_rng(index)
+        return np.kron(draw.integers(0, 255, (1, 32, 32), np.uint8), np.ones((1, 8, 8), np.uint8))
+
+
+def make_encoder(name: str, compute: str) -> FrozenSamEncoder:
+    shape = encoder_shape(name)
+    image_encoder = build_image_encoder(shape)
+    fill_with_seeded_noise(image_encoder, 0)
+    if compute != "float32":
+        fuse_blocks(image_encoder)
+    encoder = FrozenSamEncoder(
+        image_encoder=image_encoder, shape=shape, fingerprint="random", compute=compute
+    )
+    return encoder.to("cuda") if torch.cuda.is_available() else encoder
+
+
+def released_way(encoder: FrozenSamEncoder, folder: Path, n: int) -> float:
+    """Seconds a slice: float32, one at a time, compressed object arrays."""
+    images = RandomImages()
+    device = encoder.pixel_mean.device
+    began = time.perf_counter()
+    for k in range(n):
+        frames = encoder.preprocess(torch.from_numpy(images.image(k))[None])
+        embedding = encoder.encode(frames.to(device))
+        ragged = np.empty(4, dtype=object)
+        for place, values in enumerate((*embedding.taps, embedding.neck)):
+            ragged[place] = values[0].cpu().numpy()
+        np.savez_compressed(folder / f"{k}.npz", img_embeddings=ragged)
+    return (time.perf_counter() - began) / n
+
+
+def our_way(encoder: FrozenSamEncoder, folder: Path, n: int, block: int) -> float:
+    """Seconds a slice, with commits."""
+    shape = encoder.shape
+    manifest = EmbeddingManifest(
+        dataset="random",
+        dataset_fingerprint="0",
+        encoder=shape.name,
+        encoder_fingerprint="random",
+        precision="float16",
+        preprocessing=PREPROCESSING,
+        compute=encoder.compute,
+        block=block,
+        codec="none",
+        n_slices=n,
+        num_taps=3,
+        tap_channels=shape.tap_channels,
+        neck_channels=shape.neck_channels,
+        grid_hw=shape.grid_hw,
+        input_px=shape.input_px,
+        product_version="benchmark",
+        cases=(("case", n),),
+    )
+    path = folder / f"{encoder.compute}.zarr"
+    began = time.perf_counter()
+    with Filling(path, manifest) as filling:
+        blocks = blocks_of(filling.missing, n, block)
+        for commits in encode_blocks(RandomImages(), encoder, ChunkWriter(path, manifest), blocks):
+            filling.commit(commits)
+    return (time.perf_counter() - began) / n
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--encoder", default="vit_tiny")
+    parser.add_argument("--slices", type=int, default=64)
+    parser.add_argument("--block", type=int, default=16)
+    parser.add_argument("--folder", type=Path)
+    args = parser.parse_args()
+    flops = encoder_shape(args.encoder).flops_per_slice
+    print(f"{args.encoder}, {args.slices} slices, {torch.get_num_threads()} threads")
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        plain = make_encoder(args.encoder, "float32")
+        plain(torch.from_numpy(RandomImages().image(0))[None])
+        released = released_way(plain, Path(name), args.slices)
+        print(f"  released way        {released:8.3f} s a slice")
+        for compute in COMPUTES:
+            encoder = make_encoder(args.encoder, compute)
+            encoder(torch.from_numpy(RandomImages().image(0))[None])
+            ours = our_way(encoder, Path(name), args.slices, args.block)
+            print(
+                f"  ours {compute:14s} {ours:8.3f} s a slice, {released / ours:5.2f} x,"
+                f" {flops / ours / 1e9:.0f} GFLOP/s"
+            )
+
+
+if __name__ == "__main__":
+    main()

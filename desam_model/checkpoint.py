@@ -1,8 +1,7 @@
-"""The authors' released checkpoints, and SAM's: their state-dict names, read and written."""
+"""The authors' released checkpoints, read and written."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ from desam_model.losses import LossProfile
 from desam_model.pdmm import PDMM
 from desam_model.prim import PRIM
 from desam_model.prompts import PromptTokens
-from desam_model.training_state import read_checkpoint, write_atomically
+from desam_model.reference_names import read_state_dict, reference_name, taken
+from desam_model.training_state import write_atomically
 from desam_model.types import PromptMode
 
 if TYPE_CHECKING:
@@ -26,35 +26,6 @@ Weights = dict[str, "Tensor"]
 
 _PATCH_PX = 16
 """Side of SAM's patches; the weights beside the image encoder do not tell it."""
-
-# Ours on the left, the authors' on the right; longer names first
-_RENAMES = (
-    (r"^prompts\.encoder\.", "prompt_encoder."),
-    (r"^prim\.", "mask_decoder."),
-    (r"^pdmm\.fusion\.", "mask_decoder.pimm.mask_embedding_fusion."),
-    (r"^pdmm\.context_bottom\.", "mask_decoder.pimm.conv_blocks_context.0."),
-    (r"^pdmm\.context_middle\.", "mask_decoder.pimm.conv_blocks_context.1."),
-    (r"^pdmm\.context_top\.", "mask_decoder.pimm.conv_blocks_context.2."),
-    (r"^pdmm\.up1\.", "mask_decoder.pimm.conv_blocks_localization.0."),
-    (r"^pdmm\.up2\.", "mask_decoder.pimm.conv_blocks_localization.1."),
-    (r"^pdmm\.head\.", "mask_decoder.pimm.seg_outputs.1."),
-    (r"(context\.\d)\.block\.", r"\1.block_init."),
-    (r"(context\.\d)\.ups\.(\d+)\.", r"\1.residual_block.\2.0.conv."),
-    (r"(context\.\d)\.blocks\.(\d+)\.", r"\1.residual_block.\2.1."),
-    (r"(localization\.\d)\.up\.", r"\1.transp_conv.conv."),
-    (r"(localization\.\d)\.block\.", r"\1.res_block."),
-    (r"(pimm\..*)\.conv([12])\.weight$", r"\1.conv\2.conv.weight"),
-    (r"(pimm\..*)\.shortcut\.weight$", r"\1.conv3.conv.weight"),
-    (r"\.se\.squeeze\.", ".se.fc.0."),
-    (r"\.se\.excite\.", ".se.fc.2."),
-)
-
-
-def reference_name(name: str) -> str:
-    """The authors' name of one of our weights, `pdmm.head.weight` -> `mask_decoder.pimm...`."""
-    for pattern, replacement in _RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def load_reference_checkpoint(
@@ -77,7 +48,7 @@ def load_reference_checkpoint(
     Raises:
         ValueError: The file cannot be read, or a weight is missing or has another shape.
     """
-    weights = _state_dict(path_or_state_dict)
+    weights = read_state_dict(path_or_state_dict)
     origin = (
         "the state dict"
         if not isinstance(path_or_state_dict, (str, Path))
@@ -86,7 +57,7 @@ def load_reference_checkpoint(
     model = _model_of_these_sizes(weights, origin, PromptMode(prompt_mode), num_heads)
     model.load_state_dict(
         {
-            name: _take(weights, reference_name(name), tensor, origin)
+            name: taken(weights, reference_name(name), tensor, origin)
             for name, tensor in model.state_dict().items()
         }
     )
@@ -119,43 +90,6 @@ def reference_state_dict(model: DeSAM) -> Weights:
         for name, tensor in model.state_dict().items()
     }
     return weights | {name: torch.zeros(shape) for name, shape in _unused_shapes(model).items()}
-
-
-def load_sam_decoder(model: DeSAM, path_or_state_dict: Path | str | Mapping[str, Tensor]) -> None:
-    """Start PRIM and the frozen prompt encoder from a SAM checkpoint; PDMM stays as it is.
-
-    Args:
-        model: With the widths of the checkpoint (256 for SAM's own).
-        path_or_state_dict: SAM's `.pth` file, or its content.
-
-    Raises:
-        ValueError: The file cannot be read, or a weight is missing or has another shape.
-
-    Source:
-        DeSAM loads SAM's checkpoint with `strict=False` (`methods.md` 1.3, step 5).
-    """
-    weights = _state_dict(path_or_state_dict)
-    own = {
-        name: _take(weights, reference_name(name), tensor, "SAM's checkpoint")
-        for name, tensor in model.state_dict().items()
-        if name.startswith(("prim.", "prompts."))
-    }
-    model.load_state_dict(own, strict=False)
-
-
-def _state_dict(source: Path | str | Mapping[str, Tensor]) -> Weights:
-    """The weights, without a `model` wrapper or `module.` prefixes."""
-    found = read_checkpoint(Path(source)) if isinstance(source, (str, Path)) else dict(source)
-    inner = found.get("model", found)
-    return {str(name).removeprefix("module."): value for name, value in dict(inner).items()}
-
-
-def _take(weights: Mapping[str, Tensor], name: str, like: Tensor, origin: str) -> Tensor:
-    found = weights.get(name)
-    if found is None or found.shape != like.shape:
-        shape = "missing" if found is None else f"of shape {tuple(found.shape)}"
-        raise ValueError(f"{origin}: {name} is {shape}, expected {tuple(like.shape)}")
-    return found.to(like.dtype)
 
 
 def _model_of_these_sizes(

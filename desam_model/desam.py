@@ -22,9 +22,12 @@ from desam_model.prompts import (
     whole_box_xyxy,
 )
 from desam_model.rating import best_prompts, mean_mask_embedding
+from desam_model.reference_names import load_sam_decoder
 from desam_model.types import Embedding, Losses, Prediction, Prompt, PromptMode, Reads
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from desam_model.pdmm import Context
@@ -97,7 +100,7 @@ class DeSAM(SegmentationMethod):
             prompt: In px of the encoder's input frame, 16 px a token for SAM's patches.
         """
         predicted_iou, mask_embedding = self._prompted(embedding, prompt)
-        return self.pdmm(embedding.taps, self._fused(mask_embedding)), predicted_iou
+        return self.pdmm(embedding.taps, mask_embedding), predicted_iou
 
     def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Mask loss, and in grid mode the error of the predicted IoU, means over the batch."""
@@ -140,7 +143,7 @@ class DeSAM(SegmentationMethod):
 
     def _validation_loss(self, batch: Batch, embedding: Embedding, context: Context) -> Tensor:
         prompt = self._training_prompt(batch, validation_points_rc(batch.reference))
-        fused = self._fused(self._prompted(embedding, prompt)[1])
+        fused = self._prompted(embedding, prompt)[1]
         logits = self.pdmm.decode(context, fused)
         parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_profile)
         return torch.stack(list(parts.values())).sum(dim=0)
@@ -151,9 +154,8 @@ class DeSAM(SegmentationMethod):
         predicted_iou = torch.full((len(batch),), torch.nan, device=embedding.neck.device)
         if self.rates_prompts:
             prompt = self._best_prompt(embedding, settings.grid_size)
-            iou, mask_embedding = self._prompted(embedding, prompt)
+            iou, fused = self._prompted(embedding, prompt)
             predicted_iou = iou[:, 0].float()
-            fused = self._fused(mask_embedding)
         else:
             fused = self._unrated_mask_embedding(embedding, settings.grid_size)
         mask = self._at_image_size(self.pdmm.decode(context, fused), batch) > 0
@@ -173,17 +175,14 @@ class DeSAM(SegmentationMethod):
         return embedding.neck + self.prompts.dense()
 
     def _prompted(self, embedding: Embedding, prompt: Prompt) -> tuple[Tensor, Tensor | None]:
-        """Predicted IoU `(B, 1)` and mask embedding of one prompt a sample."""
+        """Predicted IoU `(B, 1)` and, if it is fused, mask embedding of one prompt a sample."""
         grid_hw = _grid_hw(embedding)
         if self.prim is None:
             return embedding.neck.new_full((len(embedding.neck), 1), torch.nan), None
         sparse = self.prompts.sparse(prompt, grid_hw)
         image_pe = self.prompts.image_pe(grid_hw)
         predicted_iou, mask_embedding = self.prim(self._image(embedding), image_pe, sparse)
-        return predicted_iou, mask_embedding
-
-    def _fused(self, mask_embedding: Tensor | None) -> Tensor | None:
-        return mask_embedding if self.ablation.fuses_mask else None
+        return predicted_iou, mask_embedding if self.ablation.fuses_mask else None
 
     def _at_image_size(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.embedding is not None
@@ -251,6 +250,7 @@ def build_desam(
     loss_profile: LossProfile | str = LossProfile.PAPER,
     training_points: TrainingPoints | str = TrainingPoints.UNIFORM,
     seed: int = 0,
+    sam_checkpoint: Path | None = None,
 ) -> DeSAM:
     """A DeSAM with seeded random weights for an encoder of these sizes.
 
@@ -265,11 +265,12 @@ def build_desam(
         loss_profile: See `DeSAM`.
         training_points: See `DeSAM`.
         seed: Of the initial weights; the global random state is left as it was.
+        sam_checkpoint: SAM's `.pth`, from which PRIM and the prompt encoder start.
     """
     parts = Ablation(ablation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return DeSAM(
+        model = DeSAM(
             prompts=PromptTokens(
                 dim=neck_channels, grid_hw=grid_hw, patch_px=input_px // max(grid_hw)
             ),
@@ -285,6 +286,9 @@ def build_desam(
             loss_profile=loss_profile,
             training_points=training_points,
         )
+    if sam_checkpoint is not None:
+        load_sam_decoder(model, sam_checkpoint)
+    return model
 
 
 def _grid_hw(embedding: Embedding) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -116,14 +117,19 @@ def load_weights(path: Path) -> Weights:
     return weights
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, *, is_mapped: bool = False) -> dict[str, Any]:
     """A dictionary of tensors and plain values; nothing else is unpickled.
+
+    Args:
+        path: The file.
+        is_mapped: Map the file, so that a large one costs only the weights taken from it.
 
     Raises:
         ValueError: The file is truncated, damaged, or holds something else.
     """
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        mmap = is_mapped and zipfile.is_zipfile(path)
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except FileNotFoundError:
         raise
     except Exception as err:  # torch raises many types for a damaged file

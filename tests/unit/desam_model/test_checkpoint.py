@@ -7,10 +7,10 @@ import torch
 
 from desam_model.checkpoint import (
     load_reference_checkpoint,
-    load_sam_decoder,
     reference_state_dict,
     save_reference_checkpoint,
 )
+from desam_model.reference_names import load_sam_decoder
 from desam_model.training_state import write_atomically
 
 
@@ -64,3 +64,11 @@ def test_a_sam_checkpoint_of_another_width_is_refused(small_desam):
     weights["mask_decoder.iou_token.weight"] = torch.zeros(1, 256)
     with pytest.raises(ValueError, match=r"iou_token\.weight is of shape \(1, 256\)"):
         load_sam_decoder(small_desam(), weights)
+
+
+def test_a_model_can_be_built_from_a_sam_file(small_desam, tmp_path):
+    sam = small_desam(seed=1)
+    save_reference_checkpoint(sam, tmp_path / "sam.pth")
+    model = small_desam(seed=2, sam_checkpoint=tmp_path / "sam.pth")
+    assert torch.equal(model.prim.iou_token.weight, sam.prim.iou_token.weight)
+    assert torch.equal(model.pdmm.head.weight, small_desam(seed=2).pdmm.head.weight)

@@ -27,7 +27,7 @@ WIDTHS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One side of a comparison: wall and CPU seconds, peak bytes above what was there before, FLOPs."""
+    """One side: wall and CPU seconds, peak bytes above what was there before, FLOPs."""
 
     name: str
     seconds: float

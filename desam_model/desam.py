@@ -116,11 +116,7 @@ class DeSAM(SegmentationMethod):
         return Losses(total=total, parts={name: part.detach() for name, part in means.items()})
 
     def validation_loss(self, batch: Batch) -> Tensor:
-        """Mask loss `(B,)` under one fixed prompt a slice (`validation_points_rc`).
-
-        Source:
-            DeSAM keeps the lowest validation *mask* loss (`methods.md` 1.4).
-        """
+        """Mask loss `(B,)` under one fixed prompt a slice; the release selects on it too."""
         embedding = self._embedding(batch)
         return self._validation_loss(batch, embedding, self.pdmm.context(embedding.taps))
 
@@ -129,6 +125,9 @@ class DeSAM(SegmentationMethod):
 
         Grid mode takes the prompt with the highest predicted IoU, the first among equals; the
         mask is empty if that IoU is not above `settings.iou_threshold`.
+
+        Deviation: the release prefers a mask that the clean-up left unchanged over one with a
+        higher predicted IoU; ranking is PRIM's alone here.
         """
         embedding = self._embedding(batch)
         context = self.pdmm.context(embedding.taps)

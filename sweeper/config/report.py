@@ -54,6 +54,10 @@ class ReportSpec(Strict):
         description="With searched values: keep each cell's best training by this source-validation"
         " number. Target scores never select.",
     )
+    where: tuple[str, ...] = Field(
+        default=(),
+        description="Only trainings with these settings, each as KEY=VALUE; the caption says so.",
+    )
     published: bool | None = Field(
         default=None,
         description="Add the paper's rows, dimmed and cited, where it has them; by default with"

@@ -59,7 +59,7 @@ def changed_query(
     """The query with the changes that are not None laid over its spec."""
     results = MlflowTracker(workspace).results(sweeps)
     own = spec or own_spec(results)
-    given = {key: value for key, value in changes.items() if value is not None}
+    given = {key: value for key, value in changes.items() if value not in (None, ())}
     return make_query(results, ReportSpec.model_validate({**own.model_dump(), **given}))
 
 

@@ -58,6 +58,8 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     structures = sorted({e.structure for e in query.entries} - {""})
     if len(structures) > 1 and spec.columns != "structure":
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
+    if spec.where:
+        lines.append(f"Only trainings with {', '.join(spec.where)}.")
     if spec.select != "none":
         lines.append(f"Of searched trainings the best by source {spec.select}; targets unseen.")
     return tuple(lines)

@@ -115,6 +115,28 @@ def _entry(cell: Mapping[str, Any], run: TrackedRun | None) -> Entry:
     )
 
 
+def restrict(entries: Sequence[Entry], where: Sequence[str]) -> tuple[Entry, ...]:
+    """The entries that have every one of some settings, each `KEY=VALUE`.
+
+    Raises:
+        ConfigError: A condition is no `KEY=VALUE`, or leaves nothing.
+    """
+    left = tuple(entries)
+    for condition in where:
+        key, is_pair, value = condition.partition("=")
+        if not is_pair:
+            raise ConfigError(f"where: {condition!r} is no KEY=VALUE, such as source=A-ISBI")
+        full = _full_key(key, entries)
+        values = sorted({entry.values.get(full, "") for entry in left})
+        left = tuple(entry for entry in left if entry.values.get(full) == value)
+        if not left:
+            raise ConfigError(
+                f"where: no training has {condition}{nearest(value, values)}; there are"
+                f" {', '.join(values)}"
+            )
+    return left
+
+
 def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
     """The entries with the name of their row.
 

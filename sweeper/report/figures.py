@@ -49,7 +49,7 @@ def write_figures(query: Query, folder: Path) -> dict[str, Path]:
 def save(figure: Figure, path: Path, is_synthetic: bool) -> Path:
     """The figure as PNG and, beside it, as PDF; synthetic data says so on it."""
     if is_synthetic:
-        figure.text(0.995, 0.005, SYNTHETIC, ha="right", va="bottom", fontsize=7, color="#B00020")
+        figure.text(0.995, 0.995, SYNTHETIC, ha="right", va="top", fontsize=6, color="#B00020")
     with mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(path, dpi=_DPI)
         figure.savefig(path.with_suffix(".pdf"))
@@ -130,8 +130,8 @@ def forest_plot(query: Query) -> Figure | None:
             sections[site] = compare(
                 inside, overall.baseline, is_higher_better=query.spec.metric == "dice"
             )
-    labels = [row.label for row in overall.rows if row.label != overall.baseline]
-    lines = len(sections) * (len(labels) + 1)
+    labels = list(query.pools)  # in the box plot's order, so that colours agree
+    lines = len(sections) * len(overall.rows)
     figure = Figure(figsize=(7, 1.2 + 0.2 * lines))
     axes = figure.add_subplot()
     ticks = []
@@ -193,9 +193,10 @@ def heat_map(query: Query) -> Figure | None:
     if not any(grids):
         return None
     side = 0.55 * len(query.domains) + 1.3
+    height = 0.55 * max(map(len, grids)) + 1.3
     columns = min(3, len(tables))
     lines = -(-len(tables) // columns)
-    figure = Figure(figsize=(columns * side + 0.8, lines * side), layout="constrained")
+    figure = Figure(figsize=(columns * side + 0.8, lines * height), layout="constrained")
     cells = [cell for rows in grids for row in rows for cell in row.cells[:-1]]
     numbers = [cell.value for cell in cells if cell.value is not None]
     limits = (0.0, 100.0 if query.spec.metric == "dice" else max(numbers, default=1.0))

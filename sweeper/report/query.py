@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.config.report import ReportSpec
 from sweeper.errors import TrackingError
-from sweeper.report.entries import gather, label_rows
+from sweeper.report.entries import gather, label_rows, restrict
 from sweeper.report.measurements import pools
 from sweeper.report.select import select_trainings
 
@@ -75,7 +75,7 @@ def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query
         TrackingError: The sweeps hold nothing.
     """
     chosen = spec or own_spec(results)
-    entries = gather(results)
+    entries = restrict(gather(results), chosen.where)
     if not entries:
         names = ", ".join(sweep.name for sweep in results.sweeps)
         raise TrackingError(f"sweep {names} holds no trainings; run it: sweeper run SPACE.yaml")

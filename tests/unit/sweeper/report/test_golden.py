@@ -256,3 +256,11 @@ def test_organs_have_a_column_for_each_direction_and_are_averaged_elsewhere() ->
         }
     )
     assert values(table(*runs))[:2] == pytest.approx([70, 40])
+
+
+def test_a_table_of_some_trainings_says_which_and_an_empty_one_is_refused() -> None:
+    made = table(*plain(), where=("source=B",))
+    assert (made.columns, values(made)) == (("B", "Overall"), [50, 50])
+    assert "Only trainings with source=B." in made.caption
+    with pytest.raises(ConfigError, match=r"no training has source=Z.*there are A, B, C"):
+        table(*plain(), where=("source=Z",))

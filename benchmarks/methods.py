@@ -2,7 +2,8 @@
 
 uv run python benchmarks/methods.py [--width 16] [--batch 4] [--steps 5]
 
-Each method runs in a process of its own, so that its peak memory is its own. Image methods train
+Each method runs in a process of its own, so that its peak memory is its own. On a CPU the time is
+processor time of one thread, which other work on the machine hardly changes; on a GPU wall time. Image methods train
 the unified U-Net on 256 x 256 slices; MedSAM and DeSAM read embeddings of the sizes that
 `vit_tiny` makes (16 x 16 tokens, taps of 96 and a neck of 64 channels).
 """
@@ -10,15 +11,14 @@ the unified U-Net on 256 x 256 slices; MedSAM and DeSAM read embeddings of the s
 from __future__ import annotations
 
 import argparse
-import json
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import torch
 
+import desam_model.comparisons.medsam
+import desam_model.harness  # noqa: F401 - same
 from desam_model.memory import PeakMemory, anonymous_bytes
 from desam_model.types import Batch, Embedding
 from sweeper.config.trial import TrialConfig
@@ -65,16 +65,18 @@ def measure(name: str, width: int, batch_size: int, steps: int) -> dict[str, flo
     if name not in ("medsam", "desam"):
         options["network"] = {"width": width}
     config = TrialConfig.model_validate({"source": "A", "method": options})
+    torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method = build_method(config, SIZES, seed=0).to(device).train()
     optimizer = torch.optim.Adam(method.trainable_parameters(), lr=1e-4)
     batch, generator = make_batch(batch_size).to(device), torch.Generator().manual_seed(0)
     before = anonymous_bytes()
     memory, times = PeakMemory(device), []
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     for _ in range(steps + 1):
         if device.type == "cuda":
             torch.cuda.synchronize()
-        start = time.perf_counter()
+        start = clock()
         optimizer.zero_grad(set_to_none=True)
         loss = method.training_loss(batch, generator).total
         memory.sample()
@@ -82,18 +84,16 @@ def measure(name: str, width: int, batch_size: int, steps: int) -> dict[str, flo
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     peak = memory.bytes() - (before if device.type == "cpu" else 0)
     parameters = sum(p.numel() for p in method.trainable_parameters())
     return {"seconds": statistics.median(times[1:]), "mb": peak / 2**20, "parameters": parameters}
 
 
 def measure_apart(name: str, arguments: argparse.Namespace) -> dict[str, float]:
-    command = [sys.executable, str(Path(__file__)), "--one", name]
-    for option in ("width", "batch", "steps"):
-        command += [f"--{option}", str(getattr(arguments, option))]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    """In a forked process, so that peak memory is the method's own."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(measure, (name, arguments.width, arguments.batch, arguments.steps))
 
 
 def main() -> None:
@@ -101,11 +101,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--one", choices=METHODS)
     arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(measure(arguments.one, arguments.width, arguments.batch, arguments.steps)))
-        return
     results = {name: measure_apart(name, arguments) for name in METHODS}
     base = results["unet"]
     print("| method | s / step | x Baseline | MB | x Baseline | trained parameters |")

@@ -3,9 +3,9 @@
 uv run python benchmarks/methods.py [--width 16] [--batch 4] [--steps 5]
 
 Each method runs in a process of its own, so that its peak memory is its own. On a CPU the time is
-processor time of one thread, which other work on the machine hardly changes; on a GPU wall time. Image methods train
-the unified U-Net on 256 x 256 slices; MedSAM and DeSAM read embeddings of the sizes that
-`vit_tiny` makes (16 x 16 tokens, taps of 96 and a neck of 64 channels).
+processor time of one thread, which other work on the machine changes little; on a GPU wall time.
+Image methods train the unified U-Net on 256 x 256 slices; MedSAM and DeSAM read embeddings of 16 x
+16 tokens, taps of 96 and a neck of 64 channels, which no image network has to make.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 import torch
 
 import desam_model.comparisons.medsam
-import desam_model.harness  # noqa: F401 - same
+import desam_model.harness  # noqa: F401 - imported once, before the processes fork
 from desam_model.memory import PeakMemory, anonymous_bytes
 from desam_model.types import Batch, Embedding
 from sweeper.config.trial import TrialConfig

@@ -104,14 +104,29 @@ def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> S
         return built
 
 
-def build_schedule(config: TrialConfig) -> Schedule:
-    """How the trial trains."""
+RELEASED_LR = 1e-4
+"""DeSAM's learning rate, for SAM's neck of 256 channels (methods.md 1.4)."""
+
+_SAM_NECK_CHANNELS = 256
+
+
+def build_schedule(config: TrialConfig, sizes: Sizes) -> Schedule:
+    """How the trial trains.
+
+    Deviation: a default learning rate grows as the decoder narrows, as Adam's best rate does
+    (Yang et al., Tensor Programs V, 2022): with the released one vit_tiny learns to rate prompts
+    in hundreds of epochs only. With SAM's own encoders it is the released one.
+    """
     training = config.training
+    lr = training.lr
+    if lr is None:
+        narrowing = _SAM_NECK_CHANNELS / sizes.neck_channels if sizes.neck_channels else 1.0
+        lr = RELEASED_LR * narrowing
     return Schedule(
         epochs=training.epochs,
         batch_size=training.batch_size,
         optimizer=training.optimizer,
-        lr=training.lr,
+        lr=lr,
         weight_decay=training.weight_decay,
         momentum=training.momentum,
         lr_decay=training.lr_decay,

@@ -61,7 +61,8 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     folder.write("config", _description(job))
     dataset = DatasetStore.open(Path(job.dataset))
     embeddings = EmbeddingStore.open(job.embeddings) if job.embeddings else None
-    method = build_method(job.config, _sizes(dataset, embeddings), job.config.seed)
+    sizes = _sizes(dataset, embeddings)
+    method = build_method(job.config, sizes, job.config.seed)
     if Reads.EMBEDDING in method.reads and embeddings is None:
         raise DataError(f"{job.config.name()} reads embeddings, and the job names no store")
     reader = _Reader(dataset, embeddings, str(job.config.structure), method.reads)
@@ -69,7 +70,7 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method.to(device)
     if folder.fit() is None:
-        if not _train(job, folder, method, reader, cases, device, on_epoch):
+        if not _train(job, folder, method, sizes, reader, cases, device, on_epoch):
             return False
     else:
         method.load_state_dict(load_weights(folder.path / "best.pt"))
@@ -154,6 +155,7 @@ def _train(
     job: TrainingJob,
     folder: TrainingFolder,
     method: SegmentationMethod,
+    sizes: Sizes,
     reader: _Reader,
     cases: _Cases,
     device: torch.device,
@@ -169,7 +171,7 @@ def _train(
         method,
         reader(cases.train),
         reader(cases.validation),
-        build_schedule(job.config),
+        build_schedule(job.config, sizes),
         seed=job.config.seed,
         device=device,
         on_epoch=renew_and_report,
@@ -241,13 +243,14 @@ def probe(
     """
     store = EmbeddingStore.open(embeddings) if embeddings else None
     data = DatasetStore.open(Path(dataset))
-    method = build_method(config, _sizes(data, store), config.seed)
+    sizes = _sizes(data, store)
+    method = build_method(config, sizes, config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reader = _Reader(data, store, str(config.structure), method.reads)
     cases = _choose_cases(config, data)
     count = batches * config.training.batch_size
     train = _first(reader(cases.train), count)
-    schedule = replace(build_schedule(config), epochs=2)  # the first epoch warms up
+    schedule = replace(build_schedule(config, sizes), epochs=2)  # the first epoch warms up
     result = fit(
         method,
         train,

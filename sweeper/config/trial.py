@@ -39,7 +39,13 @@ class TrainingConfig(Strict):
     epochs: int = Field(default=50, ge=1, description="Passes over the source's training slices.")
     batch_size: int = Field(default=8, ge=1, description="Slices an optimiser step sees.")
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: float = Field(default=1e-4, gt=0, description="Learning rate of the first epoch.")
+    lr: float | None = Field(
+        default=None,
+        gt=0,
+        description="Learning rate of the first epoch. By default the released 1e-4; a method that"
+        " reads embeddings takes it in inverse proportion to the width of the encoder's neck: 1e-4"
+        " at SAM's 256 channels, 8e-4 at the 32 of vit_tiny.",
+    )
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = Field(default=0.99, ge=0, lt=1, description="Of SGD (released: 0.99).")
     lr_decay: Literal["poly", "linear", "constant"] = Field(

@@ -60,11 +60,13 @@ def test_one_training_fans_out_to_its_evaluations() -> None:
 
 def test_order_of_keys_spelling_and_written_defaults_change_no_identity() -> None:
     one = plan("name: t\ntrial: {source: A, method: {name: desam}, training: {lr: 1e-4}}\n")
+    plain = plan(BASE)
     other = plan(
         "trial:\n  training: {epochs: 50, lr: 0.0001}\n  method: {ablation: full, name: desam}\n"
         "  source: A\n  structure: prostate\nname: other\n"
     )
-    assert ids(one) == ids(other) == ids(plan(BASE))
+    assert ids(one) == ids(other) != ids(plain)
+    assert ids(plan(BASE + "  training: {epochs: 50}\n")) == ids(plain)
 
 
 def test_moving_or_renaming_the_data_changes_no_identity() -> None:

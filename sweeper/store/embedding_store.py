@@ -51,6 +51,7 @@ class EmbeddingStore:
             MappedChunks(path, manifest) if manifest.codec == "none" else ZarrChunks(path)
         )
         self._maps: dict[tuple[str, int], Tensor] = {}
+        self._mapped: dict[int, Embedding] = {}
 
     @classmethod
     def open(
@@ -159,13 +160,19 @@ class EmbeddingStore:
             StoreError: The slice is missing or its bytes are not those that were committed.
             IndexError: There is no such slice.
         """
+        mapped = self._mapped.get(index)
+        if mapped is not None:
+            return mapped
         if not 0 <= index < self.n_slices:
             raise IndexError(f"slice is {index}, {self.path.name} has 0..{self.n_slices - 1}")
         taps, neck = self.values("taps", index), self.values("neck", index)
         if self.precision == "int8":
             taps = dequantise(taps, self.values("taps_scale", index))
             neck = dequantise(neck, self.values("neck_scale", index))
-        return Embedding(taps=tuple(taps), neck=neck)
+        embedding = Embedding(taps=tuple(taps), neck=neck)
+        if self._chunks.is_mapped and self.precision != "int8":
+            self._mapped[index] = embedding
+        return embedding
 
     def values(self, array: str, index: int) -> Tensor:
         """One slice of one array as stored; checked against its commit on the first read.
@@ -193,6 +200,7 @@ class EmbeddingStore:
         if self._chunks.is_mapped:
             if len(self._maps) >= _MAX_MAPS:
                 self._maps.clear()
+                self._mapped.clear()
             self._maps[key] = tensor
         return tensor
 

@@ -99,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--widths", choices=WIDTHS, default="vit_h")
     parser.add_argument("--grid-size", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=3, help="runs of the decoupled side")
     parser.add_argument(
         "--one-batch", action="store_true", help="time one of brute force's batches, and scale"
     )
@@ -108,7 +109,7 @@ def main() -> None:
         brute, mask, iou = in_own_process(run_one_batch, *arguments)
     else:
         brute, mask, iou = in_own_process(run_side, "brute force", *arguments, 1)
-    fast, fast_mask, fast_iou = in_own_process(run_side, "decoupled", *arguments, 3)
+    fast, fast_mask, fast_iou = in_own_process(run_side, "decoupled", *arguments, options.repeats)
     print(f"{options.widths} widths, {options.grid_size} x {options.grid_size} grid, float32, CPU")
     print_table([brute, fast], product_rate())
     if options.one_batch:

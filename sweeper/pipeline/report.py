@@ -6,11 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from sweeper.config.report import ReportSpec
-from sweeper.config.yaml_reader import read_yaml
-from sweeper.errors import ConfigError
+from sweeper.config.sweep import load_sweep
 from sweeper.report.build import build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.draft import refuse_drafts
@@ -34,13 +31,8 @@ def read_report_key(space: Path) -> tuple[str, ReportSpec]:
     Raises:
         ConfigError: The file is no search space.
     """
-    document = read_yaml(space)
-    try:
-        spec = ReportSpec.model_validate(document.value.get("report", {}))
-        return str(document.value["name"]), spec
-    except (KeyError, ValidationError) as err:
-        what = "has no 'name'" if isinstance(err, KeyError) else f"report: {err.errors()[0]['msg']}"
-        raise ConfigError(f"{space}: {what}; see search_spaces/ablation.yaml") from err
+    spec = load_sweep(space).spec
+    return spec.name, spec.report
 
 
 def query(

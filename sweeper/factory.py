@@ -15,6 +15,8 @@ from sweeper.config.desam import DesamConfig
 from sweeper.config.image_methods import ImageMethodConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from desam_model.method import SegmentationMethod
     from sweeper.config.trial import EvaluationConfig, TrialConfig
 
@@ -40,10 +42,19 @@ class Sizes:
     input_px: int = 0
 
 
-def build_method(config: TrialConfig, sizes: Sizes, seed: int) -> SegmentationMethod:
+def build_method(
+    config: TrialConfig, sizes: Sizes, seed: int, sam_checkpoint: Path | None = None
+) -> SegmentationMethod:
     """The method a trial names, its weights drawn from `seed`; global randomness stays untouched.
 
     Only the module of the method asked for is imported: torchvision alone costs seconds.
+
+    Args:
+        config: The trial.
+        sizes: Of what it reads.
+        seed: Of the weights that no checkpoint gives.
+        sam_checkpoint: SAM's `.pth`, from which PRIM, MedSAM's decoder and the frozen prompt
+            encoder start (methods.md 1.3); None where the encoder is not SAM's.
     """
     method = config.method
     if isinstance(method, DesamConfig):
@@ -60,11 +71,12 @@ def build_method(config: TrialConfig, sizes: Sizes, seed: int) -> SegmentationMe
             loss_profile=method.loss_profile,
             training_points=method.training_points,
             seed=seed,
+            sam_checkpoint=sam_checkpoint,
         )
     if isinstance(method, MedSAMConfig):
-        from desam_model.comparisons.medsam import build_medsam
+        from desam_model.comparisons.medsam import build_medsam, load_sam_weights
 
-        return build_medsam(
+        medsam = build_medsam(
             neck_channels=sizes.neck_channels,
             grid_hw=sizes.grid_hw,
             input_px=sizes.input_px,
@@ -73,6 +85,9 @@ def build_method(config: TrialConfig, sizes: Sizes, seed: int) -> SegmentationMe
             box_margin_px=method.box_margin_px,
             seed=seed,
         )
+        if sam_checkpoint is not None:
+            load_sam_weights(medsam, sam_checkpoint)
+        return medsam
     if isinstance(method, ImageMethodConfig):
         return _build_image_method(method, sizes, seed)
     raise TypeError(f"no builder for method {method.name!r}; add it to sweeper/factory.py")

@@ -62,7 +62,8 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     dataset = DatasetStore.open(Path(job.dataset))
     embeddings = EmbeddingStore.open(job.embeddings) if job.embeddings else None
     sizes = _sizes(dataset, embeddings)
-    method = build_method(job.config, sizes, job.config.seed)
+    checkpoint = Path(job.checkpoint) if job.checkpoint else None
+    method = build_method(job.config, sizes, job.config.seed, checkpoint)
     if Reads.EMBEDDING in method.reads and embeddings is None:
         raise DataError(f"{job.config.name()} reads embeddings, and the job names no store")
     reader = _Reader(dataset, embeddings, str(job.config.structure), method.reads)

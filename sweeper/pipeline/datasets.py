@@ -56,10 +56,11 @@ class DataSource:
     def facts(self, config: TrialConfig) -> DataFacts:
         """What a trial reads, as the plan wants to know it."""
         dataset = self.dataset(config.dataset)
-        fingerprint, place = None, None
+        fingerprint, place, checkpoint = None, None, None
         if config.method.reads_embeddings():
             fingerprint, place = self.embeddings(dataset, config.encoder)
-        checkpoint = config.encoder.checkpoint
+            encoder = config.encoder
+            checkpoint = resolve_checkpoint(self._workspace, encoder.name, encoder.checkpoint)
         return DataFacts(
             name=dataset.name,
             path=str(dataset.path),

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import inspect
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
+from desam_model.prim import default_heads
 from sweeper.config.image_methods import ImageMethodConfig
 from sweeper.config.trial import TrialConfig
 from sweeper.factory import Sizes, build_method
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZES = Sizes(
     image_channels=1, tap_channels=8, num_taps=3, neck_channels=16, grid_hw=(8, 8), input_px=128
@@ -80,3 +86,29 @@ def test_the_official_csdg_trains_on_its_own_network():
     assert totals[0] == totals[1]
     totals[0].backward()
     assert all(p.grad is not None for p in method.trainable_parameters())
+
+
+@pytest.mark.parametrize("name", ["desam", "medsam"])
+def test_decoders_start_from_sams_weights_where_a_checkpoint_is_given(
+    name: str, tmp_path: Path
+) -> None:
+    width, heads = SIZES.neck_channels, default_heads(SIZES.neck_channels)
+    mlp = max(width, width**2 // 32)
+    parts = {
+        "prompt_encoder": PromptEncoder(width, SIZES.grid_hw, (SIZES.input_px,) * 2, 16),
+        "mask_decoder": MaskDecoder(
+            transformer_dim=width,
+            transformer=TwoWayTransformer(2, width, heads, mlp),
+            iou_head_hidden_dim=width,
+        ),
+    }
+    weights = {
+        f"{part}.{key}": value
+        for part, module in parts.items()
+        for key, value in module.state_dict().items()
+    }
+    torch.save(weights, tmp_path / "sam.pth")
+    method = build_method(trial(name), SIZES, seed=0, sam_checkpoint=tmp_path / "sam.pth")
+    own = {tuple(v.flatten()[:8].tolist()) for v in method.state_dict().values() if v.numel() > 8}
+    token = weights["mask_decoder.iou_token.weight"]
+    assert tuple(token.flatten()[:8].tolist()) in own

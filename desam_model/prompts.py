@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from segment_anything.modeling.prompt_encoder import PromptEncoder
 from torch import nn
@@ -108,12 +109,14 @@ def rc_to_frame_xy(points_rc: Tensor, image_hw: FrameHW, frame_hw: FrameHW) -> T
 
 def _nth_of_side(inside: Tensor, want_inside: Tensor, fraction: Tensor, width: int) -> Tensor:
     """(row, column) of the pixel at `fraction` of the wanted side's pixels in raster order."""
-    count_inside = inside.sum(dim=1)
-    total = inside.shape[1]
-    want_inside = (want_inside & (count_inside > 0)) | (count_inside == total)
-    side = torch.where(want_inside[:, None], inside, ~inside)
-    rank = (fraction * side.sum(dim=1)).long() + 1
-    index = (side.cumsum(dim=1) >= rank[:, None]).int().argmax(dim=1)
+    sides = inside.numpy()
+    chosen = []
+    for row, wants_inside, part in zip(sides, want_inside.tolist(), fraction.tolist(), strict=True):
+        pixels = np.flatnonzero(row if wants_inside else ~row)
+        if not len(pixels):
+            pixels = np.arange(len(row))  # one side is empty: every pixel is of the other
+        chosen.append(int(pixels[int(part * len(pixels))]))
+    index = torch.tensor(chosen)
     return torch.stack([index // width, index % width], dim=-1)
 
 

@@ -71,11 +71,17 @@ def _seeds(query: Query) -> str:
 
 
 def _counts(query: Query) -> str:
-    """Cases and slices of the whole dataset as scored, each once."""
+    """Cases and slices that the table's numbers are made of, each once.
+
+    A training's own validation cases are in the matrix alone; an upper bound tests held-out cases
+    of the domain it trained on.
+    """
     slices: dict[tuple[str, str], int] = {}
     for entry in query.entries:
+        has_own = query.spec.columns == "matrix" or bool(entry.values.get("fold"))
         for score in entry.scores(query.spec.protocol):
-            slices[score.target, score.case] = score.n_slices
+            if has_own or score.target != entry.source:
+                slices[score.target, score.case] = score.n_slices
     return f"n = {len(slices)} cases, {sum(slices.values())} slices"
 
 

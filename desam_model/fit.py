@@ -39,7 +39,7 @@ CHECKPOINT_EVERY_S = 10.0
 """`last.pt` is written after an epoch if the former one is older: a crash costs an epoch, or this
 long where epochs are shorter."""
 
-VALIDATION_SETTINGS = PredictionSettings(grid_size=3, iou_threshold=-math.inf)
+VALIDATION_SETTINGS = PredictionSettings(grid_size=2, iou_threshold=-math.inf)
 """How source-validation masks are made for `source_dice`: part of the training, never searched.
 Few prompts and no threshold, so that it costs little and tells something from the first epoch."""
 

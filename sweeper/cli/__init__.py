@@ -92,7 +92,3 @@ def main(args: list[str] | None = None) -> Any:
         click.echo("sweeper: interrupted; run the same command again to go on", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-if __name__ == "__main__":
-    main()

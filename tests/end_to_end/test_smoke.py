@@ -147,7 +147,7 @@ BAD_INPUTS = [
     (["run", "{spaces}/smoke.yaml", "--set", "source=A-ISB"], "did you mean 'A-ISBI'?"),
     (["run", "{spaces}/smoke.yaml", "--set", "method.name=dsam"], "did you mean 'desam'?"),
     (["run", "{spaces}/smoke.yaml", "--dataset", "nobody"], "neither a path nor imported"),
-    (["run", "{spaces}/smoke.yaml", "--dataset", "{spaces}"], "not a dataset store"),
+    (["run", "{spaces}/smoke.yaml", "--dataset", "{spaces}"], "is no dataset store"),
     (["run", "{spaces}/smoke.yaml", "--encoder", "vit_h"], "sam_vit_h_4b8939.pth"),
     (["run", "{spaces}/smoke.yaml", "--set", "seed={{grid: []}}"], "is empty"),
 ]

@@ -181,12 +181,3 @@ def test_a_workspace_that_is_a_file_gets_one_clear_line(
     (tmp_path / "file").write_text("")
     line = refusal(tmp_path / "file", ["run", str(SPACES / "smoke.yaml")], capsys)
     assert "cannot be written to" in line
-
-
-def test_what_no_machine_can_give_is_refused_with_the_numbers(
-    first: subprocess.CompletedProcess[str], workspace: Path
-) -> None:
-    words = ["--set", "seed=7", "--set", "resources.cpu=4096"]
-    done = sweeper(workspace, "run", str(SPACES / "smoke.yaml"), *words)
-    assert done.returncode == 2
-    assert "4096 CPU" in done.stderr

@@ -34,6 +34,9 @@ def _query_options(command: Any) -> Any:
             click.option("--select", type=click.Choice(("none", "validation_loss", "source_dice"))),
             click.option("--title"),
             click.option(
+                "--stars/--no-stars", default=None, help="Stars where a baseline is named."
+            ),
+            click.option(
                 "--where", multiple=True, metavar="KEY=VALUE", help="Only these trainings."
             ),
             click.option(

@@ -24,9 +24,9 @@ class ReportSpec(Strict):
         " training.lr; several with commas.",
     )
     columns: Columns = Field(
-        default="source",
-        description="source: trained on the column, tested on all others; target: tested on the"
-        " column, trained on each other; matrix: source x target; structure: direction x organ.",
+        description="The direction; it has no default. source: trained on the column, tested on all"
+        " others; target: tested on the column, trained on each other; matrix: source x target;"
+        " structure: direction x organ.",
     )
     aggregate: Aggregate = Field(
         default="cases",
@@ -43,6 +43,11 @@ class ReportSpec(Strict):
     )
     baseline: str | None = Field(
         default=None, description="The row that differences and tests are taken against."
+    )
+    stars: bool = Field(
+        default=True,
+        description="With a baseline: stars on cells whose patients differ from the baseline's"
+        " (Wilcoxon signed-rank, Holm over all cells of the table).",
     )
     undefined: Literal["nan", "skip"] = Field(
         default="nan",
@@ -61,5 +66,5 @@ class ReportSpec(Strict):
     published: bool | None = Field(
         default=None,
         description="Add the paper's rows, dimmed and cited, where it has them; by default with"
-        " real data only.",
+        " real data, all six source sites and at least the paper's epochs.",
     )

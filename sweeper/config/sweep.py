@@ -67,7 +67,9 @@ class SweepSpec(Strict):
     toggles: ToggleConfig | None = None
     search: SearchConfig | None = None
     resources: ResourcesConfig = ResourcesConfig()
-    report: ReportSpec = ReportSpec()
+    report: ReportSpec | None = Field(
+        default=None, description="The table that a bare `sweeper report` prints."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.config.report import ReportSpec
 from sweeper.config.sweep import load_sweep
 from sweeper.report.build import build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.draft import refuse_drafts
-from sweeper.report.query import make_query, own_spec
+from sweeper.report.query import make_query, own_spec, spec_of
 from sweeper.report.render_long import render_challenger, render_long
 from sweeper.report.render_text import render_csv, render_markdown
 from sweeper.tracking.mlflow_tracker import MlflowTracker
@@ -19,14 +18,15 @@ from sweeper.tracking.mlflow_tracker import MlflowTracker
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sweeper.config.report import ReportSpec
     from sweeper.report.plain_table import PlainTable
     from sweeper.report.query import Query
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
 
 
-def read_report_key(space: Path) -> tuple[str, ReportSpec]:
-    """A search space's name and its `report:`.
+def read_report_key(space: Path) -> tuple[str, ReportSpec | None]:
+    """A search space's name and its `report:`, if it has one.
 
     Raises:
         ConfigError: The file is no search space.
@@ -48,11 +48,15 @@ def changed_query(
     spec: ReportSpec | None,
     changes: Mapping[str, Any],
 ) -> Query:
-    """The query with the changes that are not None laid over its spec."""
+    """The query with the changes that are not None laid over its spec.
+
+    Raises:
+        ConfigError: Neither names a direction.
+    """
     results = MlflowTracker(workspace).results(sweeps)
-    own = spec or own_spec(results)
+    own = own_spec(results) if spec is None else spec.model_dump()
     given = {key: value for key, value in changes.items() if value not in (None, ())}
-    return make_query(results, ReportSpec.model_validate({**own.model_dump(), **given}))
+    return make_query(results, spec_of({**own, **given}))
 
 
 def keep_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> None:

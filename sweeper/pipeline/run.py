@@ -97,11 +97,11 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
 
 def tracked_plan(sweep: Sweep, plan: Plan) -> dict[str, object]:
     """The plan as the tracker keeps it, so that a report knows what is missing."""
-    data = plan.trainings[0].data
+    data, spec = plan.trainings[0].data, sweep.spec
     return {
         "cells": plan.cells(),
-        "report": sweep.spec.report.model_dump(mode="json"),
-        "description": sweep.spec.description,
+        "report": {} if spec.report is None else spec.report.model_dump(mode="json"),
+        "description": spec.description,
         "dataset": {
             "name": data.name,
             "fingerprint": data.fingerprint,

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sweeper.config.problems import nearest
-from sweeper.errors import ConfigError
 from sweeper.report.aggregate import average_cell, make_cell
-from sweeper.report.caption import caption, notes
+from sweeper.report.caption import caption, notes, tests_caption
 from sweeper.report.draft import draft_reasons
-from sweeper.report.entries import REFERENCE_METHOD
 from sweeper.report.published_rows import published_rows
-from sweeper.report.table import Mark, Origin, ReportTable, TableRow
+from sweeper.report.ranks import ranked, with_deltas
+from sweeper.report.significance import AVERAGE_COLUMN, table_tests
+from sweeper.report.table import Origin, ReportTable, TableRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweeper.config.report import ReportSpec
     from sweeper.report.entries import Entry
     from sweeper.report.measurements import Pool
     from sweeper.report.query import Query
+    from sweeper.report.significance import TableTests
     from sweeper.report.table import Cell
 
 AVERAGE = {"source": "Overall", "target": "Overall", "structure": "Average", "matrix": "Mean"}
@@ -40,29 +38,49 @@ def build_table(query: Query) -> ReportTable:
     Raises:
         ConfigError: The baseline is no row.
     """
-    found = query.pools
-    columns = _columns(query, found)
-    rows = []
-    for label, by_column in found.items():
-        members = query.rows[label]
-        rows.append(_row(label, members, [by_column.get(name, {}) for name in columns], query))
-    rows = _with_deltas(_ranked(rows, query.spec), query.spec.baseline)
-    rows += published_rows(query.spec, columns, is_synthetic=query.is_synthetic)
+    columns = query.columns
+    rows = [
+        _row(label, query.rows[label], [by_column.get(name, {}) for name in columns], query)
+        for label, by_column in query.pools.items()
+    ]
+    rows = with_deltas(ranked(rows, query), query)
+    tests = _tests(query)
+    rows = _with_stars(rows, columns, tests)
+    rows += published_rows(query, columns)
     return _finish(
         query,
         rows,
         name=query.name,
         columns=(*columns, AVERAGE[query.spec.columns]),
         header=query.spec.rows,
+        tests=tests,
     )
 
 
-def _columns(query: Query, found: dict[str, dict[str, dict[str, Pool]]]) -> list[str]:
-    """Columns that some row plans, in the order of the dataset's domains, then as planned."""
-    there = dict.fromkeys(name for by_column in found.values() for name in by_column)
-    return sorted(
-        there, key=lambda c: query.domains.index(c) if c in query.domains else len(query.domains)
-    )
+def _tests(query: Query) -> TableTests | None:
+    """The tests behind the stars; none without a named row to test against."""
+    if query.spec.baseline is None or not query.spec.stars:
+        return None
+    return table_tests(query)
+
+
+def _with_stars(
+    rows: Sequence[TableRow], columns: Sequence[str], tests: TableTests | None
+) -> list[TableRow]:
+    if tests is None:
+        return list(rows)
+    names = (*columns, AVERAGE_COLUMN)
+    return [
+        replace(
+            row,
+            cells=tuple(
+                replace(cell, stars=test.stars) if test is not None else cell
+                for name, cell in zip(names, row.cells, strict=True)
+                for test in (tests.tests.get((row.label, name)),)
+            ),
+        )
+        for row in rows
+    ]
 
 
 def _row(
@@ -77,65 +95,8 @@ def _row(
         cells=(*cells, average),
         origin=Origin.IMPORTED if imported else Origin.MEASURED,
         note="imported masks; training and selection as declared by the user" if imported else "",
-        is_reference=any(entry.method == REFERENCE_METHOD for entry in members),
+        is_reference=label in query.references,
     )
-
-
-def _ranked(rows: Sequence[TableRow], spec: ReportSpec) -> list[TableRow]:
-    """Best and second of every column marked, ties alike, on unrounded values."""
-    marked = [list(row.cells) for row in rows]
-    for column in range(len(rows[0].cells)):
-        ranked = [i for i, row in enumerate(rows) if _takes_part(row, row.cells[column])]
-        levels = sorted(
-            {rows[i].cells[column].value or 0.0 for i in ranked}, reverse=spec.metric == "dice"
-        )
-        if len(ranked) < 2:
-            continue
-        for i in ranked:
-            cell = rows[i].cells[column]
-            place = levels.index(cell.value or 0.0)
-            if place < 2:
-                mark = Mark.BEST if place == 0 else Mark.SECOND
-                marked[i][column] = replace(cell, mark=mark)
-    return [replace(row, cells=tuple(cells)) for row, cells in zip(rows, marked, strict=True)]
-
-
-def _takes_part(row: TableRow, cell: Cell) -> bool:
-    return (
-        not row.is_reference
-        and row.origin is not Origin.PUBLISHED
-        and cell.value is not None
-        and not math.isnan(cell.value)
-    )
-
-
-def _with_deltas(rows: Sequence[TableRow], baseline: str | None) -> list[TableRow]:
-    if baseline is None:
-        return list(rows)
-    base = find_row(rows, baseline).cells[-1].value
-    return [
-        replace(row, delta=None if value is None or base is None else value - base)
-        for row in rows
-        for value in (row.cells[-1].value,)
-    ]
-
-
-def find_row(rows: Sequence[TableRow], name: str) -> TableRow:
-    """The row with a name; a unique beginning of the name will do.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    labels = [row.label for row in rows]
-    matches = [row for row in rows if row.label == name] or [
-        row for row in rows if row.label.startswith(name)
-    ]
-    if len(matches) != 1:
-        raise ConfigError(
-            f"baseline: {name!r} is not one row{nearest(name, labels)}; the rows are"
-            f" {', '.join(labels)}"
-        )
-    return matches[0]
 
 
 def _matrix(query: Query, label: str, by_pair: dict[str, dict[str, Pool]]) -> ReportTable:
@@ -167,7 +128,13 @@ def _matrix(query: Query, label: str, by_pair: dict[str, dict[str, Pool]]) -> Re
 
 
 def _finish(
-    query: Query, rows: Sequence[TableRow], *, name: str, columns: tuple[str, ...], header: str
+    query: Query,
+    rows: Sequence[TableRow],
+    *,
+    name: str,
+    columns: tuple[str, ...],
+    header: str,
+    tests: TableTests | None = None,
 ) -> ReportTable:
     spec = query.spec
     return ReportTable(
@@ -176,10 +143,10 @@ def _finish(
         row_header=header,
         columns=columns,
         rows=tuple(rows),
-        caption=caption(query, rows),
+        caption=(*caption(query, rows), *tests_caption(tests)),
         notes=notes(query, rows),
-        draft_reasons=draft_reasons(query, rows, is_synthetic=query.is_synthetic),
+        draft_reasons=draft_reasons(query, rows),
         is_synthetic=query.is_synthetic,
-        baseline=spec.baseline,
+        baseline=spec.baseline if tests is not None or spec.columns != "matrix" else None,
         is_lower_better=spec.metric != "dice",
     )

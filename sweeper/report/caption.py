@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweeper.report.aggregate import average_cell, make_cell
+from sweeper.report.ranks import unequal_columns
+from sweeper.report.significance import reach_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.config.report import ReportSpec
     from sweeper.report.query import Query
+    from sweeper.report.significance import TableTests
     from sweeper.report.table import TableRow
 
 BOTH_SHOWN_ABOVE = 0.5
@@ -65,6 +68,17 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
+    """What stars mean, and which cannot be reached."""
+    if tests is None or not tests.tests:
+        return ()
+    return (
+        f"Stars: against {tests.baseline}, Wilcoxon signed-rank over patients averaged over seeds,"
+        f" two-sided, Holm over the table's {len(tests.tests)} tests: * .05, ** .01, *** .001."
+        f" {reach_note(tests)}",
+    )
+
+
 def _seeds(query: Query) -> str:
     seeds = sorted({e.seed for e in query.entries}, key=lambda seed: (len(seed), seed))
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
@@ -115,9 +129,26 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
         lines.append(
             f"{undefined} case numbers are undefined (no surface or nothing to compare): {how}."
         )
-    if query.spec.columns == "source":
+    if query.spec.columns in ("source", "target"):
         lines += _other_average(query, rows)
+    unequal = unequal_columns(query)
+    if unequal:
+        lines.append(
+            "No best and no difference where rows are scored on different cases:"
+            f" {', '.join(unequal)}."
+        )
+    lines += _fewer_sources(query)
     return tuple(lines)
+
+
+def _fewer_sources(query: Query) -> list[str]:
+    """That the columns are not all of the dataset's domains, so that their mean is no surprise."""
+    if query.spec.columns != "source" or set(query.domains) <= set(query.columns):
+        return []
+    return [
+        f"{len(query.columns)} of the dataset's {len(query.domains)} domains are sources here, and"
+        " the average is over these."
+    ]
 
 
 def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
@@ -146,6 +177,6 @@ def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
 def _averages(query: Query, spec: ReportSpec) -> dict[str, float | None]:
     found = {}
     for label, by_column in query.pools.items():
-        made = [make_cell(by_seed, spec) for by_seed in by_column.values()]
+        made = [make_cell(by_column.get(column, {}), spec) for column in query.columns]
         found[label] = average_cell([c for c, _ in made], [v for _, v in made]).value
     return found

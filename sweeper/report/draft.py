@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.entries import REFERENCE_METHOD
+from sweeper.report.ranks import unequal_columns
 from sweeper.report.table import Origin
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ _SAME_EVERYWHERE = {
 }
 
 
-def draft_reasons(query: Query, rows: Sequence[TableRow], *, is_synthetic: bool) -> tuple[str, ...]:
+def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     """Every reason why the table is a draft; empty where it may be published."""
-    reasons = ["synthetic data"] if is_synthetic else []
+    reasons = ["synthetic data"] if query.is_synthetic else []
     reasons += _missing(query)
     reasons += _holes(rows)
+    reasons += _unplanned_sources(query)
     reasons += _uneven_seeds(query)
+    reasons += _different_cases(query)
     reasons += _mixed(query)
     reasons += _uneven_budget(query)
     undefined = sum(row.cells[-1].n_undefined for row in rows)
@@ -59,9 +62,32 @@ def _missing(query: Query) -> list[str]:
 
 def _holes(rows: Sequence[TableRow]) -> list[str]:
     """Cells that nobody planned, such as the other columns of masks imported for one source."""
-    own = [row for row in rows if row.origin is not Origin.PUBLISHED and not row.is_reference]
+    own = [row for row in rows if row.origin is not Origin.PUBLISHED]
     holes = {row.label: sum(cell.seeds_planned == 0 for cell in row.cells[:-1]) for row in own}
     return [f"{label} has no plan for {count} cells" for label, count in holes.items() if count]
+
+
+def _unplanned_sources(query: Query) -> list[str]:
+    """Sources that a row lacks inside its cells, where no dash can show it.
+
+    A target's column pools the trainings on all other domains; `where` may restrict them aloud.
+    """
+    if query.spec.columns not in ("target", "matrix"):
+        return []
+    by_row = {
+        label: {entry.source for entry in entries}
+        for label, entries in query.rows.items()
+        if label not in query.references
+    }
+    wanted = set.union(set(), *by_row.values())
+    is_restricted = any(condition.split("=")[0] == "source" for condition in query.spec.where)
+    if query.spec.columns == "target" and not is_restricted:
+        wanted |= set(query.domains)
+    return [
+        f"{label} has no plan at source {', '.join(sorted(wanted - there))}"
+        for label, there in by_row.items()
+        if wanted - there
+    ]
 
 
 def _word(status: TrialStatus) -> str:
@@ -69,14 +95,32 @@ def _word(status: TrialStatus) -> str:
 
 
 def _uneven_seeds(query: Query) -> list[str]:
-    seeds: dict[str, set[str]] = {}
+    """Cells planned with other seeds than the table's."""
+    seeds: dict[tuple[str, ...], set[str]] = {}
     for entry in query.entries:
-        if entry.method != REFERENCE_METHOD:
-            seeds.setdefault(entry.label, set()).add(entry.seed)
-    if len({frozenset(found) for found in seeds.values()}) <= 1:
+        if entry.label not in query.references:
+            target = entry.values.get("target", "")
+            cell = (entry.label, entry.source, entry.structure, target)
+            seeds.setdefault(cell, set()).add(entry.seed)
+    wanted = set.union(set(), *seeds.values())
+    if all(found == wanted for found in seeds.values()):
         return []
-    counts = ", ".join(f"{label} {len(found)}" for label, found in seeds.items())
-    return [f"rows have different seeds ({counts})"]
+    by_row: dict[str, set[int]] = {}
+    for (label, *_), found in seeds.items():
+        by_row.setdefault(label, set()).add(len(found))
+    counts = ", ".join(
+        f"{label} {' to '.join(map(str, sorted({min(n), max(n)})))}" for label, n in by_row.items()
+    )
+    return [f"cells have different seeds (of {len(wanted)}: {counts})"]
+
+
+def _different_cases(query: Query) -> list[str]:
+    """Columns whose rows are scored on different cases: the easier ones would win."""
+    return [
+        f"rows are scored on different cases in column {column}"
+        f" ({', '.join(f'{label} {count}' for label, count in counts.items())})"
+        for column, counts in unequal_columns(query).items()
+    ]
 
 
 def _mixed(query: Query) -> list[str]:
@@ -106,8 +150,8 @@ def _uneven_budget(query: Query) -> list[str]:
         label = entry.label if query.spec.select == "none" else entry.group
         cell = (entry.source, entry.structure, entry.seed)
         tried.setdefault(label, Counter())[cell] += 1
-    most = {label: max(counts.values()) for label, counts in tried.items()}
-    if len(set(most.values())) <= 1:
+    counts = {label: sorted(set(found.values())) for label, found in tried.items()}
+    if len({count for found in counts.values() for count in found}) <= 1:
         return []
-    listed = ", ".join(f"{label} {count}" for label, count in most.items())
+    listed = ", ".join(f"{label} {' to '.join(map(str, n))}" for label, n in counts.items())
     return [f"search budgets differ (trainings tried for a cell: {listed})"]

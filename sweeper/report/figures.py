@@ -11,8 +11,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from sweeper.report.aggregate import make_cell
 from sweeper.report.build import build_tables
-from sweeper.report.statistics import Contributions, compare, contributions, table_statistics
+from sweeper.report.significance import patient_means
+from sweeper.report.statistics import (
+    compare_rows,
+    defined_patients,
+    table_statistics,
+)
 from sweeper.report.words import SYNTHETIC
 
 if TYPE_CHECKING:
@@ -20,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sweeper.report.query import Query
-    from sweeper.report.statistics import Statistics, Unit
+    from sweeper.report.significance import Patient
+    from sweeper.report.statistics import Comparison
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Okabe and Ito's palette."""
@@ -36,6 +43,7 @@ def write_figures(query: Query, folder: Path) -> dict[str, Path]:
         "forest": forest_plot,
         "grid": grid_plot,
         "matrix": heat_map,
+        "seeds": seed_strip,
     }
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
@@ -56,12 +64,12 @@ def save(figure: Figure, path: Path, is_synthetic: bool) -> Path:
     return path
 
 
-def _patient_means(query: Query) -> dict[str, dict[Unit, float]]:
+def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
     """Per row each patient's mean over seeds and columns, undefined ones left out."""
     return {
         label: {
-            unit: value
-            for unit, value in contributions(by_column, query.spec.aggregate).means.items()
+            patient: value
+            for patient, value in patient_means(list(by_column.values())).items()
             if math.isfinite(value)
         }
         for label, by_column in query.pools.items()
@@ -116,31 +124,26 @@ def _legend(axes: mpl.axes.Axes, count: int) -> None:
 def forest_plot(query: Query) -> Figure | None:
     """Differences to the baseline with 95 % intervals: over all, then by target site."""
     overall = table_statistics(query)
-    parts = {
-        label: contributions(by_column, query.spec.aggregate)
-        for label, by_column in query.pools.items()
-        if label in {row.label for row in overall.rows}
-    }
-    if len(parts) < 2:
+    labels = [row.label for row in overall.rows]
+    if len(labels) < 2:
         return None
-    sections: dict[str, Statistics] = {"all": overall}
+    sections: dict[str, tuple[Comparison, ...]] = {"all": overall.rows}
+    patients = defined_patients(query, labels)
     for site in query.domains:
-        inside = {label: _inside(part, site) for label, part in parts.items()}
-        if all(part.means for part in inside.values()):
-            sections[site] = compare(
-                inside, overall.baseline, is_higher_better=query.spec.metric == "dice"
-            )
-    labels = list(query.pools)  # in the box plot's order, so that colours agree
-    lines = len(sections) * len(overall.rows)
+        inside = [patient for patient in patients if patient[0] == site]
+        if inside:
+            sections[site] = compare_rows(query, labels, overall.baseline, inside)
+    order = list(query.pools)  # in the box plot's order, so that colours agree
+    lines = len(sections) * len(labels)
     figure = Figure(figsize=(7, 1.2 + 0.2 * lines))
     axes = figure.add_subplot()
     ticks = []
     y = 0
     for section, found in sections.items():
-        for row in found.rows:
+        for row in found:
             if row.delta is None or row.delta_interval is None:
                 continue
-            colour = COLOURS[labels.index(row.label) % len(COLOURS)]
+            colour = COLOURS[order.index(row.label) % len(COLOURS)]
             axes.plot(row.delta_interval, [y, y], color=colour, linewidth=1.5)
             axes.plot([row.delta], [y], "s", color=colour, markersize=5)
             ticks.append((y, f"{section}: {row.label}"))
@@ -156,10 +159,37 @@ def forest_plot(query: Query) -> Figure | None:
     return figure
 
 
-def _inside(parts: Contributions, site: str) -> Contributions:
-    """The patients of one site, each with the same weight."""
-    means = {u: v for u, v in parts.means.items() if u[0] == site and math.isfinite(v)}
-    return Contributions({u: v / len(means) for u, v in means.items()}, means)
+def seed_strip(query: Query) -> Figure | None:
+    """Every seed's average as a dot, one line a row: the spread of seeds at a glance.
+
+    Nothing with a single seed, which has no spread.
+    """
+    found = {label: _seed_averages(query, label) for label in query.rows}
+    if max(map(len, found.values()), default=0) < 2:
+        return None
+    figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(found)))
+    axes = figure.add_subplot()
+    for y, by_seed in enumerate(found.values()):
+        colour = COLOURS[y % len(COLOURS)]
+        values = list(by_seed.values())
+        axes.plot(values, [y] * len(values), "o", color=colour, markersize=6, alpha=0.75)
+        if values:
+            axes.plot([fmean(values)], [y], "|", color="black", markersize=16)
+    axes.set_yticks(range(len(found)), list(found), fontsize=8)
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_xlabel(f"average of a seed, {_LABELS[query.spec.metric]}; bar = mean over seeds")
+    axes.grid(axis="x", color="#8884", linewidth=0.5)
+    figure.tight_layout()
+    return figure
+
+
+def _seed_averages(query: Query, label: str) -> dict[str, float]:
+    """The table's average by seed; seeds that lack a cell are left out."""
+    by_column = query.pools[label]
+    made = [make_cell(by_column.get(column, {}), query.spec)[1] for column in query.columns]
+    seeds = set.intersection(*(set(values) for values in made)) if made else set()
+    averages = {seed: fmean(values[seed] for values in made) for seed in sorted(seeds)}
+    return {seed: value for seed, value in averages.items() if math.isfinite(value)}
 
 
 def grid_plot(query: Query) -> Figure | None:

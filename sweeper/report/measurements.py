@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from operator import attrgetter
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from sweeper.report.entries import REFERENCE_METHOD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sweeper.config.report import ReportSpec
     from sweeper.report.entries import Entry
 
-ANY_OTHER = "*"
-"""Source of a cross-validated upper bound: its cases count in every column but their own."""
+CaseShares = frozenset[tuple[tuple[str, tuple[str, str, str]], float]]
+"""((group, case), share of seeds) of every case behind a cell."""
 
 
 class Measurement(NamedTuple):
@@ -72,7 +73,36 @@ def pools(
     found: dict[str, dict[str, Pool]] = defaultdict(dict)
     for (column, seed), count in planned.items():
         found[column][seed] = Pool(numbers[column, seed], count, done[column, seed])
+    for column in _uncovered(entries, spec, domains):
+        found.pop(column, None)
     return found
+
+
+def _uncovered(entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str]) -> list[str]:
+    """Columns in which a cross-validated upper bound misses sites that belong there.
+
+    Its column pools the held-out cases of all other sites; one that was never planned leaves a
+    hole, and the mean over the rest is another number than the column promises.
+    """
+    by_site = [e for e in entries if e.values.get("method.variant") == "target_cv"]
+    if spec.columns != "source" or not by_site:
+        return []
+    tested = {entry.source for entry in by_site}
+    return [column for column in domains if set(domains) - {column} - tested]
+
+
+def case_shares(by_seed: Mapping[str, Pool], *, skips_undefined: bool) -> CaseShares:
+    """Which cases enter a cell, each with the share of seeds in which it does.
+
+    Two cells may be compared only where these are equal: a row that lost its hard cases would win.
+    """
+    counts: dict[tuple[str, tuple[str, str, str]], int] = defaultdict(int)
+    for pool in by_seed.values():
+        for numbers in pool.numbers.values():
+            for number in numbers:
+                if not (skips_undefined and math.isnan(number.value)):
+                    counts[number.group, number.case] += 1
+    return frozenset((key, count / len(by_seed)) for key, count in counts.items())
 
 
 def planned_pairs(entry: Entry, domains: Sequence[str]) -> list[tuple[str, str]]:

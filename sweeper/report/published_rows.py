@@ -12,33 +12,34 @@ from sweeper.report.table import Cell, Origin, TableRow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweeper.config.report import ReportSpec
+    from sweeper.report.query import Query
 
 _FILE = Path(__file__).parent / "published" / "desam2024.yaml"
 
 
-def published_rows(
-    spec: ReportSpec, columns: Sequence[str], *, is_synthetic: bool
-) -> list[TableRow]:
+def published_rows(query: Query, columns: Sequence[str]) -> list[TableRow]:
     """The paper's rows for a query, under its columns; none where it printed no such table.
 
+    By default only with real data, all of the paper's source sites, and trainings that are no
+    shorter than the paper's: a smoke test needs no comparison with a paper.
+
     Args:
-        spec: The query; `published: null` means with real data only.
-        columns: The table's columns without the average.
-        is_synthetic: True if the table's own numbers come from the phantom.
+        query: The table's.
+        columns: Its columns without the average.
     """
-    registry = _registry()
-    wanted = not is_synthetic if spec.published is None else spec.published
-    has_table = spec.metric == registry["metric"] and spec.columns == registry["columns"]
+    registry, spec = _registry(), query.spec
     names = registry["columns_named"]
-    if not wanted or not has_table or not set(names) & set(columns):
+    has_table = spec.metric == registry["metric"] and spec.columns == registry["columns"]
+    if not has_table or not set(names) & set(columns) or not _is_wanted(query, columns, registry):
         return []
-    note = f"{registry['citation']}{_difference(spec, registry, is_synthetic)}"
+    note = f"{registry['citation']}{_difference(query, columns, registry)}"
     rows = []
     for label, numbers in registry["tables"].get(spec.rows, {}).items():
         *cells, overall = numbers
         by_name = dict(zip(names, cells, strict=True)) if cells else {}
-        values = [*(by_name.get(column) for column in columns), overall]
+        # the paper's average is over all six columns, and no other average
+        whole = overall if set(columns) == set(names) else None
+        values = [*(by_name.get(column) for column in columns), whole]
         rows.append(
             TableRow(
                 label=f"{label} [published]",
@@ -47,17 +48,43 @@ def published_rows(
                 note=note,
             )
         )
-    return rows
+    return [row for row in rows if any(cell.value is not None for cell in row.cells)]
 
 
-def _difference(spec: ReportSpec, registry: dict[str, Any], is_synthetic: bool) -> str:
+def _is_wanted(query: Query, columns: Sequence[str], registry: dict[str, Any]) -> bool:
+    if query.spec.published is not None:
+        return query.spec.published
+    return (
+        not query.is_synthetic
+        and set(columns) == set(registry["columns_named"])
+        and _least_epochs(query) >= registry["epochs"]
+    )
+
+
+def _least_epochs(query: Query) -> int:
+    """Epochs of the table's shortest training; 0 where a training does not say."""
+    own = [entry for entry in query.entries if not entry.is_imported]
+    return min((int(entry.values.get("training.epochs") or 0) for entry in own), default=0)
+
+
+def _difference(query: Query, columns: Sequence[str], registry: dict[str, Any]) -> str:
     """What makes the published numbers another protocol, if anything is known to."""
+    spec, epochs = query.spec, _least_epochs(query)
+    runs = [entry.run for entry in query.entries if entry.run is not None]
+    encoders = {run.tags.get("encoder", "") for run in runs} - {""}  # image methods have none
     differing = [
         f"{word} {registry[word]} against {value}"
         for word, value in (("protocol", spec.protocol), ("aggregate", spec.aggregate))
         if registry[word] != value
     ]
-    differing += ["other data (this table's is synthetic)"] if is_synthetic else []
+    if epochs < registry["epochs"]:
+        differing.append(f"epochs {registry['epochs']} against {epochs or 'unknown'}")
+    if encoders - {registry["encoder"]}:
+        others = ", ".join(sorted(encoders))
+        differing.append(f"encoder {registry['encoder']} against {others}")
+    if set(columns) != set(registry["columns_named"]):
+        differing.append("other source sites")
+    differing += ["other data (this table's is synthetic)"] if query.is_synthetic else []
     return f"; protocol differs: {', '.join(differing)}" if differing else ""
 
 

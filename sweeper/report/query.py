@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from sweeper.config.report import ReportSpec
-from sweeper.errors import TrackingError
-from sweeper.report.entries import gather, label_rows, restrict
-from sweeper.report.measurements import pools
+from sweeper.errors import ConfigError, TrackingError
+from sweeper.report.entries import REFERENCE_METHOD, gather, label_rows, restrict
+from sweeper.report.measurements import case_shares, pools
 from sweeper.report.select import select_trainings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sweeper.report.entries import Entry
-    from sweeper.report.measurements import Pool
+    from sweeper.report.measurements import CaseShares, Pool
     from sweeper.tracking.tracker import TrackedResults
 
 
@@ -61,20 +65,77 @@ class Query:
             label: pools(entries, self.spec, self.domains) for label, entries in self.rows.items()
         }
 
+    @cached_property
+    def references(self) -> frozenset[str]:
+        """Rows that are upper bounds: they stand beside the others, and take part in no rank."""
+        return frozenset(
+            label
+            for label, entries in self.rows.items()
+            if any(entry.method == REFERENCE_METHOD for entry in entries)
+        )
 
-def own_spec(results: TrackedResults) -> ReportSpec:
-    """The spec that the newest sweep's space named."""
-    return ReportSpec.model_validate(results.sweeps[-1].plan.get("report", {}))
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that some row plans, in the order of the domains, then as planned.
+
+        An upper bound adds none to those of the other rows.
+        """
+        own = [name for label in self._ranked_rows for name in self.pools[label]]
+        found = own or [name for by_column in self.pools.values() for name in by_column]
+        order = {domain: i for i, domain in enumerate(self.domains)}
+        there = dict.fromkeys(found or self.domains)
+        return tuple(sorted(there, key=lambda name: order.get(name, len(order))))
+
+    @cached_property
+    def case_shares(self) -> dict[str, dict[str, CaseShares]]:
+        """By row (no upper bounds) and column the cases behind each finished cell."""
+        skips = self.spec.undefined == "skip"
+        return {
+            label: {
+                column: case_shares(by_seed, skips_undefined=skips)
+                for column, by_seed in self.pools[label].items()
+                if all(pool.done == pool.planned for pool in by_seed.values())
+            }
+            for label in self._ranked_rows
+        }
+
+    @property
+    def _ranked_rows(self) -> list[str]:
+        return [label for label in self.rows if label not in self.references]
+
+
+def own_spec(results: TrackedResults) -> dict[str, Any]:
+    """The keys under `report:` that the newest sweep's space named; empty if it named none."""
+    return dict(results.sweeps[-1].plan.get("report") or {})
+
+
+def spec_of(keys: Mapping[str, Any]) -> ReportSpec:
+    """The query that some keys name.
+
+    Raises:
+        ConfigError: They name no direction, or a value that is not allowed.
+    """
+    if keys.get("columns") is None:
+        raise ConfigError(
+            "report: no direction; say what a column is with --columns source|target|matrix|"
+            "structure, or name it under 'report:' in the search space"
+        )
+    try:
+        return ReportSpec.model_validate(keys)
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"report.{key}: is {first.get('input')!r}; {first['msg']}") from err
 
 
 def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query:
     """The query of a spec, by default the one that the newest sweep's space names.
 
     Raises:
-        ConfigError: The spec names a row axis that no training has.
+        ConfigError: No direction is named, or a row axis that no training has.
         TrackingError: The sweeps hold nothing.
     """
-    chosen = spec or own_spec(results)
+    chosen = spec or spec_of(own_spec(results))
     entries = restrict(gather(results), chosen.where)
     if not entries:
         names = ", ".join(sweep.name for sweep in results.sweeps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sweeper.report.table import Mark, Origin
@@ -85,6 +86,6 @@ def _line(row: TableRow, table: ReportTable) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = escape(cell_text(cell))
+    text = escape(cell_text(replace(cell, stars="")))
     marked = {Mark.BEST: f"\\textbf{{{text}}}", Mark.SECOND: f"\\underline{{{text}}}", None: text}
-    return marked[cell.mark]
+    return marked[cell.mark] + (f"$^{{{cell.stars}}}$" if cell.stars else "")

@@ -31,7 +31,11 @@ def render_markdown(table: ReportTable) -> str:
         label = f"*{row.label}*" if row.origin is Origin.PUBLISHED else row.label
         cells = [label, *map(_markdown_cell, row.cells)]
         lines.append(_markdown_line(cells + ([delta_text(row.delta)] if table.baseline else [])))
-    return "\n".join([*lines, "", *(f"{line}  " for line in caption_lines(table)), ""])
+    return "\n".join([*lines, "", *(f"{line}  " for line in _escaped_caption(table)), ""])
+
+
+def _escaped_caption(table: ReportTable) -> list[str]:
+    return [line.replace("*", "\\*") for line in caption_lines(table)]
 
 
 def _markdown_line(cells: list[str]) -> str:
@@ -39,13 +43,13 @@ def _markdown_line(cells: list[str]) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = cell_text(cell)
+    text = cell_text(cell).replace("*", "\\*")
     marked = {Mark.BEST: f"**{text}**", Mark.SECOND: f"<u>{text}</u>", None: text}
     return marked[cell.mark]
 
 
 def render_csv(table: ReportTable) -> str:
-    """A wide CSV: unrounded numbers, then per column deviation and seeds; caption as comments."""
+    """A wide CSV: unrounded numbers, then deviations, seeds and stars; caption as comments."""
     stream = io.StringIO()
     for line in (*draft_lines(table), *caption_lines(table)):
         stream.write(f"# {line}\n")
@@ -53,12 +57,14 @@ def render_csv(table: ReportTable) -> str:
     header = [table.row_header, "origin", *table.columns]
     header += [f"{column} sd" for column in table.columns]
     header += [f"{column} seeds" for column in table.columns]
+    header += [f"{column} stars" for column in table.columns]
     writer.writerow([*header, *([delta_header(table)] if table.baseline else [])])
     for row in table.rows:
         numbers = [*(cell.value for cell in row.cells), *(cell.deviation for cell in row.cells)]
         seeds = [f"{cell.seeds_done}/{cell.seeds_planned}" for cell in row.cells]
+        stars = [cell.stars for cell in row.cells]
         delta = [row.delta] if table.baseline else []
-        writer.writerow([row.label, row.origin.value, *numbers, *seeds, *delta])
+        writer.writerow([row.label, row.origin.value, *numbers, *seeds, *stars, *delta])
     return stream.getvalue()
 
 

@@ -1,8 +1,7 @@
-"""Statistics that fit few patients: paired tests, bootstrap intervals, stability of ranks.
+"""Statistics that fit few patients: bootstrap intervals and stability of ranks beside the tests.
 
-The unit is the patient, averaged over seeds. Tests pair patients between rows; intervals resample
-patients within their sites, for all rows alike. A case's number under several sources is one
-patient's, so it moves with that patient.
+Intervals resample patients within their sites, for all rows alike. A case's numbers under several
+sources and structures are one patient's, so they move with that patient.
 """
 
 from __future__ import annotations
@@ -13,39 +12,42 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+
+from sweeper.report.significance import (
+    AVERAGE_COLUMN,
+    PairedTest,
+    TableTests,
+    patient_means,
+    reach_note,
+    table_tests,
+    testable_rows,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from sweeper.report.measurements import Measurement, Pool
     from sweeper.report.query import Query
+    from sweeper.report.significance import Patient
 
 N_RESAMPLES = 10_000
-LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
-
-Unit = tuple[str, str, str]
-"""(domain, case, structure)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowStatistics:
-    """One row against the baseline row, over all columns of the table.
+class Comparison:
+    """One row against the baseline row, over some patients.
 
     Attributes:
         label: The row.
-        n_patients: Patients whose numbers are defined in both rows.
+        n_patients: Patients whose numbers are defined in every row.
         mean: The table's own average over those patients.
         interval: 95 % bootstrap interval of `mean`.
         delta: Difference to the baseline's mean; None for the baseline.
         delta_interval: 95 % bootstrap interval of `delta`.
-        p: Two-sided Wilcoxon signed-rank p; None for the baseline.
-        p_holm: `p` with Holm's correction within the table.
-        smallest_p: The smallest `p_holm` that so many patients and rows can reach.
-        stars: `*` .05, `**` .01, `***` .001, on `p_holm`.
         first_share: Share of resamples in which the row is the best.
+        test: The paired test of the average; None for the baseline.
     """
 
     label: str
@@ -54,11 +56,8 @@ class RowStatistics:
     interval: tuple[float, float]
     delta: float | None
     delta_interval: tuple[float, float] | None
-    p: float | None
-    p_holm: float | None
-    smallest_p: float | None
-    stars: str
     first_share: float
+    test: PairedTest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,47 +65,123 @@ class Statistics:
     """The statistics of a table.
 
     Attributes:
-        baseline: Row that the others are compared with.
+        baseline: Row that the others are compared with; empty if no row can be compared.
         rows: One a complete row.
         left_out: Rows without statistics, with the reason.
+        n_tests: Tests that Holm's correction is over.
+        reach: What p can be reached, in words.
     """
 
     baseline: str
-    rows: tuple[RowStatistics, ...]
+    rows: tuple[Comparison, ...]
     left_out: tuple[str, ...]
+    n_tests: int
+    reach: str
 
 
-@dataclass(frozen=True, slots=True)
-class Contributions:
-    """What each patient adds to a row's average, and the patient's own mean.
+def table_statistics(query: Query, baseline: str | None = None) -> Statistics:
+    """Statistics of a query's table against a row, by default the spec's, or the best one."""
+    usable, left_out = testable_rows(query)
+    patients = defined_patients(query, usable)
+    named = baseline or query.spec.baseline
+    if not usable or not patients:
+        reasons = (*left_out, *(["no patient is in every row"] if usable else []))
+        return Statistics(baseline=named or "", rows=(), left_out=reasons, n_tests=0, reach="")
+    tests = table_tests(query, named or best_row(query, usable, patients))
+    if tests.baseline not in usable:
+        return Statistics(baseline=tests.baseline, rows=(), left_out=left_out, n_tests=0, reach="")
+    rows = compare_rows(query, usable, tests.baseline, patients, tests)
+    return Statistics(
+        baseline=tests.baseline,
+        rows=rows,
+        left_out=left_out,
+        n_tests=len(tests.tests),
+        reach=reach_note(tests),
+    )
 
-    Attributes:
-        weighted: By unit; their sum is the table's average.
-        means: By unit, the plain mean over columns and seeds.
-    """
 
-    weighted: dict[Unit, float]
-    means: dict[Unit, float]
+def defined_patients(query: Query, labels: Sequence[str]) -> list[Patient]:
+    """Patients with a defined number in every row, in order."""
+    means = [patient_means(list(query.pools[label].values())) for label in labels]
+    if not means:
+        return []
+    return sorted(
+        patient
+        for patient in set.intersection(*(set(found) for found in means))
+        if all(math.isfinite(found[patient]) for found in means)
+    )
 
 
-def contributions(by_column: Mapping[str, Mapping[str, Pool]], aggregate: str) -> Contributions:
-    """A row's average taken apart by patient.
+def best_row(query: Query, labels: Sequence[str], patients: Collection[Patient]) -> str:
+    """The row with the best average over some patients."""
+    sign = 1.0 if query.spec.metric == "dice" else -1.0
+    return max(labels, key=lambda label: sign * sum(_weighted(query, label, patients).values()))
+
+
+def compare_rows(
+    query: Query,
+    labels: Sequence[str],
+    baseline: str,
+    patients: Sequence[Patient],
+    tests: TableTests | None = None,
+) -> tuple[Comparison, ...]:
+    """Rows against one of them, over some patients."""
+    parts = [_weighted(query, label, patients) for label in labels]
+    weighted = np.array([[part[patient] for part in parts] for patient in patients])
+    return compare(
+        labels,
+        baseline,
+        patients,
+        weighted,
+        query.spec.metric == "dice",
+        tests.tests if tests else {},
+    )
+
+
+def _weighted(query: Query, label: str, patients: Collection[Patient]) -> dict[Patient, float]:
+    return contributions(query.pools[label], query.spec.aggregate, frozenset(patients))
+
+
+def contributions(
+    by_column: Mapping[str, Mapping[str, Pool]],
+    aggregate: str,
+    patients: frozenset[Patient] | None = None,
+) -> dict[Patient, float]:
+    """A row's average over some patients taken apart by patient: their sum is the average.
 
     Within a site the number of patients is fixed when they are resampled, so that the average is
-    a weighted sum over patients, under either aggregator.
+    a weighted sum over patients, under either aggregator. Columns without any of the patients
+    (a site's own column, when only its patients are asked for) take no part.
     """
-    weighted: dict[Unit, float] = defaultdict(float)
-    values: dict[Unit, list[float]] = defaultdict(list)
-    for by_seed in by_column.values():
-        for pool in by_seed.values():
-            share = 1.0 / (len(by_column) * len(by_seed) * max(1, len(pool.numbers)))
-            for numbers in pool.numbers.values():
+    weighted: dict[Patient, float] = defaultdict(float)
+    kept = [_kept(by_seed, patients) for by_seed in by_column.values()]
+    kept = [seeds for seeds in kept if seeds]
+    for seeds in kept:
+        for structures in seeds:
+            share = 1.0 / (len(kept) * len(seeds) * len(structures))
+            for numbers in structures:
                 for number, weight in zip(numbers, _weights(numbers, aggregate), strict=True):
-                    weighted[number.case] += share * weight * number.value
-                    values[number.case].append(number.value)
-    return Contributions(
-        dict(weighted), {unit: float(np.mean(found)) for unit, found in values.items()}
-    )
+                    patient = (number.case[0], number.case[1])
+                    weighted[patient] += share * weight * number.value
+    return dict(weighted)
+
+
+def _kept(
+    by_seed: Mapping[str, Pool], patients: frozenset[Patient] | None
+) -> list[list[Sequence[Measurement]]]:
+    """By seed and structure the measurements of some patients; nothing where there are none."""
+    found = []
+    for pool in by_seed.values():
+        structures: list[Sequence[Measurement]] = [
+            numbers
+            if patients is None
+            else [number for number in numbers if number.case[:2] in patients]
+            for numbers in pool.numbers.values()
+        ]
+        structures = [numbers for numbers in structures if numbers]
+        if structures:
+            found.append(structures)
+    return found
 
 
 def _weights(numbers: Sequence[Measurement], aggregate: str) -> list[float]:
@@ -118,137 +193,54 @@ def _weights(numbers: Sequence[Measurement], aggregate: str) -> list[float]:
     return [1.0 / (len(counts) * counts[number.group]) for number in numbers]
 
 
-def table_statistics(query: Query, baseline: str | None = None) -> Statistics:
-    """Statistics of a query's table against a row, by default the spec's, or the best one."""
-    found: dict[str, Contributions] = {}
-    left_out = []
-    for label, by_column in query.pools.items():
-        is_whole = all(p.done == p.planned for seeds in by_column.values() for p in seeds.values())
-        parts = contributions(by_column, query.spec.aggregate)
-        if not is_whole or not parts.means:
-            left_out.append(f"{label}: incomplete")
-        else:
-            found[label] = parts
-    return compare(
-        found, baseline or query.spec.baseline, query.spec.metric == "dice", tuple(left_out)
-    )
-
-
 def compare(
-    rows: Mapping[str, Contributions],
-    baseline: str | None,
+    labels: Sequence[str],
+    baseline: str,
+    patients: Sequence[Patient],
+    weighted: NDArray[np.float64],
     is_higher_better: bool,
-    left_out: tuple[str, ...] = (),
-) -> Statistics:
-    """All rows against one, on the patients that are defined in every row."""
-    if not rows:
-        return Statistics(baseline=baseline or "", rows=(), left_out=left_out)
-    units = sorted(
-        unit
-        for unit in set.intersection(*(set(parts.means) for parts in rows.values()))
-        if all(math.isfinite(parts.means[unit]) for parts in rows.values())
-    )
-    labels = list(rows)
-    if not units:
-        return Statistics(
-            baseline=baseline or "", rows=(), left_out=(*left_out, "no patient is in every row")
-        )
-    weighted = np.array([[parts.weighted[u] for parts in rows.values()] for u in units])
-    sampled = resample_counts(units) @ weighted
-    sign = 1.0 if is_higher_better else -1.0
-    totals = weighted.sum(axis=0)
-    base = _baseline(labels, baseline, sign * totals)
-    tests = {
-        label: signed_rank([rows[label].means[u] - rows[labels[base]].means[u] for u in units])
-        for i, label in enumerate(labels)
-        if i != base
-    }
-    adjusted = dict(zip(tests, holm([p for p, _ in tests.values()]), strict=True))
-    first = _first_shares(sign * sampled)
-    return Statistics(
-        baseline=labels[base],
-        left_out=left_out,
-        rows=tuple(
-            _row(label, i, base, totals, sampled, tests, adjusted, len(units), float(first[i]))
-            for i, label in enumerate(labels)
-        ),
-    )
+    tests: Mapping[tuple[str, str], PairedTest] | None = None,
+) -> tuple[Comparison, ...]:
+    """Rows against one of them.
 
-
-def _row(
-    label: str,
-    i: int,
-    base: int,
-    totals: NDArray[np.float64],
-    sampled: NDArray[np.float64],
-    tests: Mapping[str, tuple[float, float]],
-    adjusted: Mapping[str, float],
-    n_patients: int,
-    first_share: float,
-) -> RowStatistics:
-    is_base = i == base
-    smallest = None if is_base else min(1.0, tests[label][1] * len(tests))
-    p_holm = None if is_base else adjusted[label]
-    return RowStatistics(
-        label=label,
-        n_patients=n_patients,
-        mean=float(totals[i]),
-        interval=_interval(sampled[:, i]),
-        delta=None if is_base else float(totals[i] - totals[base]),
-        delta_interval=None if is_base else _interval(sampled[:, i] - sampled[:, base]),
-        p=None if is_base else tests[label][0],
-        p_holm=p_holm,
-        smallest_p=smallest,
-        stars="" if p_holm is None else next((s for lv, s in LEVELS if p_holm <= lv), ""),
-        first_share=first_share,
-    )
-
-
-def _baseline(labels: Sequence[str], name: str | None, merit: NDArray[np.float64]) -> int:
-    matches = [i for i, label in enumerate(labels) if name and label.startswith(name)]
-    return matches[0] if matches else int(merit.argmax())
-
-
-def signed_rank(differences: Sequence[float]) -> tuple[float, float]:
-    """Two-sided Wilcoxon signed-rank p, and the smallest p that so many differences can reach.
-
-    Zero differences are left out, as Wilcoxon did; with none left both are 1.
+    Args:
+        labels: Names of the rows.
+        baseline: One of them.
+        patients: What is resampled.
+        weighted: `(patients, rows)`, what each patient adds to a row's average.
+        is_higher_better: True for Dice.
+        tests: Paired tests by (row, column), if any.
     """
-    nonzero = [d for d in differences if d != 0.0]
-    if not nonzero:
-        return 1.0, 1.0
-    p = float(stats.wilcoxon(nonzero).pvalue)
-    return p, min(1.0, 2.0 ** (1 - len(nonzero)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction, in the order given."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [1.0] * len(p_values)
-    running = 0.0
-    for rank, i in enumerate(order):
-        running = max(running, (len(p_values) - rank) * p_values[i])
-        adjusted[i] = min(1.0, running)
-    return adjusted
+    sampled = resample_counts(patients) @ weighted
+    first = _first_shares(sampled if is_higher_better else -sampled)
+    totals, base = weighted.sum(axis=0), list(labels).index(baseline)
+    return tuple(
+        Comparison(
+            label=label,
+            n_patients=len(patients),
+            mean=float(totals[i]),
+            interval=_interval(sampled[:, i]),
+            delta=None if i == base else float(totals[i] - totals[base]),
+            delta_interval=None if i == base else _interval(sampled[:, i] - sampled[:, base]),
+            first_share=float(first[i]),
+            test=(tests or {}).get((label, AVERAGE_COLUMN)),
+        )
+        for i, label in enumerate(labels)
+    )
 
 
 def resample_counts(
-    units: Sequence[Unit], *, n_resamples: int = N_RESAMPLES, seed: int = 0
+    patients: Sequence[Patient], *, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:
-    """How often each patient is drawn: `(n_resamples, len(units))`, drawn within sites.
-
-    A patient's structures are drawn together.
-    """
+    """How often each patient is drawn: `(n_resamples, len(patients))`, drawn within sites."""
     generator = np.random.default_rng(seed)
-    counts = np.zeros((n_resamples, len(units)))
-    sites: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for i, (site, case, _) in enumerate(units):
-        sites[site][case].append(i)
-    for patients in sites.values():
-        n = len(patients)
-        drawn = generator.multinomial(n, [1.0 / n] * n, size=n_resamples)
-        for column, columns in enumerate(patients.values()):
-            counts[:, columns] = drawn[:, [column]]
+    counts = np.zeros((n_resamples, len(patients)))
+    sites: dict[str, list[int]] = defaultdict(list)
+    for i, (site, _) in enumerate(patients):
+        sites[site].append(i)
+    for positions in sites.values():
+        n = len(positions)
+        counts[:, positions] = generator.multinomial(n, [1.0 / n] * n, size=n_resamples)
     return counts
 
 

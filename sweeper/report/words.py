@@ -18,10 +18,10 @@ def number(value: float) -> str:
 
 
 def cell_text(cell: Cell, *, plus_minus: str = " ± ") -> str:
-    """A cell's number, deviation and counts; a dash that says how many seeds are there."""
+    """A cell's number, stars, deviation and counts; a dash that says how many seeds are there."""
     if cell.value is None:
         return DASH if cell.seeds_planned == 0 else f"{DASH} ({seeds_text(cell)})"
-    text = number(cell.value)
+    text = f"{number(cell.value)}{cell.stars}"
     if cell.deviation is not None:
         text += f"{plus_minus}{number(cell.deviation)}"
     if cell.n_undefined:

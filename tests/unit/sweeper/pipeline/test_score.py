@@ -66,7 +66,7 @@ def test_the_reference_itself_scores_perfectly_and_lost_cases_stay_as_undefined(
     (table,) = tables(query(workspace, [outcome.sweep], spec))
     assert table.rows[0].cells[1].value == 100.0
     assert table.rows[0].cells[2].n_undefined == 1
-    spec = ReportSpec(protocol="strict", undefined="skip")
+    spec = ReportSpec(columns="source", protocol="strict", undefined="skip")
     (table,) = tables(query(workspace, [outcome.sweep], spec))
     assert (table.rows[0].origin, table.rows[0].label) == ("imported", "nnunet")
     assert table.rows[0].cells[0].value == 100.0
@@ -83,7 +83,7 @@ def test_masks_scored_again_replace_themselves(
     for case in ("b1", "b2", "c1"):
         shutil.copy(f"{dataset.source}/{case}_label.nii.gz", tmp_path / f"{case}.nii.gz")
     sweep = score(workspace, dataset, request).sweep
-    (table,) = tables(query(workspace, [sweep], ReportSpec(protocol="strict")))
+    (table,) = tables(query(workspace, [sweep], ReportSpec(columns="source", protocol="strict")))
     rows = {row.label: row for row in table.rows}
     assert rows["again"].cells[0].value == 100.0
 
@@ -96,7 +96,11 @@ def test_a_mask_on_another_grid_is_resampled_and_listed(
     outcome = score(workspace, dataset, ScoreRequest(folder=tmp_path, method="fine", source="A"))
     assert outcome.regridded == ("b1",)
     (table,) = tables(
-        query(workspace, [outcome.sweep], ReportSpec(protocol="strict", undefined="skip"))
+        query(
+            workspace,
+            [outcome.sweep],
+            ReportSpec(columns="source", protocol="strict", undefined="skip"),
+        )
     )
     value = {row.label: row for row in table.rows}["fine"].cells[0].value
     assert value is not None

@@ -9,8 +9,8 @@ from sweeper.records import TrialStatus
 from sweeper.tracking.tracker import Score, TrackedResults, TrackedRun, TrackedSweep
 
 SITES = ("A", "B", "C")
-CASES = {"A": ("a1", "a2"), "B": ("b1", "b2", "b3"), "C": ("c1",)}
-"""Unequal on purpose: pooling cases and averaging sites must give different numbers."""
+"""Their cases are a1 a2, b1 b2 b3, c1 where a test does not say otherwise: unequal on purpose, so
+that pooling cases and averaging sites give different numbers."""
 
 
 def scores(
@@ -31,8 +31,13 @@ def scores(
         )
         for protocol in ("desam2024", "strict")
         for site, numbers in values.items()
-        for case, dice in zip(CASES[site], numbers, strict=True)
+        for case, dice in zip(_cases(site, len(numbers)), numbers, strict=True)
     )
+
+
+def _cases(site: str, count: int) -> tuple[str, ...]:
+    """As many cases as numbers, named after their site."""
+    return tuple(f"{site.lower()}{i + 1}" for i in range(count))
 
 
 def run(

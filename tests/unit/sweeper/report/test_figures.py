@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def query(**spec):
     runs = (*plain(method="unet"), *plain(method="desam", gain=0.3))
-    return make_query(results(*runs), ReportSpec(baseline="unet", **spec))
+    return make_query(
+        results(*runs), ReportSpec(**{"columns": "source", "baseline": "unet", **spec})
+    )
 
 
 def test_every_figure_is_written_as_png_and_pdf(tmp_path: Path) -> None:
@@ -50,6 +52,6 @@ def test_the_grid_plot_needs_a_table_over_grid_sizes() -> None:
         for g, level in (("1", 0.3), ("9", 0.6), ("25", 0.7))
     ]
     runs = [replace(r, tags={**r.tags, "train_id": f"{r.train_id}{i}"}) for i, r in enumerate(runs)]
-    figure = grid_plot(make_query(results(*runs), ReportSpec(rows="grid_size")))
+    figure = grid_plot(make_query(results(*runs), ReportSpec(columns="source", rows="grid_size")))
     assert list(figure.axes[0].lines[0].get_xdata()) == [1, 9, 25]
     assert np.allclose(figure.axes[0].lines[0].get_ydata(), [42.5, 57.5, 62.5])

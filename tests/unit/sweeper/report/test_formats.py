@@ -16,7 +16,6 @@ from sweeper.report.build import build_table
 from sweeper.report.costs import cost_table
 from sweeper.report.plain_table import PLAIN_RENDERERS
 from sweeper.report.query import make_query
-from sweeper.report.render import RENDERERS
 from sweeper.report.render_latex import latex_document, render_latex
 from sweeper.report.render_long import render_challenger, render_long
 from sweeper.report.render_terminal import render_terminal
@@ -31,7 +30,7 @@ def lines(text: str) -> list[dict[str, str]]:
 def test_the_long_csv_holds_every_number_and_every_scoring_without_one() -> None:
     first, *rest = plain()
     failed = replace(first, status=TrialStatus.FAILED, scores=())
-    found = lines(render_long(make_query(results(failed, *rest), ReportSpec())))
+    found = lines(render_long(make_query(results(failed, *rest), ReportSpec(columns="source"))))
     assert len(found) == 1 + 2 * (6 * 2 * 3)
     assert [line["status"] for line in found if line["source"] == "A"] == ["failed"]
     values = {
@@ -45,19 +44,23 @@ def test_the_long_csv_holds_every_number_and_every_scoring_without_one() -> None
 
 def test_undefined_numbers_keep_their_line() -> None:
     undefined = run("unet", "A", {"B": (math.nan, 0.5, 0.5), "C": (0.5,)})
-    query = make_query(results(undefined), ReportSpec())
+    query = make_query(results(undefined), ReportSpec(columns="source"))
     assert sum(line["status"] == "undefined" for line in lines(render_long(query))) == 6
     assert [x["value"] for x in lines(render_challenger(query)) if x["case"][2:4] == "b1"] == ["NA"]
     cell = build_table(query).rows[0].cells[0]
     assert math.isnan(cell.value)
     assert cell.n_undefined == 1
-    skipped = build_table(make_query(results(undefined), ReportSpec(undefined="skip")))
+    skipped = build_table(
+        make_query(results(undefined), ReportSpec(columns="source", undefined="skip"))
+    )
     assert skipped.rows[0].cells[0].value == pytest.approx(50)
     assert "(1 undef.)" in render_terminal(skipped)
 
 
 def test_challengers_layout_has_one_line_a_task_algorithm_and_case() -> None:
-    query = make_query(results(*plain(seed=0), *plain(seed=1, gain=0.4)), ReportSpec())
+    query = make_query(
+        results(*plain(seed=0), *plain(seed=1, gain=0.4)), ReportSpec(columns="source")
+    )
     found = lines(render_challenger(query))
     assert list(found[0]) == ["task", "algorithm", "case", "value"]
     assert len(found) == 4 + 3 + 5
@@ -65,28 +68,11 @@ def test_challengers_layout_has_one_line_a_task_algorithm_and_case() -> None:
     assert float(c1[0]["value"]) == pytest.approx(40)
 
 
-def test_published_rows_are_cited_and_never_ranked_or_compared() -> None:
-    runs = (
-        run("unet", "A-ISBI", {"B": (0.1,) * 3}),
-        run("desam", "A-ISBI", {"B": (0.2,) * 3}),
-    )
-    made = build_table(make_query(results(*runs), ReportSpec(baseline="unet", protocol="strict")))
-    paper = [row for row in made.rows if row.label == "DeSAM grid points [published]"]
-    assert [cell.value for cell in paper[0].cells] == [82.80, 79.02]
-    assert all(cell.mark is None for cell in paper[0].cells)
-    assert paper[0].delta is None
-    assert "protocol differs: protocol desam2024 against strict" in paper[0].note
-    assert "arXiv 2306.00499" in RENDERERS["markdown"](made)
-    assert any("+10.00" in line for line in RENDERERS["markdown"](made).splitlines())
-    hidden = make_query(results(*runs), ReportSpec(published=False))
-    assert len(build_table(hidden).rows) == 2
-
-
 def test_costs_say_a_dash_where_nothing_was_measured() -> None:
     measured = run(
         "desam", "A", {"B": (0.5,) * 3}, summary={"seconds": 90.0, "trainable_parameters": 2.5e6}
     )
-    table = cost_table(make_query(results(measured), ReportSpec()), {})
+    table = cost_table(make_query(results(measured), ReportSpec(columns="source")), {})
     assert table.rows == (("desam", "1", "2.50", "–", "1.5", "–"),)
     assert "0.03 h" in table.notes[0]
 
@@ -97,7 +83,9 @@ def test_the_latex_compiles(tmp_path) -> None:
         replace(r, tags={**r.tags, "dataset": "50%_of & all #1 {x}~^\\ $"})
         for r in plain(method="a_b", gain=0.1)
     )
-    query = make_query(results(*plain(), *special), ReportSpec(title="T < U", baseline="unet"))
+    query = make_query(
+        results(*plain(), *special), ReportSpec(columns="source", title="T < U", baseline="unet")
+    )
     sides = [statistics_table(table_statistics(query), "t"), cost_table(query, {})]
     text = render_latex(build_table(query)) + "".join(map(PLAIN_RENDERERS["latex"], sides))
     (tmp_path / "t.tex").write_text(latex_document(text), encoding="utf-8")

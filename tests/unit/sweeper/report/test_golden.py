@@ -34,7 +34,9 @@ from sweeper.report.table import Mark, ReportTable
 
 
 def table(*runs, missing=(), **spec) -> ReportTable:
-    return build_table(make_query(results(*runs, missing=missing), ReportSpec(**spec)))
+    return build_table(
+        make_query(results(*runs, missing=missing), ReportSpec(**{"columns": "source", **spec}))
+    )
 
 
 def values(of: ReportTable, row: int = 0) -> list[float | None]:

@@ -28,7 +28,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     runs = (*plain(method="unet"), *plain(method="<desam>", gain=0.3))
-    query = make_query(results(*runs), ReportSpec(baseline="unet"))
+    query = make_query(results(*runs), ReportSpec(columns="source", baseline="unet"))
     figures = write_figures(query, folder)
     text = render_html(
         Page(

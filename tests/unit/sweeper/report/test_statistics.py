@@ -1,23 +1,18 @@
+"""Tests, intervals and ranks against examples worked out by hand."""
+
 from __future__ import annotations
 
 import math
 
 import numpy as np
 import pytest
-from hand_made import plain, results
+from hand_made import plain, results, run
 
 from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_table
-from sweeper.report.query import make_query
-from sweeper.report.statistics import (
-    Contributions,
-    compare,
-    contributions,
-    holm,
-    resample_counts,
-    signed_rank,
-    table_statistics,
-)
+from sweeper.report.query import Query, make_query
+from sweeper.report.significance import holm, patient_means, signed_rank, table_tests
+from sweeper.report.statistics import contributions, resample_counts, table_statistics
 from sweeper.report.statistics_table import statistics_table
 
 
@@ -29,9 +24,9 @@ def test_the_signed_rank_p_is_that_of_a_worked_example() -> None:
     assert smallest == 2 / 64
 
 
-def test_five_pairs_cannot_reach_significance_and_say_so() -> None:
-    p, smallest = signed_rank([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert p == smallest == 0.0625
+@pytest.mark.parametrize("differences", [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
+def test_five_pairs_cannot_reach_significance_and_say_so(differences) -> None:
+    assert signed_rank(differences) == (0.0625, 0.0625)
 
 
 def test_differences_of_zero_are_no_evidence() -> None:
@@ -45,71 +40,175 @@ def test_holm_steps_down_and_never_decreases() -> None:
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("aggregate", ["cases", "sites"])
-def test_the_patients_contributions_sum_to_the_tables_own_average(aggregate: str) -> None:
-    query = make_query(
-        results(*plain(seed=0), *plain(seed=1, gain=0.3)), ReportSpec(aggregate=aggregate)
+def eight(method: str, gains: tuple[float, ...]):
+    """Trained on A; eight patients of B with Dice 0.30 ... 0.37 plus gains."""
+    return run(method, "A", {"B": tuple(0.3 + 0.01 * i + gain for i, gain in enumerate(gains))})
+
+
+def compared(**spec) -> Query:
+    base = eight("base", (0.0,) * 8)
+    better = eight("better", tuple(0.01 * rank for rank in range(1, 9)))
+    # the difference with rank 2 is negative
+    mixed = eight("mixed", (0.01, -0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08))
+    return make_query(
+        results(base, better, mixed), ReportSpec(columns="source", baseline="base", **spec)
     )
-    parts = contributions(query.pools["unet"], aggregate)
-    average = build_table(query).rows[0].cells[-1].value
-    assert sum(parts.weighted.values()) == pytest.approx(average)
-    # b1 under source A 60 and C 20, equal in both seeds
-    assert parts.means["B", "b1", "prostate"] == pytest.approx(40)
 
 
-def test_resampling_keeps_the_number_of_patients_of_every_site() -> None:
-    units = [("A", "a1", "s"), ("A", "a2", "s"), ("B", "b1", "s"), ("B", "b1", "t")]
-    counts = resample_counts(units, n_resamples=500)
-    assert (counts[:, :2].sum(axis=1) == 2).all()
-    assert (counts[:, 2] == 1).all()
-    assert (counts[:, 2] == counts[:, 3]).all()
-    assert np.unique(counts[:, 0]).tolist() == [0, 1, 2]
-
-
-def rows(n: int, gain: float) -> dict[str, Contributions]:
-    units = [("A", f"a{i}", "s") for i in range(n)]
-    base = {u: 50.0 + i for i, u in enumerate(units)}
-    better = {u: v + gain + 0.1 * i for i, (u, v) in enumerate(base.items())}
-    return {
-        name: Contributions({u: v / n for u, v in values.items()}, values)
-        for name, values in (("base", base), ("better", better))
-    }
-
-
-def test_a_row_that_is_better_for_every_patient_is_first_in_all_resamples() -> None:
-    found = compare(rows(12, 5.0), "base", is_higher_better=True)
-    base, better = found.rows
-    assert better.delta == pytest.approx(5.55)
-    assert better.delta_interval is not None
-    assert 5.0 <= better.delta_interval[0] <= 5.55 <= better.delta_interval[1] <= 6.1
-    assert (base.first_share, better.first_share) == (0.0, 1.0)
-    assert better.p == pytest.approx(2 / 2**12)
-    assert better.stars == "***"
+def test_stars_in_the_table_are_those_of_a_worked_example() -> None:
+    # raw: better 2/256 (all signs equal), mixed 6/256 (W- = 2), in column A and in the average,
+    # which are the same numbers here. Holm over four tests: 4 x 2/256, then not below it,
+    # then 2 x 6/256, then not below it
+    tests = table_tests(compared()).tests
+    assert {key: test.p_holm for key, test in tests.items()} == pytest.approx(
+        {
+            ("better", "A"): 8 / 256,
+            ("better", ""): 8 / 256,
+            ("mixed", "A"): 12 / 256,
+            ("mixed", ""): 12 / 256,
+        }
+    )
+    made = build_table(compared())
+    assert [[cell.stars for cell in row.cells] for row in made.rows] == [
+        ["", ""],
+        ["*", "*"],
+        ["*", "*"],
+    ]
+    words = " ".join(made.caption)
+    assert "against base" in words
+    assert "Holm over the table's 4 tests" in words
+    # 4 x 2/256 is the smallest p: two stars need less
+    assert "Smallest reachable p after correction: 0.031." in words
+    assert "never printed: ***, **." in words
 
 
 def test_stars_that_so_few_patients_cannot_reach_are_refused() -> None:
-    found = compare(rows(5, 5.0), "base", is_higher_better=True)
-    assert found.rows[1].stars == ""
+    # every patient gains, but 6 patients and 4 tests reach no less than 4 x 2/64
+    made = build_table(
+        make_query(
+            results(*plain(method="low"), *plain(method="high", gain=0.05)),
+            ReportSpec(columns="source", baseline="low"),
+        )
+    )
+    assert all(cell.stars == "" for row in made.rows for cell in row.cells)
+    assert any("never printed: ***, **, *." in line for line in made.caption)
+
+
+def test_no_stars_without_a_named_row_or_when_they_are_not_wanted() -> None:
+    plain_table = build_table(compared(stars=False))
+    assert all(cell.stars == "" for row in plain_table.rows for cell in row.cells)
+    assert not any("Wilcoxon" in line for line in plain_table.caption)
+
+
+def test_the_statistics_and_the_stars_are_one_family_of_tests() -> None:
+    found = table_statistics(compared())
+    assert [row.test.p_holm for row in found.rows if row.test] == [8 / 256, 12 / 256]
     words = " ".join(statistics_table(found, "t").notes)
-    assert "Smallest reachable p after correction: 0.0625" in words
-    assert "***, **, *" in words
+    assert "Holm over the 4 tests" in words
+    assert "Smallest reachable p after correction: 0.031" in words
+
+
+@pytest.mark.parametrize("aggregate", ["cases", "sites"])
+def test_the_patients_contributions_sum_to_the_tables_own_average(aggregate: str) -> None:
+    query = make_query(
+        results(*plain(seed=0), *plain(seed=1, gain=0.3)),
+        ReportSpec(columns="source", aggregate=aggregate),
+    )
+    parts = contributions(query.pools["unet"], aggregate)
+    average = build_table(query).rows[0].cells[-1].value
+    assert sum(parts.values()) == pytest.approx(average)
+    # b1 under source A 60 and C 20, equal in both seeds
+    means = patient_means(list(query.pools["unet"].values()))
+    assert means["B", "b1"] == pytest.approx(40)
+
+
+def test_over_some_patients_the_average_is_theirs_and_not_a_part_of_the_whole() -> None:
+    query = make_query(results(*plain()), ReportSpec(columns="source"))
+    # patients of C: 20 under source A, 30 under B; source C has none of them
+    only_c = contributions(query.pools["unet"], "cases", frozenset({("C", "c1")}))
+    assert sum(only_c.values()) == pytest.approx(25)
+
+
+def test_structures_of_a_patient_are_one_unit() -> None:
+    query = make_query(results(*plain()), ReportSpec(columns="source"))
+    by_column = query.pools["unet"]
+    pool = by_column["A"]["0"]
+    pool.numbers["second"] = [
+        number._replace(case=(*number.case[:2], "second"), value=number.value + 10)
+        for number in pool.numbers["prostate"]
+    ]
+    assert patient_means([by_column["A"]])["C", "c1"] == pytest.approx(25)
+
+
+def test_resampling_keeps_the_number_of_patients_of_every_site() -> None:
+    patients = [("A", "a1"), ("A", "a2"), ("B", "b1")]
+    counts = resample_counts(patients, n_resamples=500)
+    assert (counts[:, :2].sum(axis=1) == 2).all()
+    assert (counts[:, 2] == 1).all()
+    assert np.unique(counts[:, 0]).tolist() == [0, 1, 2]
+
+
+def test_a_bootstrap_interval_is_that_of_a_worked_example() -> None:
+    # one site with two patients, 40 and 60: resampled means are 40, 50, 60 with 1/4, 1/2, 1/4,
+    # so that the 2.5 and 97.5 percentiles are the ends; the difference is 10 or 0, so 0 ... 10
+    base = run("base", "A", {"B": (0.4, 0.6)})
+    other = run("other", "A", {"B": (0.5, 0.6)})
+    query = make_query(results(base, other), ReportSpec(columns="source", baseline="base"))
+    low, high = table_statistics(query).rows
+    assert (low.mean, low.interval) == (pytest.approx(50), pytest.approx((40, 60)))
+    assert high.delta == pytest.approx(5)
+    assert high.delta_interval == pytest.approx((0, 10), abs=1e-9)
+    # both are the same in the quarter of resamples that draws the second patient twice, and share
+    # it: first in 3/4 + 1/8 of them
+    assert high.first_share == pytest.approx(7 / 8, abs=0.02)
+    assert low.first_share == pytest.approx(1 / 8, abs=0.02)
 
 
 def test_lower_is_better_for_distances() -> None:
-    found = compare(rows(6, 5.0), None, is_higher_better=False)
-    assert found.baseline == "base"
-    assert found.rows[0].first_share == 1.0
+    query = make_query(
+        results(eight("near", (0.1,) * 8), eight("far", (0.0,) * 8)),
+        ReportSpec(columns="source", metric="hd95_mm"),
+    )
+    found = table_statistics(query)
+    assert found.baseline == "near"
+    assert [row.first_share for row in found.rows] == [1.0, 0.0]
 
 
-def test_patients_that_are_undefined_in_a_row_enter_no_comparison() -> None:
-    made = rows(6, 5.0)
-    made["better"].means["A", "a0", "s"] = math.nan
-    assert {row.n_patients for row in compare(made, "base", is_higher_better=True).rows} == {5}
+def test_patients_that_are_undefined_in_a_row_enter_no_comparison_of_the_average() -> None:
+    whole = run("whole", "A", {"B": (0.2, 0.4, 0.6)})
+    holed = run("holed", "A", {"B": (math.nan, 0.5, 0.7)})
+    query = make_query(results(whole, holed), ReportSpec(columns="source", baseline="whole"))
+    found = table_statistics(query)
+    assert {row.n_patients for row in found.rows} == {2}
+    # means of the two patients that both rows have, not two thirds of them
+    assert [row.mean for row in found.rows] == pytest.approx([50, 60])
 
 
-def test_incomplete_rows_are_left_out_by_name() -> None:
-    runs = plain(method="half")
-    query = make_query(results(*plain(method="whole"), *runs[:2], missing=runs[2:]), ReportSpec())
+def test_incomplete_rows_and_upper_bounds_are_left_out_by_name() -> None:
+    half = plain(method="half")
+    bound = run(
+        "upper_bound",
+        "all",
+        {"A": (0.9, 0.9), "B": (0.9,) * 3, "C": (0.9,)},
+        params={"method.variant": "all_sites", "fold": "0"},
+    )
+    query = make_query(
+        results(*plain(method="whole"), *half[:2], bound, missing=half[2:]),
+        ReportSpec(columns="source"),
+    )
     found = table_statistics(query)
     assert [row.label for row in found.rows] == ["whole"]
-    assert found.left_out == ("half: incomplete",)
+    assert found.left_out == (
+        "half: incomplete",
+        "upper_bound all_sites: an upper bound is no competitor",
+    )
+
+
+def test_an_incomplete_baseline_is_no_baseline_and_no_other_row_takes_its_place() -> None:
+    half = plain(method="half")
+    query = make_query(
+        results(*plain(method="whole"), *half[:2], missing=half[2:]),
+        ReportSpec(columns="source", baseline="half"),
+    )
+    assert table_statistics(query).rows == ()
+    assert all(cell.stars == "" for row in build_table(query).rows for cell in row.cells)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from desam_model.ablation import Ablation, TrainingPoints
-from desam_model.losses import LossProfile, at_logits_size, iou_loss, mask_loss_parts
+from desam_model.losses import LossChoice, at_logits_size, iou_loss, loss_weights, mask_loss_parts
 from desam_model.method import SegmentationMethod
 from desam_model.pdmm import PDMM
 from desam_model.postprocess import resample_logits
@@ -46,7 +46,7 @@ class DeSAM(SegmentationMethod):
         pdmm: With fusion if the ablation fuses mask embeddings.
         prompt_mode: Points of a grid, or the whole image as a box; in training and in test.
         ablation: Which parts are on.
-        loss_profile: The paper's losses, or those that the released code computes.
+        loss_profile: The paper's losses, those that the released code computes, or own weights.
         training_points: Uniform inside and outside the reference 1:1, or from the 9 x 9 grid.
 
     Raises:
@@ -63,13 +63,13 @@ class DeSAM(SegmentationMethod):
         pdmm: PDMM,
         prompt_mode: PromptMode | str = PromptMode.GRID_POINTS,
         ablation: Ablation | str = Ablation.FULL,
-        loss_profile: LossProfile | str = LossProfile.PAPER,
+        loss_profile: LossChoice = "paper",
         training_points: TrainingPoints | str = TrainingPoints.UNIFORM,
     ) -> None:
         super().__init__()
         self.prompt_mode = PromptMode(prompt_mode)
         self.ablation = Ablation(ablation)
-        self.loss_profile = LossProfile(loss_profile)
+        self.loss_weights = loss_weights(loss_profile)
         self.training_points = TrainingPoints(training_points)
         if (prim is not None) != self.ablation.has_prim:
             raise ValueError(
@@ -107,10 +107,10 @@ class DeSAM(SegmentationMethod):
         embedding = self._embedding(batch)
         points_rc = self._training_points_rc(batch.reference, generator)
         logits, predicted_iou = self.decode(embedding, self._training_prompt(batch, points_rc))
-        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_profile)
+        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_weights)
         if self.rates_prompts:
             target = batch.reference[torch.arange(len(batch)), 0, points_rc[:, 0], points_rc[:, 1]]
-            parts["iou"] = iou_loss(predicted_iou, target, self.loss_profile)
+            parts["iou"] = iou_loss(predicted_iou, target, self.loss_weights)
         means = {name: part.mean() for name, part in parts.items()}
         total = torch.stack(list(means.values())).sum()
         return Losses(total=total, parts={name: part.detach() for name, part in means.items()})
@@ -144,7 +144,7 @@ class DeSAM(SegmentationMethod):
         prompt = self._training_prompt(batch, validation_points_rc(batch.reference))
         fused = self._prompted(embedding, prompt)[1]
         logits = self.pdmm.decode(context, fused)
-        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_profile)
+        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_weights)
         return torch.stack(list(parts.values())).sum(dim=0)
 
     def _prediction(
@@ -246,7 +246,7 @@ def build_desam(
     input_px: int = 1024,
     prompt_mode: PromptMode | str = PromptMode.GRID_POINTS,
     ablation: Ablation | str = Ablation.FULL,
-    loss_profile: LossProfile | str = LossProfile.PAPER,
+    loss_profile: LossChoice = "paper",
     training_points: TrainingPoints | str = TrainingPoints.UNIFORM,
     seed: int = 0,
     sam_checkpoint: Path | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -39,11 +39,31 @@ class LossWeights:
     iou_power: int
 
 
+LossChoice = LossProfile | LossWeights | str
+"""A profile, its name, or weights of one's own."""
+
 PROFILES = {
     LossProfile.PAPER: LossWeights(dice=1.0, ce=1.0, iou=10.0, iou_power=2),
     # The release's cross-entropy over one channel is identically zero (methods.md 7.4)
     LossProfile.RELEASED: LossWeights(dice=1.0, ce=0.0, iou=1.0, iou_power=1),
 }
+
+
+def loss_weights(
+    profile: LossChoice,
+    *,
+    dice: float | None = None,
+    ce: float | None = None,
+    iou: float | None = None,
+) -> LossWeights:
+    """The weights of a profile, with those that are not None in their place."""
+    base = profile if isinstance(profile, LossWeights) else PROFILES[LossProfile(profile)]
+    return replace(
+        base,
+        dice=base.dice if dice is None else dice,
+        ce=base.ce if ce is None else ce,
+        iou=base.iou if iou is None else iou,
+    )
 
 
 def squared_dice_loss(logits: Tensor, reference: Tensor) -> Tensor:
@@ -84,26 +104,26 @@ def at_logits_size(reference: Tensor, logits: Tensor) -> Tensor:
     return functional.adaptive_avg_pool2d(reference, size)
 
 
-def mask_loss_parts(logits: Tensor, reference: Tensor, profile: LossProfile) -> dict[str, Tensor]:
+def mask_loss_parts(logits: Tensor, reference: Tensor, profile: LossChoice) -> dict[str, Tensor]:
     """Weighted summands of the mask loss per sample, name to `(B,)`; zero ones are left out."""
-    weights = PROFILES[profile]
+    weights = loss_weights(profile)
     parts = {"dice": weights.dice * squared_dice_loss(logits, reference)}
     if weights.ce:
         parts["ce"] = weights.ce * cross_entropy_loss(logits, reference)
     return parts
 
 
-def iou_loss(predicted_iou: Tensor, target: Tensor, profile: LossProfile) -> Tensor:
+def iou_loss(predicted_iou: Tensor, target: Tensor, profile: LossChoice) -> Tensor:
     """Weighted error of the predicted IoU, per sample `(B,)`, float32.
 
     Args:
         predicted_iou: `(B, 1)`, unbounded.
         target: `(B,)`, 1 where the training point lies in the reference, else 0.
-        profile: `paper`: 10 x squared error; `released`: absolute error.
+        profile: `paper`: 10 x squared error; `released`: absolute error; or weights of one's own.
 
     Deviation: the paper's summary calls the target an IoU; both profiles take the release's
     point-in-mask indicator, because a decoupled mask has the same IoU for every prompt.
     """
-    weights = PROFILES[profile]
+    weights = loss_weights(profile)
     error = torch.abs(predicted_iou.float()[:, 0] - target.float())
     return weights.iou * error**weights.iou_power

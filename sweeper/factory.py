@@ -59,7 +59,10 @@ def build_method(
     method = config.method
     if isinstance(method, DesamConfig):
         from desam_model.desam import build_desam
+        from desam_model.losses import loss_weights
 
+        profile = method.loss_profile
+        weights = method.loss_weights
         return build_desam(
             tap_channels=sizes.tap_channels,
             num_taps=sizes.num_taps,
@@ -68,7 +71,7 @@ def build_method(
             input_px=sizes.input_px,
             prompt_mode=method.prompt_mode,
             ablation=method.ablation,
-            loss_profile=method.loss_profile,
+            loss_profile=loss_weights(profile, **weights.model_dump()) if weights else profile,
             training_points=method.training_points,
             seed=seed,
             sam_checkpoint=sam_checkpoint,

@@ -28,7 +28,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
 
     def at_level(self, level: Level) -> dict[str, Any]:
-        """The nested values of the fields that act at `level`, ready for a canonical JSON."""
+        """The nested values of the fields that act at `level`, ready for a canonical JSON.
+
+        What is not set is left out, so that an option added later changes no identity of trainings
+        that do not use it.
+        """
         values: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             own = next((m for m in field.metadata if isinstance(m, Level)), None)
@@ -37,7 +41,7 @@ class Strict(BaseModel):
                 nested = value.at_level(level)
                 if nested:
                     values[name] = nested
-            elif (own or Level.TRAINING) is level:
+            elif (own or Level.TRAINING) is level and value not in (None, ()):
                 values[name] = _plain(value)
         return values
 

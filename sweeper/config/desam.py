@@ -6,9 +6,21 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sweeper.config.base import Level, MethodConfigBase
+from sweeper.config.base import Level, MethodConfigBase, Strict
 
 Ablation = Literal["pdmm_only", "iou_head", "mask_embedding", "full"]
+
+
+class LossWeightsConfig(Strict):
+    """Weights of DeSAM's loss; what is not set is the profile's."""
+
+    dice: float | None = Field(default=None, ge=0, description="Of the soft Dice loss; paper: 1.")
+    ce: float | None = Field(
+        default=None, ge=0, description="Of the cross-entropy; paper: 1, released: 0."
+    )
+    iou: float | None = Field(
+        default=None, ge=0, description="Of the predicted IoU's error; paper: 10, released: 1."
+    )
 
 
 class DesamConfig(MethodConfigBase):
@@ -26,6 +38,9 @@ class DesamConfig(MethodConfigBase):
         default="paper",
         description="paper: Dice + CE + 10 x MSE; released: squared Dice + L1, as the code really"
         " computes (methods.md 7.4).",
+    )
+    loss_weights: LossWeightsConfig | None = Field(
+        default=None, description="Own weights of the loss's summands, instead of the profile's."
     )
     training_points: Literal["uniform", "grid"] = Field(
         default="uniform",
@@ -49,12 +64,16 @@ class DesamConfig(MethodConfigBase):
         return "desam_model.desam"
 
     def at_level(self, level: Level) -> dict[str, Any]:
-        """Without PRIM, or with a box, the choice of points changes nothing real."""
+        """Without PRIM, or with a box, the choice and the rating of points are nothing real."""
         values = super().at_level(level)
         if self.ablation == "pdmm_only":
             values.pop("prompt_mode", None)
         if not self.uses_prompt_grid():
             values.pop("training_points", None)
+        if not self.rates_prompts() and "loss_weights" in values:
+            values["loss_weights"].pop("iou", None)
+        if not values.get("loss_weights", True):
+            values.pop("loss_weights")
         return values
 
     def label(self) -> str:

@@ -11,6 +11,7 @@ from desam_model.losses import (
     LossProfile,
     cross_entropy_loss,
     iou_loss,
+    loss_weights,
     mask_loss_parts,
     squared_dice_loss,
 )
@@ -71,3 +72,12 @@ def test_the_best_logits_have_almost_no_loss():
 def test_half_precision_logits_are_lifted():
     assert squared_dice_loss(LOGITS.half(), REFERENCE).dtype == torch.float32
     assert torch.isfinite(cross_entropy_loss(1e4 * LOGITS.half(), REFERENCE)).all()
+
+
+def test_own_weights_stand_in_the_place_of_the_profiles() -> None:
+    weights = loss_weights("paper", iou=2.0)
+    assert (weights.dice, weights.ce, weights.iou, weights.iou_power) == (1.0, 1.0, 2.0, 2)
+    paper = iou_loss(torch.tensor([[0.4]]), torch.tensor([1.0]), LossProfile.PAPER)
+    own = iou_loss(torch.tensor([[0.4]]), torch.tensor([1.0]), weights)
+    assert own.item() == pytest.approx(paper.item() / 5)
+    assert set(mask_loss_parts(LOGITS, REFERENCE, loss_weights("paper", ce=0.0))) == {"dice"}

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _VIT_TINY_SEED = 20240531
 
+_HALF_PRECISION = {"bf16-fused": torch.bfloat16, "fp16-fused": torch.float16}
+
 
 class FrozenSamEncoder(nn.Module):
     """SAM's image encoder with its first three global-attention blocks tapped.
@@ -132,9 +134,9 @@ class FrozenSamEncoder(nn.Module):
                 f"frames have shape {tuple(frames.shape)}, expected (B, {expected[0]},"
                 f" {expected[1]}, {expected[2]}); prepare images with preprocess()"
             )
-        device, half = frames.device.type, self.compute == "bf16-fused"
-        # Matrix products in bf16; sums along the residual stream and the norms stay float32.
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
+        half = _HALF_PRECISION.get(self.compute)
+        # Matrix products in half precision; sums along the residual stream and norms stay float32.
+        with torch.autocast(frames.device.type, dtype=half, enabled=half is not None):
             neck = self.image_encoder(frames)
         # (B, h, w, C) as the transformer has it -> (B, C, h, w)
         taps = tuple(

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 EncoderName = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
 """`vit_tiny` is small, random and seeded, for trying out; the others are SAM's own."""
 
-Compute = Literal["float32", "float32-fused", "bf16-fused"]
-"""Arithmetic of an encoder: the package's own, or the fused blocks in either precision."""
+Compute = Literal["float32", "float32-fused", "bf16-fused", "fp16-fused"]
+"""Arithmetic of an encoder: the package's own, or the fused blocks in one of three precisions."""
 
-COMPUTES: tuple[Compute, ...] = ("float32", "float32-fused", "bf16-fused")
+COMPUTES: tuple[Compute, ...] = ("float32", "float32-fused", "bf16-fused", "fp16-fused")
 """Every arithmetic."""
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)

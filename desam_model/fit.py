@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from desam_model.compiled import compile_parts
 from desam_model.epoch import Reordered, derived_seed, mean_case_dice, split_batch
 from desam_model.evaluate import ReadOnce
 from desam_model.loader import Loader
@@ -38,6 +39,10 @@ __all__ = ["NonFiniteLossError", "Schedule", "fit"]
 CHECKPOINT_EVERY_S = 10.0
 """`last.pt` is written after an epoch if the former one is older: a crash costs an epoch, or this
 long where epochs are shorter."""
+
+FP16_INITIAL_SCALE = 2.0**12
+"""Of the loss in fp16. At torch's 2**16 the gradient of 10 x MSE leaves fp16's range (65,504), and
+the first steps of every training are skipped; small gradients are kept by growing it later."""
 
 VALIDATION_SETTINGS = PredictionSettings(grid_size=2, iou_threshold=-math.inf)
 """How source-validation masks are made for `source_dice`: part of the training, never searched.
@@ -123,14 +128,15 @@ class _Trainer:
         if schedule.channels_last:
             method.to(memory_format=torch.channels_last)
         if schedule.compile:
-            for part in method.children():
-                part.compile()
+            compile_parts(method, device)
         self.train, self.validation = train, ReadOnce(validation)
         self.schedule, self.seed, self.device = schedule, seed, device
         parameters = method.trainable_parameters()
         self.trainable = sum(parameter.numel() for parameter in parameters)
         self.optimizer = build_optimizer(parameters, schedule)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(
+            device.type, init_scale=FP16_INITIAL_SCALE, enabled=schedule.precision == "fp16"
+        )
         self.memory = PeakMemory(device)
         self.identity = {"seed": seed, "schedule": schedule_identity(schedule)}
         self.state = TrainingState(weights={}, optimizer={})

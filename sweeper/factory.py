@@ -150,6 +150,8 @@ def build_schedule(config: TrialConfig, sizes: Sizes) -> Schedule:
         lr_decay=training.lr_decay,
         precision=training.precision,
         accumulate=training.accumulate,
+        channels_last=training.channels_last,
+        compile=training.compile,
     )
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--compute",
-    type=click.Choice(["auto", "float32", "float32-fused", "bf16-fused"]),
+    type=click.Choice(["auto", "float32", "float32-fused", "bf16-fused", "fp16-fused"]),
     default="auto",
     show_default=True,
     help="auto: bf16 on a GPU, fused float32 on a CPU; float32: SAM's own code, bit for bit.",

@@ -59,6 +59,16 @@ class TrainingConfig(Strict):
         ge=1,
         description="Parts a batch is split into to save memory; the effective batch is the same.",
     )
+    channels_last: Annotated[bool, Level.NOTHING] = Field(
+        default=False,
+        description="Channels-last convolutions: the same numbers up to rounding, faster on GPUs"
+        " with tensor cores.",
+    )
+    compile: Annotated[bool, Level.NOTHING] = Field(
+        default=False,
+        description="torch.compile for the training steps: the same numbers up to rounding. Without"
+        " a compiler on the machine the training says so and goes on without.",
+    )
 
 
 class EvaluationConfig(Strict):

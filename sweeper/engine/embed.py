@@ -134,7 +134,8 @@ def default_workers(seconds_here: float, parameters: int) -> Workers:
 def flops_per_second(compute: Compute) -> float:
     """Measured rate of this machine in large matrix products, in 0.1 s."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if compute == "bf16-fused" else torch.float32
+    halves = {"bf16-fused": torch.bfloat16, "fp16-fused": torch.float16}
+    dtype = halves.get(compute, torch.float32)
     size = 4096 if device.type == "cuda" else 768
     a = torch.ones(size, size, dtype=dtype, device=device)
     torch.mm(a, a).sum().item()

@@ -36,8 +36,8 @@ class EmbeddingManifest:
         encoder_fingerprint: Identity of the encoder's weights.
         precision: Precision of the stored numbers.
         preprocessing: What is done to an image before the encoder, in words.
-        compute: Arithmetic of the encoder: `float32` (the package's own), `float32-fused` or
-            `bf16-fused`; a store is filled by one of them only.
+        compute: Arithmetic of the encoder: `float32` (the package's own), `float32-fused`,
+            `bf16-fused` or `fp16-fused`; a store is filled by one of them only.
         block: Slices encoded together; the blocks are fixed, so that a continued store is byte
             for byte what an uninterrupted one is.
         codec: `none` on a local disk, so that a slice is a memory map; `zstd` for the wire.

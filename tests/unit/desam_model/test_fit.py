@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from desam_model.ablation import Ablation
+from desam_model.epoch import derived_seed
 from desam_model.evaluate import evaluate
 from desam_model.fit import NonFiniteLossError, Schedule, fit
 from desam_model.training_state import load_weights
@@ -89,11 +90,20 @@ def crash_after(epoch):
     return on_epoch
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adam"},
+        {"optimizer": "sgd"},
+        {"precision": "bf16", "accumulate": 2},
+        {"precision": "fp16", "channels_last": True},
+    ],
+    ids=str,
+)
 def test_a_crashed_training_goes_on_and_ends_with_the_same_bits(
-    small_desam, train, validation, tmp_path, optimizer
+    small_desam, train, validation, tmp_path, options
 ):
-    schedule = replace(SCHEDULE, optimizer=optimizer)
+    schedule = replace(SCHEDULE, **options)
     whole = small_desam()
     expected = fit(whole, train, validation, schedule, seed=3, checkpoint_dir=tmp_path / "whole")
     folder = tmp_path / "crashed"
@@ -185,11 +195,27 @@ def test_a_non_finite_loss_names_its_step_and_cases(small_desam, train, validati
     broken = list(train)
     poisoned = replace(broken[4].embedding, neck=broken[4].embedding.neck * float("nan"))
     broken[4] = replace(broken[4], embedding=poisoned)
-    with pytest.raises(NonFiniteLossError, match="the loss is nan in epoch 0, step") as caught:
+    order = torch.Generator().manual_seed(derived_seed(0, 0, "order"))
+    at = torch.randperm(len(broken), generator=order).tolist()
+    step = at.index(4) // SCHEDULE.batch_size
+    batch = at[step * SCHEDULE.batch_size : (step + 1) * SCHEDULE.batch_size]
+    with pytest.raises(NonFiniteLossError, match=f"is nan in epoch 0, step {step}, ") as caught:
         fit(method, broken, validation, SCHEDULE, seed=0)
-    assert broken[4].case in caught.value.cases
-    assert 0 <= caught.value.step < 3
+    assert (caught.value.epoch, caught.value.step) == (0, step)
+    assert caught.value.cases == tuple(broken[i].case for i in batch)
     assert all(parameter.isfinite().all() for parameter in method.parameters())
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_non_finite_loss_changes_no_weight(small_desam, train, validation, accumulate):
+    broken = [
+        replace(one, embedding=replace(one.embedding, neck=one.embedding.neck * math.inf))
+        for one in train
+    ]
+    method, untouched = small_desam(), small_desam()
+    with pytest.raises(NonFiniteLossError, match="epoch 0, step 0"):
+        fit(method, broken, validation, replace(SCHEDULE, accumulate=accumulate), seed=0)
+    assert same_weights(method, untouched)
 
 
 def test_a_non_finite_validation_loss_stops_the_training(small_desam, train, validation):
@@ -205,13 +231,27 @@ def test_nothing_to_train_on_is_refused(small_desam, validation):
         fit(small_desam(), [], validation, SCHEDULE, seed=0)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_lower_precision_trains_too(small_desam, train, validation, precision):
-    method = small_desam()
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_lower_precision_computes_in_it_and_keeps_float32_weights(
+    small_desam, train, validation, precision, dtype
+):
+    method, exact = small_desam(), small_desam()
+    seen = set()
+    mlp = method.prim.transformer.layers[0].mlp
+    for part in (method.pdmm.head, method.pdmm.fusion.conv1, mlp):
+        part.register_forward_hook(lambda _, __, output: seen.add(output.dtype))
     schedule = Schedule(epochs=2, batch_size=4, lr=1e-3, precision=precision)
     result = fit(method, train, validation, schedule, seed=0)
-    assert all(math.isfinite(record.validation_loss) for record in result.epochs)
+    expected = fit(exact, train, validation, replace(schedule, precision="float32"), seed=0)
+    assert seen == {dtype}
     assert {parameter.dtype for parameter in method.parameters()} == {torch.float32}
+    # near the float32 losses, so that no step was skipped; not equal, so that it was lower
+    for got, want in zip(result.epochs, expected.epochs, strict=True):
+        assert got.train_loss != want.train_loss
+        assert math.isclose(got.train_loss, want.train_loss, rel_tol=0.03)
+        assert math.isclose(got.validation_loss, want.validation_loss, rel_tol=0.03)
 
 
 def test_channels_last_changes_no_number_beyond_rounding(small_desam, train, validation):
@@ -222,6 +262,51 @@ def test_channels_last_changes_no_number_beyond_rounding(small_desam, train, val
     assert math.isclose(
         result.epochs[0].validation_loss, expected.epochs[0].validation_loss, rel_tol=1e-3
     )
+
+
+def test_a_machine_that_cannot_compile_says_so_once_and_trains(
+    small_desam, train, validation, monkeypatch, caplog
+):
+    def refuse(*_, **__):
+        raise RuntimeError("no C++ compiler\nand a page of advice")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    plain, compiled = small_desam(), small_desam()
+    fit(plain, train, validation, SCHEDULE, seed=0)
+    fit(compiled, train, validation, replace(SCHEDULE, compile=True), seed=0)
+    assert same_weights(plain, compiled)
+    assert [record.getMessage() for record in caplog.records] == [
+        "compile is on, but torch.compile does not work here (RuntimeError: no C++ compiler);"
+        " training without"
+    ]
+
+
+@pytest.mark.slow
+def test_compiled_steps_change_no_number_beyond_rounding(small_desam, train, validation, caplog):
+    plain, compiled = small_desam(), small_desam()
+    schedule = Schedule(epochs=2, batch_size=4, lr=1e-3)
+    expected = fit(plain, train, validation, schedule, seed=0)
+    result = fit(compiled, train, validation, replace(schedule, compile=True), seed=0)
+    assert not caplog.records
+    assert compiled.pdmm._compiled_call_impl is not None
+    assert plain.state_dict().keys() == compiled.state_dict().keys()
+    for got, want in zip(result.epochs, expected.epochs, strict=True):
+        assert math.isclose(got.train_loss, want.train_loss, rel_tol=1e-3)
+        assert math.isclose(got.validation_loss, want.validation_loss, rel_tol=1e-3)
+
+
+@pytest.mark.slow
+def test_without_a_c_compiler_one_line_is_logged(monkeypatch, tmp_path):
+    from desam_model.compiled import why_not_compiled
+
+    assert why_not_compiled(torch.device("cpu")) is None
+    torch.compiler.reset()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "/nowhere"))
+    why = why_not_compiled(torch.device("cpu"))
+    assert why is not None
+    assert "No working C++ compiler" in why
+    assert "\n" not in why
 
 
 def test_peak_memory_and_parameter_count_are_recorded(small_desam, train, validation):

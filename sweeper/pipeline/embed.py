@@ -85,7 +85,8 @@ def ensure_embeddings(
         progress: Called after every block.
         say: Gets lines for a person: what will be done, and whom we wait for.
         into: Folder of the store; by default one in the workspace named after what it holds.
-        compute: One of `COMPUTES`, or `auto`: what the store was begun with, else bf16 on a GPU and fused float32 on a CPU.
+        compute: One of `COMPUTES`, or `auto`: what the store was begun with, else bf16 on
+            a GPU and fused float32 on a CPU.
         workers: Who encodes; by default decided by the size of the work.
 
     Raises:

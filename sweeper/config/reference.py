@@ -33,7 +33,7 @@ Below `trial:`, a value is either constant or searched:
 | `{uniform: [low, high]}` | drawn evenly |
 | `{loguniform: [low, high]}` | drawn evenly in the logarithm |
 | `{randint: [low, high]}` | a whole number, both ends included |
-| `{quniform: [low, high, step]}` | drawn evenly, rounded to the step |
+| `{quniform: [low, high, step]}` | drawn evenly among low, low + step, ... |
 
 Drawn values need a `search:` block. A grid may hold whole mappings with grids inside: that is how
 an axis exists for one method only. Cells that differ in nothing real (a grid size without a grid of

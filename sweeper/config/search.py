@@ -40,11 +40,22 @@ class SearchRange:
         if self.kind == "randint":
             return rng.randint(low, high)
         if self.kind == "loguniform":
-            return math.exp(rng.uniform(math.log(low), math.log(high)))
+            return min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
         if self.kind == "quniform":
-            step = self.values[2]
-            return round(rng.uniform(low, high) / step) * step
+            return self.at_step(rng.randint(0, self.n_steps))
         return rng.uniform(low, high)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of a `quniform` that lie above its lower end."""
+        low, high, step = self.values
+        return int((high - low) / step + 1e-9)
+
+    def at_step(self, index: int) -> Any:
+        """The value so many steps above the lower end, without the tail of binary fractions."""
+        low, _, step = self.values
+        value = low + index * step
+        return value if isinstance(value, int) else float(f"{value:.12g}")
 
 
 def is_search(value: Any) -> bool:
@@ -80,6 +91,10 @@ def _check(kind: str, values: Any, where: str) -> None:
     if not numbers or len(values) != expected:
         names = "[low, high, step]" if expected == 3 else "[low, high]"
         raise ConfigError(f"{where}: is {values!r}, expected {expected} numbers {names}")
+    if expected == 3 and values[2] <= 0:
+        raise ConfigError(f"{where}: is {values!r}, expected a step above 0")
+    if kind == "randint" and not all(isinstance(v, int) for v in values):
+        raise ConfigError(f"{where}: is {values!r}, expected two whole numbers")
     if values[0] >= values[1] or (kind == "loguniform" and values[0] <= 0):
         rule = "0 < low < high" if kind == "loguniform" else "low < high"
         raise ConfigError(f"{where}: is {values!r}, expected {rule}")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from sweeper.config.base import Strict
+from sweeper.config.base import Level, Strict
 from sweeper.config.problems import explain
 from sweeper.config.report import ReportSpec
 from sweeper.config.search import draw_all, expand_grid, find_ranges, is_search
+from sweeper.config.search_algorithm import (
+    SearchConfig,
+    Study,
+    check_block,
+    check_study,
+    corners,
+    study_of,
+)
 from sweeper.config.trial import TrialConfig
 from sweeper.config.yaml_reader import Document, parse_value, read_yaml
 from sweeper.errors import ConfigError
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from sweeper.config.search import SearchRange
     from sweeper.config.yaml_reader import Path_
 
 
@@ -32,13 +42,6 @@ class ResourcesConfig(Strict):
     cpu: int | None = Field(default=None, ge=1, description="Cores and threads a training.")
     memory_gb: float | None = Field(default=None, gt=0, description="Host memory a training.")
     max_concurrent: int | None = Field(default=None, ge=1, description="Trainings at once.")
-
-
-class SearchConfig(Strict):
-    """How searched values that are no grid are drawn."""
-
-    samples: int = Field(default=1, ge=1, description="Draws for every point of the grid.")
-    seed: int = Field(default=0, ge=0, description="Seed of the draws, not of the trainings.")
 
 
 class ToggleConfig(Strict):
@@ -79,11 +82,13 @@ class Sweep:
     Attributes:
         spec: As written, `--set` applied.
         trials: Every training it names, without repeats, in the order written.
+        studies: Cells whose best values are looked for first; what wins is then trained as well.
         document: Source of lines for later messages.
     """
 
     spec: SweepSpec
     trials: tuple[TrialConfig, ...]
+    studies: tuple[Study, ...] = ()
     document: Document
 
 
@@ -110,19 +115,47 @@ def check_sweep(document: Document) -> Sweep:
     except ValidationError as err:
         raise ConfigError(explain(err, SweepSpec, document)) from err
     trials: dict[TrialConfig, None] = {}
+    studies: dict[str, Study] = {}
     for origin, tree in _trees(spec):
-        ranges = find_ranges(tree, document, origin)
-        drawn = [r for r in ranges if r.kind != "grid"]
-        if drawn and spec.search is None:
-            raise ConfigError(
-                f"{document.where((*origin, *drawn[0].path))}: is drawn ({drawn[0].kind}), and the"
-                " space has no 'search:' block; add one, such as 'search: {samples: 20}'"
-            )
+        find_ranges(tree, document, origin)  # for its checks: a wrong grid has its own line
         for point in expand_grid(tree):
-            for seeded in _with_seeds(point, spec.seeds):
-                for resolved in _draws(seeded, spec.search, bool(drawn)):
+            drawn = find_ranges(point, document, origin)
+            search = _search(spec, drawn[0], document, origin) if drawn else None
+            if search is None or search.algorithm is None:
+                for resolved in _draws(point, spec, is_drawn=bool(drawn)):
                     trials[trial_config(resolved, document, origin)] = None
-    return Sweep(spec=spec, trials=tuple(trials), document=document)
+            else:
+                _add_study(studies, study_of(origin, point, document, search), document)
+    if spec.search is not None:
+        check_block(spec.search, len(studies), document)
+    return Sweep(
+        spec=spec, trials=tuple(trials), studies=tuple(studies.values()), document=document
+    )
+
+
+def _search(spec: SweepSpec, drawn: SearchRange, document: Document, origin: Path_) -> SearchConfig:
+    if spec.search is None:
+        raise ConfigError(
+            f"{document.where((*origin, *drawn.path))}: is drawn ({drawn.kind}), and the"
+            " space has no 'search:' block; add one, such as 'search: {samples: 20}'"
+        )
+    return spec.search
+
+
+def _add_study(studies: dict[str, Study], study: Study, document: Document) -> None:
+    """Check a study and add it; cells that differ only in the scoring share one."""
+    every = [trial_config(tree, document, study.origin) for tree in corners(study.tree)]
+    check_study(study, document, every[0].training.epochs)
+    if every[0].method.cross_validation(every[0].source, (every[0].source,)) is not None:
+        raise ConfigError(
+            f"{document.where((*study.origin, 'method'))}: {every[0].method.label()} is"
+            " cross-validated and cannot be searched; give its block constant values"
+        )
+    key = json.dumps([trial.at_level(Level.TRAINING) for trial in every], sort_keys=True)
+    known = studies.get(key)
+    if known is not None:
+        study = replace(known, variants=(*known.variants, *study.variants))
+    studies[key] = study
 
 
 def trial_config(values: Any, document: Document, origin: Path_ = ("trial",)) -> TrialConfig:
@@ -192,22 +225,24 @@ def _is_same_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return "name" not in new or "name" not in old or new["name"] == old["name"]
 
 
-def _with_seeds(point: dict[str, Any], seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+def with_seeds(point: dict[str, Any], seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    """The point once a seed; as it is where no seeds are named."""
     if not seeds:
         yield point
     for seed in seeds:
         yield {**point, "seed": seed}
 
 
-def _draws(
-    point: dict[str, Any], search: SearchConfig | None, is_drawn: bool
-) -> Iterator[dict[str, Any]]:
-    if search is None or not is_drawn:
-        yield point
-        return
-    rng = random.Random(search.seed)  # the same draws for every grid point: an equal search budget
-    for _ in range(search.samples):
-        yield draw_all(point, rng)
+def _draws(point: dict[str, Any], spec: SweepSpec, *, is_drawn: bool) -> Iterator[dict[str, Any]]:
+    """Trials that are cells themselves: the point, or its draws, once a seed."""
+    for seeded in with_seeds(point, spec.seeds):
+        if spec.search is None or not is_drawn:
+            yield seeded
+            continue
+        # the same draws for every grid point: an equal search budget
+        rng = random.Random(spec.search.seed)
+        for _ in range(spec.search.samples):
+            yield draw_all(seeded, rng)
 
 
 def _include(document: Document, seen: tuple[Path, ...]) -> Document:

@@ -120,6 +120,7 @@ class DeSAM(SegmentationMethod):
         embedding = self._embedding(batch)
         return self._validation_loss(batch, embedding, self.pdmm.context(embedding.taps))
 
+    @torch.no_grad()
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
         """Masks `(B, 1, H, W)` and the predicted IoU of the prompt whose mask it is `(B,)`.
 

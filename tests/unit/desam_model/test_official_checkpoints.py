@@ -7,6 +7,7 @@ import hashlib
 import pytest
 import torch
 from segment_anything import sam_model_registry
+from segment_anything.modeling import ImageEncoderViT
 
 from desam_model.desam import build_desam
 from desam_model.encoder import FrozenSamEncoder, build_encoder
@@ -39,20 +40,23 @@ def vit_b_file(tmp_path_factory):
 def test_prim_and_the_prompt_encoder_start_from_an_official_file(vit_b_file, tap_channels):
     sam = torch.load(vit_b_file, weights_only=True)
     model = build_desam(tap_channels=tap_channels, sam_checkpoint=vit_b_file)
+    parts = {"mask_decoder.": model.prim, "prompt_encoder.": model.prompts.encoder}
     started = {
-        f"mask_decoder.{name.removeprefix('prim.')}": value
-        for name, value in model.state_dict().items()
-        if name.startswith("prim.")
-    } | {
-        f"prompt_encoder.{name}": value
-        for name, value in model.prompts.encoder.state_dict().items()
+        prefix + name: value
+        for prefix, part in parts.items()
+        for name, value in part.state_dict().items()
     }
     assert all(torch.equal(value, sam[name]) for name, value in started.items())
     left = {name for name in sam if name.startswith(DECODER)} - started.keys()
-    assert {name.split(".")[1] for name in left} == {
-        "output_upscaling",
-        "output_hypernetworks_mlps",
-    }
+    unused = {"output_upscaling", "output_hypernetworks_mlps"}
+    assert {name.split(".")[1] for name in left} == unused
+
+
+def test_what_is_trained_holds_no_image_encoder(vit_b_file):
+    model = build_desam(tap_channels=768, sam_checkpoint=vit_b_file)
+    kinds = {type(module) for module in model.modules()}
+    assert kinds.isdisjoint({ImageEncoderViT, FrozenSamEncoder})
+    assert sum(p.numel() for p in model.parameters()) < 12e6  # the image encoder alone has 90e6
 
 
 def test_an_official_vit_b_file_loads_with_its_hash_as_fingerprint(vit_b_file):

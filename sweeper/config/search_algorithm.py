@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from sweeper.config.base import Strict
 from sweeper.config.search import SearchRange, expand_grid, find_ranges, is_search, map_ranges
+from sweeper.config.trial import CHANGEABLE
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,16 +21,6 @@ Objective = Literal["source_dice", "validation_loss", "seconds"]
 
 MAXIMISED = frozenset({"source_dice"})
 """Objectives of which more is better; of the others less is."""
-
-PBT_KEYS = (
-    ("training", "lr"),
-    ("training", "weight_decay"),
-    ("training", "momentum"),
-    ("training", "batch_size"),
-    ("method", "loss_weights"),
-    ("method", "consistency_weight"),
-)
-"""What may change while a training runs: nothing that a weight's shape or the data hang on."""
 
 _MAKES_CELLS = ("source", "target", "structure", "dataset", "encoder", "seed", "fold")
 
@@ -198,8 +189,8 @@ def _problem_of_range(found: SearchRange, search: SearchConfig) -> str | None:
         ("method", "loss_profile"),
     ):
         return "so losses cannot be compared; set search.metric to source_dice"
-    if search.scheduler == "pbt" and not any(path[: len(k)] == k for k in PBT_KEYS):
-        allowed = ", ".join(".".join(k) for k in PBT_KEYS)
+    if search.scheduler == "pbt" and not any(path[: len(k)] == k for k in CHANGEABLE):
+        allowed = ", ".join(".".join(k) for k in CHANGEABLE)
         return f"which pbt cannot change in mid-training; it can change {allowed}"
     return None
 

@@ -27,6 +27,8 @@ class TrainingJob:
         threads: CPU threads.
         owner: Who holds the lease, such as a driver's id.
         checkpoint: SAM's checkpoint, from which PRIM and MedSAM's decoder start; None: random.
+        until: Pause after so many epochs, for a search that compares there; None: to the end.
+        start_from: `FOLDER@EPOCHS`, another training to go on from if this one has not begun.
     """
 
     train_id: str
@@ -39,6 +41,8 @@ class TrainingJob:
     threads: int
     owner: str
     checkpoint: str | None = None
+    until: int | None = None
+    start_from: str | None = None
 
     def to_json(self) -> str:
         """The job as text."""

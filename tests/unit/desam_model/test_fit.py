@@ -332,3 +332,34 @@ def test_the_learning_rate_falls_as_stated():
 def test_an_impossible_schedule_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Schedule(**wrong)
+
+
+def test_a_paused_training_goes_on_with_the_same_bits(small_desam, train, validation, tmp_path):
+    whole = small_desam()
+    fit(whole, train, validation, SCHEDULE, seed=3)
+    for until in (1, SCHEDULE.epochs):
+        paused = small_desam()
+        result = fit(
+            paused, train, validation, SCHEDULE, seed=3, checkpoint_dir=tmp_path, until=until
+        )
+        assert len(result.epochs) == until
+    assert same_weights(whole, paused)
+
+
+def test_a_training_can_go_on_under_other_values(small_desam, train, validation, tmp_path):
+    first = replace(SCHEDULE, weight_decay=0.0, lr=1e-3)
+    second = replace(SCHEDULE, weight_decay=0.5, lr=1e-4)
+    fit(small_desam(), train, validation, first, seed=3, checkpoint_dir=tmp_path, until=1)
+    with pytest.raises(ValueError, match="belongs to another training"):
+        fit(small_desam(), train, validation, second, seed=3, checkpoint_dir=tmp_path)
+    result = fit(
+        small_desam(),
+        train,
+        validation,
+        second,
+        seed=3,
+        checkpoint_dir=tmp_path,
+        goes_on_from_others=True,
+    )
+    assert result.epochs[0].lr == pytest.approx(first.lr_at(0))
+    assert result.epochs[1].lr == pytest.approx(second.lr_at(1))

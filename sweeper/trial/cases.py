@@ -1,0 +1,92 @@
+"""Which cases a training sees and which it is scored on, and how their slices are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from desam_model.folds import folds
+from desam_model.types import Reads, Split
+from sweeper.errors import DataError
+from sweeper.factory import Sizes
+from sweeper.store.views import slice_view
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from desam_model.types import Slice
+    from sweeper.config.trial import TrialConfig
+    from sweeper.store.dataset_store import DatasetStore
+    from sweeper.store.embedding_store import EmbeddingStore
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """Case ids of a training: what it may see, and what it is scored on."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    scored: tuple[str, ...]
+
+
+def sizes_of(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> Sizes:
+    """The sizes of opened stores; those of embeddings stay 0 where none are read."""
+    if embeddings is None:
+        return Sizes(image_channels=dataset.image_channels)
+    return Sizes(
+        image_channels=dataset.image_channels,
+        tap_channels=embeddings.tap_channels,
+        num_taps=embeddings.num_taps,
+        neck_channels=embeddings.neck_channels,
+        grid_hw=embeddings.grid_hw,
+        input_px=embeddings.input_px,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Slices of named cases, as the method wants them."""
+
+    dataset: DatasetStore
+    embeddings: EmbeddingStore | None
+    structure: str
+    reads: frozenset[Reads]
+
+    def __call__(self, cases: Sequence[str]) -> Sequence[Slice]:
+        """Their slices, in the order of the cases."""
+        return slice_view(
+            self.dataset,
+            cases,
+            structure=self.structure,
+            reads=self.reads,
+            embeddings=self.embeddings if Reads.EMBEDDING in self.reads else None,
+        )
+
+
+def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:
+    """The source's split; targets are all other domains, or the held-out fold."""
+    sources = dataset.domains if config.source == "all" else (config.source,)
+    if config.fold is not None:
+        return _fold_cases(config, dataset, sources)
+    train = [c.case for d in sources for c in dataset.cases_of(d, Split.TRAIN)]
+    validation = [c.case for d in sources for c in dataset.cases_of(d, Split.VALIDATION)]
+    targets = (config.target,) if config.target else dataset.domains
+    scored = [c.case for d in targets if d not in sources for c in dataset.cases_of(d)]
+    return Cases(tuple(train), tuple(validation), (*validation, *scored))
+
+
+def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[str]) -> Cases:
+    """Cross-validation: the fold is scored, the last case a domain of the rest validates."""
+    train: list[str] = []
+    validation: list[str] = []
+    held_out: list[str] = []
+    n_folds = getattr(config.method, "folds", None)
+    if n_folds is None or config.fold is None:
+        raise DataError(f"{config.name()} has a fold, and its method knows no folds")
+    for domain in sources:
+        ids = [c.case for c in dataset.cases_of(domain)]
+        rest, test = folds(ids, n_folds, seed=0)[config.fold]
+        train += rest[:-1]
+        validation += rest[-1:]
+        held_out += test
+    return Cases(tuple(train), tuple(validation), tuple(held_out))

@@ -1,8 +1,9 @@
 """SAM's encoder blocks with less work and less memory, the same mathematics.
 
-Two things change. Attention never materialises its `(heads, tokens, tokens)` matrix: the
+Two things change. Attention never materialises its `(heads, tokens, tokens)` matrix: on a GPU the
 decomposed relative position bias becomes extra columns of query and key, which lets
-`scaled_dot_product_attention` use its fused kernels (no mask, so also flash attention). And the
+`scaled_dot_product_attention` use its fused kernels (no mask, so also flash attention); on a CPU
+the matrix is made and used piece by piece (`chunked_attention.py`), which is faster there. And the
 linear maps of windowed blocks run on the 64 x 64 tokens instead of the 70 x 70 padded ones,
 because a padded token is zero and its query, key and value are the bias.
 
@@ -22,6 +23,8 @@ from segment_anything.modeling.image_encoder import (
 )
 from torch import Tensor, nn
 from torch.nn import functional
+
+from desam_model.chunked_attention import attend_in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +49,7 @@ class FusedBlock(nn.Module):
         qkv = attn.qkv(block.norm1(x))  # (B, h, w, 3C)
         if self.window_size > 0:
             qkv, padded_hw = _windows(qkv, attn.qkv.bias, self.window_size)
-        mixed = _attend(qkv, attn)
+        mixed = fused_attention(qkv, attn)
         if self.window_size > 0:
             size = (x.shape[1], x.shape[2])
             mixed = window_unpartition(mixed, self.window_size, padded_hw, size)
@@ -55,11 +58,29 @@ class FusedBlock(nn.Module):
         return tokens
 
 
+class InFloat32(nn.Module):
+    """A part that stays in float32 under autocast: the patch embedding and the neck.
+
+    They are 2 % of the work, and their rounding would reach every output.
+    """
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the part makes of `x`."""
+        with torch.autocast(x.device.type, enabled=False):
+            made: Tensor = self.part(x.float())
+        return made
+
+
 def fuse_blocks(image_encoder: nn.Module) -> None:
     """Put a `FusedBlock` around every block of SAM's image encoder, in place."""
-    blocks: Any = image_encoder.blocks
-    for index, block in enumerate(blocks):
-        blocks[index] = FusedBlock(block)
+    parts: Any = image_encoder
+    for index, block in enumerate(parts.blocks):
+        parts.blocks[index] = FusedBlock(block)
+    parts.patch_embed, parts.neck = InFloat32(parts.patch_embed), InFloat32(parts.neck)
 
 
 def _windows(qkv: Tensor, bias: Tensor, size: int) -> tuple[Tensor, tuple[int, int]]:
@@ -74,13 +95,22 @@ def _windows(qkv: Tensor, bias: Tensor, size: int) -> tuple[Tensor, tuple[int, i
     return windows, padded_hw
 
 
-def _attend(qkv: Tensor, attn: Any) -> Tensor:
-    """Multi-head attention with relative positions; `(B, h, w, 3C)` -> `(B, h, w, C)`."""
+def fused_attention(qkv: Tensor, attn: Any) -> Tensor:
+    """Multi-head attention of SAM's `Attention` with relative positions, before its projection.
+
+    Args:
+        qkv: What its first linear map yields, `(B, h, w, 3C)`.
+        attn: The package's module, for its heads, scale and position tables.
+
+    Returns:
+        `(B, h, w, C)`.
+    """
     batch, height, width, _ = qkv.shape
     heads, tokens = attn.num_heads, height * width
     q, k, v = qkv.reshape(batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)  # (B, n, hw, d)
     along_h, along_w = _relative(q, attn, (height, width))
-    mixed = _attend_in_one_kernel(q * attn.scale, k, v, along_h, along_w)
+    attend = attend_in_pieces if q.device.type == "cpu" else attend_in_one_kernel
+    mixed = attend(q * attn.scale, k, v, along_h, along_w)
     return mixed.transpose(1, 2).reshape(batch, height, width, -1)
 
 
@@ -96,10 +126,13 @@ def _relative(q: Tensor, attn: Any, size: Sequence[int]) -> tuple[Tensor, Tensor
     return along_h.reshape(batch, heads, tokens, -1), along_w.reshape(batch, heads, tokens, -1)
 
 
-def _attend_in_one_kernel(
+def attend_in_one_kernel(
     q: Tensor, k: Tensor, v: Tensor, along_h: Tensor, along_w: Tensor
 ) -> Tensor:
-    """The bias as extra columns: `[q, bias_h, bias_w] . [k, one-hot row, one-hot column]`."""
+    """What `attend_in_pieces` computes, by one call of `scaled_dot_product_attention`.
+
+    The bias is extra columns: `[q, bias_h, bias_w] . [k, one-hot row, one-hot column]`.
+    """
     height, width = along_h.shape[-1], along_w.shape[-1]
     rows = torch.eye(height, dtype=k.dtype, device=k.device).repeat_interleave(width, 0)
     columns = torch.eye(width, dtype=k.dtype, device=k.device).repeat(height, 1)

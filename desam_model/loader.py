@@ -1,10 +1,10 @@
 """Batches out of slices: seeded order, background assembly, bounded memory, next batch on device.
 
 Slices are read where they lie (memory-mapped embeddings); the only copy is the one into the batch,
-which also converts to the compute precision on a CPU. For a GPU the batch is assembled in pinned
-memory, crosses in its stored precision and is converted there, on a stream of its own, while the
-previous batch trains. Threads are enough, and no worker process is needed: the work is memory
-copies, which release the interpreter lock (`engine.md` 3.2).
+which also converts to the compute precision on a CPU, into memory that earlier batches used. For a
+GPU the batch is assembled in pinned memory, crosses in its stored precision and is converted there,
+on a stream of its own, while the previous batch trains. Threads are enough, and no worker process
+is needed: the work is memory copies, which release the interpreter lock (`engine.md` 3.2).
 """
 
 from __future__ import annotations
@@ -12,32 +12,45 @@ from __future__ import annotations
 import queue
 import threading
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from desam_model.buffers import BufferPool
 from desam_model.types import Batch, Embedding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
     from desam_model.types import Slice
 
+    _Empty = Callable[[Sequence[int], torch.dtype], Tensor]
+
 _SMALL_BATCH_BYTES = 16 * 2**20
 """Below this a batch is assembled in well under 10 ms, and a thread costs more than it hides."""
 
+_PIECE = 2**18
+"""Whole numbers turned into values at once: 1 MB in float32 stays in a core's cache."""
+
 
 def collate(
-    slices: Sequence[Slice], *, dtype: torch.dtype | None = torch.float32, pin: bool = False
+    slices: Sequence[Slice],
+    *,
+    dtype: torch.dtype | None = torch.float32,
+    pin: bool = False,
+    buffers: BufferPool | None = None,
 ) -> Batch:
     """The slices stacked: reference and image as float32, embedding in `dtype`.
 
     Args:
         slices: At least one; all with the same fields and shapes.
-        dtype: Precision of the embedding; None keeps the stored one.
+        dtype: Precision of the embedding; None keeps the stored one, int8 with its scales.
         pin: Assemble in page-locked memory, from which a GPU copies without waiting.
+        buffers: Where large tensors get their memory from; by default fresh. Unused with `pin`,
+            because torch keeps page-locked memory itself.
 
     Raises:
         ValueError: No slices, or slices that differ in what they hold.
@@ -53,13 +66,14 @@ def collate(
                 f"slices of cases {first.case} and {s.case} hold different fields; a batch needs"
                 " image and embedding in all of its slices or in none"
             )
-    reference = _stack([s.reference for s in slices], torch.float32, pin).unsqueeze(1)
+    empty = partial(_empty, buffers=None if pin else buffers, pin=pin)
+    reference = _stack([s.reference for s in slices], torch.float32, empty).unsqueeze(1)
     images = [s.image for s in slices if s.image is not None]
     embeddings = [s.embedding for s in slices if s.embedding is not None]
     return Batch(
         reference=reference,
-        image=_stack(images, torch.float32, pin).div_(255.0) if images else None,
-        embedding=_stack_embeddings(embeddings, dtype, pin) if embeddings else None,
+        image=_stack(images, torch.float32, empty).div_(255.0) if images else None,
+        embedding=_stack_embeddings(embeddings, dtype, empty) if embeddings else None,
     )
 
 
@@ -103,6 +117,7 @@ class Loader:
         self._generator = shuffle_generator
         self._dtype = dtype
         self._prefetch = prefetch
+        self._buffers = BufferPool()
 
     def __len__(self) -> int:
         return -(-len(self._slices) // self._batch_size)
@@ -138,7 +153,7 @@ class Loader:
     def _make(self, positions: Sequence[int]) -> Batch:
         slices = [self._slices[i] for i in positions]
         if self._device.type == "cpu":
-            return collate(slices, dtype=self._dtype)
+            return collate(slices, dtype=self._dtype, buffers=self._buffers)
         pinned = collate(slices, dtype=None, pin=self._device.type == "cuda")
         batch = pinned.to(self._device, non_blocking=True)
         if batch.embedding is None:
@@ -210,26 +225,63 @@ def _hand_over(batch: Batch, copied: Any) -> Batch:
     return batch
 
 
-def _stack(tensors: Sequence[Tensor], dtype: torch.dtype | None, pin: bool) -> Tensor:
+def _empty(
+    shape: Sequence[int], dtype: torch.dtype, *, buffers: BufferPool | None, pin: bool
+) -> Tensor:
+    """Uninitialised memory for a part of a batch."""
+    if buffers is not None:
+        return buffers.empty(shape, dtype)
+    return torch.empty(tuple(shape), dtype=dtype, pin_memory=pin)
+
+
+def _stack(tensors: Sequence[Tensor], dtype: torch.dtype | None, empty: _Empty) -> Tensor:
     """One copy from where each tensor lies into its place of the batch, converting on the way."""
-    first = tensors[0]
-    out = torch.empty((len(tensors), *first.shape), dtype=dtype or first.dtype, pin_memory=pin)
+    out = _room_for(tensors, dtype, empty)
     for place, tensor in zip(out, tensors, strict=True):
+        place.copy_(tensor)
+    return out
+
+
+def _stack_scaled(
+    wholes: Sequence[Tensor], scales: Sequence[Tensor], dtype: torch.dtype, empty: _Empty
+) -> Tensor:
+    """int8 maps `(C, h, w)` times their channels' scales `(C,)`, in one pass over the memory."""
+    out = _room_for(wholes, dtype, empty)
+    step = max(1, _PIECE // wholes[0][0].numel())
+    for place, whole, scale in zip(out, wholes, scales, strict=True):
+        factor = scale[:, None, None]
+        for start in range(0, len(whole), step):
+            part = slice(start, start + step)
+            place[part].copy_(whole[part]).mul_(factor[part])
+    return out
+
+
+def _room_for(tensors: Sequence[Tensor], dtype: torch.dtype | None, empty: _Empty) -> Tensor:
+    """Memory for tensors that have one shape, stacked."""
+    first = tensors[0]
+    for tensor in tensors:
         if tensor.shape != first.shape:
             raise ValueError(
                 f"slices have shapes {tuple(first.shape)} and {tuple(tensor.shape)}; a batch needs"
                 " one shape"
             )
-        place.copy_(tensor)
-    return out
+    return empty((len(tensors), *first.shape), dtype or first.dtype)
 
 
 def _stack_embeddings(
-    embeddings: Sequence[Embedding], dtype: torch.dtype | None, pin: bool
+    embeddings: Sequence[Embedding], dtype: torch.dtype | None, empty: _Empty
 ) -> Embedding:
     """Taps and neck of all slices with a batch axis."""
-    taps = tuple(
-        _stack([e.taps[tap] for e in embeddings], dtype, pin)
-        for tap in range(len(embeddings[0].taps))
-    )
-    return Embedding(taps=taps, neck=_stack([e.neck for e in embeddings], dtype, pin))
+    maps = [[*e.taps, e.neck] for e in embeddings]
+    scales = [e.scales for e in embeddings if e.scales is not None]
+    if scales and dtype is not None:
+        *taps, neck = (
+            _stack_scaled(of_slices, of_scales, dtype, empty)
+            for of_slices, of_scales in zip(
+                zip(*maps, strict=True), zip(*scales, strict=True), strict=True
+            )
+        )
+        return Embedding(taps=tuple(taps), neck=neck)
+    *taps, neck = (_stack(of_slices, dtype, empty) for of_slices in zip(*maps, strict=True))
+    stacked = [_stack(of_scales, None, empty) for of_scales in zip(*scales, strict=True)]
+    return Embedding(taps=tuple(taps), neck=neck, scales=tuple(stacked) or None)

@@ -76,10 +76,14 @@ class Embedding:
         taps: Three maps `(B, C, h, w)`, the outputs of the first three global-attention blocks,
             earliest first.
         neck: `(B, D, h, w)`, the encoder's final output.
+        scales: Only of an embedding that is still int8, as it is stored: one `(B, C)` a tap and
+            `(B, D)`; a value is the whole number times its channel's scale. A batch that a method
+            gets has values.
     """
 
     taps: tuple[Tensor, ...]
     neck: Tensor
+    scales: tuple[Tensor, ...] | None = None
 
     def to(
         self,
@@ -87,13 +91,18 @@ class Embedding:
         dtype: torch.dtype | None = None,
         non_blocking: bool = False,
     ) -> Embedding:
-        """The same embedding on another device or in another precision."""
-        return Embedding(
-            taps=tuple(
-                t.to(device=device, dtype=dtype, non_blocking=non_blocking) for t in self.taps
-            ),
-            neck=self.neck.to(device=device, dtype=dtype, non_blocking=non_blocking),
+        """The same embedding on another device or in another precision; int8 becomes values."""
+        maps = [t.to(device=device, non_blocking=non_blocking) for t in (*self.taps, self.neck)]
+        scales = self.scales and tuple(
+            s.to(device=device, non_blocking=non_blocking) for s in self.scales
         )
+        if dtype is not None:
+            maps = [t.to(dtype) for t in maps]
+            if scales:
+                for whole, scale in zip(maps, scales, strict=True):
+                    whole *= scale[..., None, None]
+                scales = None
+        return Embedding(taps=tuple(maps[:-1]), neck=maps[-1], scales=scales)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

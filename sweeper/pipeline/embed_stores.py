@@ -86,9 +86,9 @@ def largest_difference(workspace: Workspace, store: EmbeddingStore, n_slices: in
     indices = _sample(store.n_slices, n_slices)
     encoded = _encoded(workspace, dataset, store, None, n_slices)
     for index, fresh in zip(indices, encoded, strict=True):
-        kept = store.embedding(index)
+        kept = store.embedding(index).to(dtype=torch.float32)
         for got, want in zip((*kept.taps, kept.neck), (*fresh.taps, fresh.neck), strict=True):
-            difference = (got.float() - want.float()).norm() / want.float().norm()
+            difference = (got - want.float()).norm() / want.float().norm()
             largest = max(largest, difference.item())
     return f"{len(indices)} slices encoded again: largest relative difference {largest:.2e}"
 

@@ -14,7 +14,6 @@ from sweeper.errors import StoreError
 from sweeper.store.chunks import ChunkSource, DamagedChunkError, MappedChunks, ZarrChunks
 from sweeper.store.commits import Commit, checksum, read_journal
 from sweeper.store.embedding_manifest import EmbeddingManifest, parse_manifest
-from sweeper.store.quantise import dequantise
 from sweeper.store.remote import RemoteChunks, RemoteFolder, is_url
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ class EmbeddingStore:
         return len(self._commits) == self.n_slices
 
     def embedding(self, index: int) -> Embedding:
-        """One slice's embedding without a batch axis, in the stored precision (int8 as float16).
+        """One slice's embedding without a batch axis as stored: int8 is whole numbers and scales.
 
         On a local uncompressed store its tensors are copy-on-write memory maps: writing to them
         changes nothing on disk.
@@ -166,11 +165,11 @@ class EmbeddingStore:
         if not 0 <= index < self.n_slices:
             raise IndexError(f"slice is {index}, {self.path.name} has 0..{self.n_slices - 1}")
         taps, neck = self.values("taps", index), self.values("neck", index)
+        scales = None
         if self.precision == "int8":
-            taps = dequantise(taps, self.values("taps_scale", index))
-            neck = dequantise(neck, self.values("neck_scale", index))
-        embedding = Embedding(taps=tuple(taps), neck=neck)
-        if self._chunks.is_mapped and self.precision != "int8":
+            scales = (*self.values("taps_scale", index), self.values("neck_scale", index))
+        embedding = Embedding(taps=tuple(taps), neck=neck, scales=scales)
+        if self._chunks.is_mapped:
             self._mapped[index] = embedding
         return embedding
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 
 import pytest
 import torch
 
+from desam_model.buffers import BufferPool
 from desam_model.loader import Loader, collate
 from desam_model.types import Embedding, Slice
 
@@ -127,3 +129,75 @@ def test_an_empty_view_gives_no_batch():
 def test_a_batch_size_of_zero_is_refused():
     with pytest.raises(ValueError, match="batch_size is 0"):
         Loader([make_slice(0)], batch_size=0)
+
+
+def int8_slice(k: int) -> Slice:
+    generator = torch.Generator().manual_seed(k)
+    plain = make_slice(k)
+    return dataclasses.replace(
+        plain,
+        embedding=Embedding(
+            taps=tuple(
+                torch.randint(-127, 128, (6, 4, 4), generator=generator).to(torch.int8)
+                for _ in range(3)
+            ),
+            neck=torch.randint(-127, 128, (5, 4, 4), generator=generator).to(torch.int8),
+            scales=(*torch.rand(3, 6, generator=generator), torch.rand(5, generator=generator)),
+        ),
+    )
+
+
+@pytest.mark.parametrize("piece", [1, 64, 2**18])
+def test_a_batch_of_int8_slices_is_whole_numbers_times_scales(monkeypatch, piece):
+    monkeypatch.setattr("desam_model.loader._PIECE", piece)
+    slices = [int8_slice(k) for k in range(3)]
+    batch = collate(slices)
+    stored = collate(slices, dtype=None)
+    assert stored.embedding is not None
+    assert stored.embedding.neck.dtype == torch.int8
+    on_device = stored.embedding.to(dtype=torch.float32)
+    for made in (batch.embedding, on_device):
+        assert made is not None
+        assert made.scales is None
+        for k, s in enumerate(slices):
+            whole = (*s.embedding.taps, s.embedding.neck)
+            for got, want, scale in zip(
+                (*made.taps, made.neck), whole, s.embedding.scales, strict=True
+            ):
+                assert torch.equal(got[k], want.float() * scale[:, None, None])
+
+
+def test_memory_is_lent_again_only_when_no_view_of_it_is_left():
+    pool = BufferPool()
+    first = pool.empty((4, 300, 300), torch.float32)
+    first.fill_(1.0)
+    view = first[2, 1:].t()
+    place = first.data_ptr()
+    del first
+    second = pool.empty((4, 300, 300), torch.float32)
+    second.zero_()
+    assert second.data_ptr() != place
+    assert view.unique().item() == 1.0
+    assert pool.idle_bytes == 0
+    del view
+    assert pool.idle_bytes == 4 * 300 * 300 * 4
+    smaller = pool.empty((3, 300, 300), torch.float32)
+    assert smaller.data_ptr() == place
+    assert place % 64 == 0
+
+
+def test_a_pool_that_lends_ever_larger_batches_does_not_keep_the_small_ones():
+    pool = BufferPool()
+    for n in range(1, 6):
+        pool.empty((n, 2**20), torch.uint8)
+        assert pool.idle_bytes == n * 2**20
+
+
+def test_an_epoch_uses_the_same_memory_again_and_its_numbers_are_right():
+    slices = Counting(8, grid=BIG)
+    places = set()
+    for k, batch in enumerate(Loader(slices, batch_size=1, prefetch=0)):
+        places.add(batch.embedding.neck.data_ptr())
+        assert torch.equal(batch.embedding.neck[0], make_slice(k, BIG).embedding.neck.float())
+        del batch
+    assert len(places) < 4

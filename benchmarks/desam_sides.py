@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from desam_model.memory import anonymous_bytes
@@ -86,26 +87,46 @@ def in_own_process(function: Callable, *arguments: object) -> object:
         return pool.apply(function, arguments)
 
 
-def product_rate(side: int = 2048, repeats: int = 5) -> float:
-    """FLOP per second of a large float32 matrix product: what the machine can do."""
-    a = torch.randn(side, side)
-    a @ a
+def product_rate(dtype: torch.dtype = torch.float32, side: int = 2048, repeats: int = 5) -> float:
+    """FLOP per second of a large matrix product: what the machine can do.
+
+    The faster of torch's two libraries for it, BLAS and oneDNN (which the convolutions use); on one
+    AMD processor oneDNN was twice as fast.
+    """
+    a, b = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
+    products: list[Callable[[], object]] = [lambda: a @ b]
+    if torch.backends.mkldnn.is_available():
+        ours = a.to_mkldnn()
+        products.append(lambda: functional.linear(ours, b))
     best = float("inf")
-    for _ in range(repeats):
-        started = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - started)
+    for product in products:
+        product()
+        for _ in range(repeats):
+            started = time.perf_counter()
+            product()
+            best = min(best, time.perf_counter() - started)
     return 2 * side**3 / best
 
 
-def print_table(sides: list[Side], rate: float) -> None:
-    """All sides, each with its arithmetic floor and its ratio to the first."""
+def print_rates(rates: dict[str, float]) -> None:
+    """What the floors are computed with."""
+    threads = torch.get_num_threads()
+    for name, rate in rates.items():
+        print(f"large {name} matrix product: {rate / 1e9:.0f} GFLOP/s on {threads} threads")
+
+
+def print_table(sides: list[Side], rates: dict[str, float]) -> None:
+    """All sides, each with its arithmetic floor (FLOPs over its rate) and its ratio to the first.
+
+    Args:
+        sides: What was measured.
+        rates: FLOP per second by side name.
+    """
     first = sides[0]
-    print(f"large float32 product: {rate / 1e9:.0f} GFLOP/s on {torch.get_num_threads()} threads")
     print("| side | s | CPU s | TFLOP | floor, s | faster | less CPU | peak MiB | less memory |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for side in sides:
-        floor = side.flops / rate
+        floor = side.flops / rates[side.name]
         memory = first.peak_bytes / max(1, side.peak_bytes)
         print(
             f"| {side.name} | {side.seconds:.2f} | {side.cpu_seconds:.2f}"

@@ -18,6 +18,7 @@ from desam_sides import (
     counted_flops,
     in_own_process,
     measured,
+    print_rates,
     print_table,
     product_rate,
     random_embedding,
@@ -110,8 +111,10 @@ def main() -> None:
     else:
         brute, mask, iou = in_own_process(run_side, "brute force", *arguments, 1)
     fast, fast_mask, fast_iou = in_own_process(run_side, "decoupled", *arguments, options.repeats)
+    rate = product_rate()
     print(f"{options.widths} widths, {options.grid_size} x {options.grid_size} grid, float32, CPU")
-    print_table([brute, fast], product_rate())
+    print_rates({"float32": rate})
+    print_table([brute, fast], {brute.name: rate, fast.name: rate})
     if options.one_batch:
         return
     differ = int((mask != fast_mask).sum())

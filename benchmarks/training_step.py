@@ -17,6 +17,7 @@ from desam_sides import (
     counted_flops,
     in_own_process,
     measured,
+    print_rates,
     print_table,
     product_rate,
     random_embedding,
@@ -86,8 +87,10 @@ def main() -> None:
         in_own_process(run_side, name, options.widths, options.batch, options.repeats)
         for name in options.sides
     ]
+    rates = {"float32": product_rate(), "bf16": product_rate(torch.bfloat16)}
     print(f"{options.widths} widths, batch {options.batch}, CPU")
-    print_table(sides, product_rate())
+    print_rates(rates)
+    print_table(sides, {name: rates[name.split()[0]] for name in options.sides})
 
 
 if __name__ == "__main__":

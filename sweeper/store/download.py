@@ -44,17 +44,21 @@ def get_weights(
     if filename is None:
         raise WeightsError(f"{encoder} needs no checkpoint: its weights are fixed")
     target = folder / filename
-    if not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{filename}.part"
-        url = base_url.rstrip("/") + "/" + filename
-        _download(url, part, folder, progress)
-        part.rename(target)
+    if target.is_file():
+        check_checkpoint(target)  # a file that a person put here is theirs to remove
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{filename}.part"
+    url = base_url.rstrip("/") + "/" + filename
+    _download(url, part, folder, progress)
+    part.rename(target)
     try:
         check_checkpoint(target)
-    except WeightsError:
+    except WeightsError as err:
         target.unlink()
-        raise
+        raise WeightsError(
+            f"what {url} sent is not the file that its name says ({err}); it was removed"
+        ) from err
     return target
 
 

@@ -9,6 +9,7 @@ import torch
 from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT
 
+from desam_model.checkpoint import load_reference_checkpoint, save_reference_checkpoint
 from desam_model.desam import build_desam
 from desam_model.encoder import FrozenSamEncoder, build_encoder
 from desam_model.encoder_shapes import ENCODERS
@@ -65,6 +66,26 @@ def test_an_official_vit_b_file_loads_with_its_hash_as_fingerprint(vit_b_file):
     assert encoder.fingerprint == hashlib.sha256(vit_b_file.read_bytes()).hexdigest()
     assert sum(p.numel() for p in encoder.parameters()) == ENCODERS["vit_b"].parameters
     assert {float(p.flatten()[0]) for p in encoder.parameters()} == {float(torch.tensor(0.01))}
+
+
+def test_a_whole_released_file_at_vit_h_sizes_comes_and_goes(tmp_path):
+    own = build_desam(tap_channels=1280, seed=4)
+    save_reference_checkpoint(own, tmp_path / "own.pth")
+    released = torch.load(tmp_path / "own.pth", weights_only=True)
+    # the authors' files hold the frozen image encoder too
+    sam = official_state("vit_h")
+    torch.save({**sam, **released}, tmp_path / "desam_model_best.pth")
+    model = load_reference_checkpoint(tmp_path / "desam_model_best.pth")
+    assert same(model.state_dict(), own.state_dict())
+    assert model.prompts.encoder.image_embedding_size == (64, 64)
+    # a strict load by the authors' code finds every decoder weight of SAM, in its shape
+    for name, value in sam.items():
+        if name.startswith(DECODER):
+            assert released[name].shape == value.shape
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
 
 
 @pytest.mark.parametrize(("held", "asked"), [("vit_l", "vit_b"), ("vit_b", "vit_h")])

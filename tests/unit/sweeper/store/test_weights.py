@@ -11,6 +11,7 @@ import torch
 
 from desam_model.encoder import build_encoder, build_image_encoder
 from desam_model.encoder_shapes import ENCODERS
+from sweeper.cli import main
 from sweeper.errors import WeightsError
 from sweeper.store import download, weights
 from sweeper.store.download import get_weights
@@ -90,9 +91,44 @@ def test_a_download_that_was_all_there_is_only_checked(server, tmp_path):
 
 def test_a_wrong_file_is_refused_by_its_md5_and_removed(server, tmp_path):
     (tmp_path / f"{NAME}.part").write_bytes(b"x" * len(CONTENT))
-    with pytest.raises(WeightsError, match=r"its MD5 is .* the file name says it starts with"):
+    with pytest.raises(WeightsError, match=r"its MD5 is .* starts with .*; it was removed"):
         get_weights("vit_b", tmp_path, base_url=server.url)
     assert not (tmp_path / NAME).exists()
+    assert get_weights("vit_b", tmp_path, base_url=server.url).read_bytes() == CONTENT
+
+
+def test_a_wrong_file_that_a_person_put_there_is_refused_and_left(server, tmp_path):
+    (tmp_path / NAME).write_bytes(CONTENT[:-1])
+    with pytest.raises(WeightsError, match=r"is damaged or incomplete: its MD5 .*; remove it"):
+        get_weights("vit_b", tmp_path, base_url=server.url)
+    assert (tmp_path / NAME).exists()
+    assert server.ranges == []
+
+
+def typed(workspace, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(["--workspace", str(workspace), "weights", "get", *arguments])
+    return caught.value.code
+
+
+def test_the_command_shows_progress_and_says_where_the_file_is(server, tmp_path, capsys):
+    server.cuts = [3_000_000]
+    assert typed(tmp_path, "vit_b", "--url", server.url) == 0
+    out, err = capsys.readouterr()
+    path = tmp_path / "weights" / NAME
+    assert out == f"{path}: 10 MB, SHA-256 {hashlib.sha256(CONTENT).hexdigest()}\n"
+    assert "vit_b MB: 10/10" in err
+    assert len(err.splitlines()) > 2
+    assert len(server.ranges) == 2  # the cut connection was taken up again
+
+
+def test_the_command_without_a_network_prints_one_line(tmp_path, capsys):
+    assert typed(tmp_path, "vit_h", "--url", "http://127.0.0.1:9/") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert "sam_vit_h_4b8939.pth" in err
+    assert f"by hand on another machine and put it into {tmp_path / 'weights'}" in err
 
 
 def test_without_a_network_it_says_what_to_download_by_hand_and_where_to_put_it(tmp_path):

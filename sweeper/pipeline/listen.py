@@ -79,7 +79,7 @@ class SweepListener:
             self._display.ended(name, "taken", "another sweep is at work on it")
         else:
             self._n_done += 1
-            self._display.ended(name, "done", _dice_note(folder, training))
+            self._display.ended(name, "done", dice_note(folder, training))
         return False
 
     def keep(self, training: Training) -> None:
@@ -98,12 +98,17 @@ class SweepListener:
         return self._trainings[train_id].config.name()
 
 
-def _dice_note(folder: Any, training: Training) -> str:
+def dice_note(folder: Any, training: Training) -> str:
     """Mean Dice over the target cases under the released protocol, for the person who waits."""
-    found = folder.evaluation(training.evaluations[0].eval_id)
+    found = folder.evaluation(training.evaluations[0].eval_id) or {"scores": []}
     values = [
         score["dice"]
-        for score in (found or {"scores": []})["scores"]
+        for score in found["scores"]
         if score["protocol"] == "desam2024" and score["domain"] != training.config.source
     ]
-    return f"target Dice {100 * fmean(values):.1f}" if values else ""
+    if not values:
+        return ""
+    note = f"target Dice {100 * fmean(values):.1f}"
+    n_empty, n_slices = found.get("n_empty_slices", 0), found.get("n_slices", 0)
+    # a Dice near zero means two things: masks in the wrong place, or no masks at all
+    return f"{note}; no mask in {n_empty} of {n_slices} slices" if 2 * n_empty > n_slices else note

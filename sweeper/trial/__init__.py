@@ -142,10 +142,17 @@ def _score(
             "settings": config.evaluation.model_dump(mode="json"),
             "target": config.target,
             "scores": [asdict(score) for score in result.scores],
+            "n_slices": len(view),
+            "n_empty_slices": sum(_n_empty(p.mask) for p in result.predictions),
             "seconds": seconds,
             "seconds_per_slice": seconds / max(len(view), 1),
         },
     )
+
+
+def _n_empty(mask: np.ndarray) -> int:
+    """Slices of `(n, H, W)` without any foreground."""
+    return int((~mask.any(axis=(1, 2))).sum())
 
 
 def _save_masks(path: Path, result: Evaluation) -> None:

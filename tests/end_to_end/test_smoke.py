@@ -150,6 +150,11 @@ BAD_INPUTS = [
     (["run", "{spaces}/smoke.yaml", "--dataset", "{spaces}"], "is no dataset store"),
     (["run", "{spaces}/smoke.yaml", "--encoder", "vit_h"], "sam_vit_h_4b8939.pth"),
     (["run", "{spaces}/smoke.yaml", "--set", "seed={{grid: []}}"], "is empty"),
+    (["run", "{spaces}/smoke.yaml", "--set", "training.epochs=many"], "expected a valid integer"),
+    (["run", "{bad}/no-yaml.yaml"], "not valid YAML"),
+    (["run", "{bad}/binary.yaml"], "not a readable text file"),
+    (["run", "{bad}/list.yaml"], "holds a list"),
+    (["report", "nothing-of-that-name"], "nothing-of-that-name"),
 ]
 
 
@@ -168,8 +173,13 @@ def test_wrong_input_gets_one_clear_line(
     capsys: pytest.CaptureFixture[str],
     words: list[str],
     said: str,
+    tmp_path: Path,
 ) -> None:
-    line = refusal(workspace, [word.format(spaces=SPACES) for word in words], capsys)
+    (tmp_path / "no-yaml.yaml").write_text("trial: [1")
+    (tmp_path / "binary.yaml").write_bytes(b"\xcb\x00\xff")
+    (tmp_path / "list.yaml").write_text("- 1")
+    words = [word.format(spaces=SPACES, bad=tmp_path) for word in words]
+    line = refusal(workspace, words, capsys)
     assert said in line
     assert line.count("\n") == 1
     assert line.startswith("sweeper: ")

@@ -192,7 +192,13 @@ def _problem_of_range(found: SearchRange, search: SearchConfig) -> str | None:
     if search.scheduler == "pbt" and not any(path[: len(k)] == k for k in CHANGEABLE):
         allowed = ", ".join(".".join(k) for k in CHANGEABLE)
         return f"which pbt cannot change in mid-training; it can change {allowed}"
+    if search.scheduler == "pbt" and not all(_is_number(value) for value in found.values):
+        return "and pbt changes numbers only; list numbers"
     return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _problem_of_search(study: Study, epochs: int) -> tuple[str, str] | None:

@@ -156,7 +156,7 @@ def run_jobs(
         Whether a signal ended it early.
     """
     interrupt = Interrupt()
-    with _Signals(interrupt):
+    with Signals(interrupt):
         for begin in range(0, len(jobs), _MAX_TRIALS):
             if not interrupt.signal:
                 _fit(jobs[begin : begin + _MAX_TRIALS], placement, listener, storage, work)
@@ -233,10 +233,15 @@ class _Bridge(Callback):  # type: ignore[misc]  # Ray ships no types
 
     def _end(self, trial: Trial, is_lost: bool) -> None:
         if self._listener.on_end(_train_id(trial), is_lost):
-            os.kill(os.getpid(), signal.SIGUSR1)  # Tune's own way to end a sweep in good order
+            stop_in_good_order()
 
 
-class _Signals:
+def stop_in_good_order() -> None:
+    """End the running sweep by Tune's own way: running trainings keep their checkpoints."""
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+class Signals:
     """Ctrl-C and SIGTERM end the sweep in good order; a second one ends it at once."""
 
     def __init__(self, interrupt: Interrupt) -> None:
@@ -253,4 +258,4 @@ class _Signals:
         if self._interrupt.signal:
             os._exit(128 + number)
         self._interrupt.signal = number
-        os.kill(os.getpid(), signal.SIGUSR1)
+        stop_in_good_order()

@@ -90,7 +90,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, An
     )
     ray_tune.stop()
     assert interrupt.signal == 0
-    yield {name: one.course for name, one in zip(SEARCHES, running, strict=True)}, notes
+    return {name: one.course for name, one in zip(SEARCHES, running, strict=True)}, notes
 
 
 @pytest.mark.parametrize("name", ["asha", "median"])

@@ -13,6 +13,7 @@ from desam_model.ablation import Ablation
 from desam_model.epoch import derived_seed
 from desam_model.evaluate import evaluate
 from desam_model.fit import NonFiniteLossError, Schedule, fit
+from desam_model.memory import anonymous_bytes
 from desam_model.training_state import load_weights
 from desam_model.types import Decision, PredictionSettings
 
@@ -317,6 +318,27 @@ def test_peak_memory_and_parameter_count_are_recorded(small_desam, train, valida
     assert result.trainable_parameters == sum(
         parameter.numel() for parameter in method.parameters() if parameter.requires_grad
     )
+
+
+def test_the_peak_memory_is_that_of_the_largest_step(
+    small_desam, train, validation, monkeypatch, tmp_path
+):
+    method = small_desam()
+    loss_of, held = method.training_loss, []
+
+    def larger_once(batch, generator):
+        held[:] = [torch.ones(50_000_000)] if len(held) == 0 else []  # 200 MB, every other step
+        return loss_of(batch, generator)
+
+    monkeypatch.setattr(method, "training_loss", larger_once)
+    before = anonymous_bytes()
+    options = {"seed": 0, "checkpoint_dir": tmp_path, "checkpoint_every_s": 0.0}
+    with pytest.raises(CrashError):
+        fit(method, train, validation, SCHEDULE, on_epoch=crash_after(1), **options)
+    held.clear()
+    # the rest needs less, and the peak of the part before the crash is not forgotten
+    result = fit(small_desam(), train, validation, SCHEDULE, **options)
+    assert result.peak_memory_bytes > before + 190_000_000
 
 
 def test_the_learning_rate_falls_as_stated():

@@ -97,7 +97,8 @@ def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
     from sweeper.cli.report import print_table
     from sweeper.plan.states import State
 
-    failed = [cell for cell in outcome.cells if cell.state is State.FAILED]
+    every = (*outcome.searched, *outcome.cells)
+    failed = [cell for cell in every if cell.state is State.FAILED]
     if outcome.count(State.DONE):
         print_table(workspace, outcome.plan.sweep)
     for cell in failed:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from sweeper.config.sweep import Sweep, load_sweep
 from sweeper.pipeline.datasets import DataSource
 from sweeper.pipeline.listen import SweepListener
+from sweeper.pipeline.search import search
+from sweeper.pipeline.studies import searched_cells, selection_tags, summaries
+from sweeper.pipeline.tagging import TaggingTracker
 from sweeper.plan.expand import Plan, make_plan
 from sweeper.plan.job import TrainingJob
 from sweeper.plan.states import Cell, State, cells_of
@@ -18,9 +21,12 @@ from sweeper.store.ledger import Ledger
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sweeper.pipeline.display import Display
+    from sweeper.pipeline.search import Searched
+    from sweeper.pipeline.studies import OpenStudy
     from sweeper.plan.expand import Training
     from sweeper.store.workspace import Workspace
     from sweeper.tracking.tracker import Tracker
@@ -55,7 +61,8 @@ class RunOutcome:
     Attributes:
         sweep: The checked space.
         plan: All it wants.
-        cells: Where each training stands now.
+        cells: Where each training of the table stands now.
+        searched: Where each training of a search stands now; none of these is in a table.
         signal: Number of the signal that ended the run early; 0 if none.
         ran: Trainings that this run started.
     """
@@ -63,6 +70,7 @@ class RunOutcome:
     sweep: Sweep
     plan: Plan
     cells: tuple[Cell, ...]
+    searched: tuple[Cell, ...]
     signal: int
     ran: int
 
@@ -74,10 +82,15 @@ class RunOutcome:
 def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutcome:
     """Run what is missing, keep it in MLflow, and say how it ended."""
     sweep = load_sweep(request.space, request.settings)
-    plan = make_plan(sweep.spec.name, sweep.trials, DataSource(workspace, display).facts)
+    facts = DataSource(workspace, display).facts
     ledger = Ledger(workspace.trainings)
-    tracker = MlflowTracker(workspace)
-    tracker.prepare(plan.sweep, tracked_plan(sweep, plan))
+    tracker: Tracker = MlflowTracker(workspace)
+    searched = search(workspace, sweep, facts, tracker, display, request.address)
+    plan = make_plan(sweep.spec.name, (*sweep.trials, *searched.trials), facts)
+    if searched.signal or not plan.trainings:
+        return _after_the_search(sweep, plan, searched, ledger)
+    tracker.prepare(plan.sweep, tracked_plan(sweep, plan, searched.studies))
+    tracker = TaggingTracker(tracker, selection_tags(searched.studies, plan))
     cells = cells_of(plan, ledger)
     todo = [c for c in cells if _is_to_run(c, ledger, request.retries_failed)]
     _say_what_is_there(display, plan, cells, todo)
@@ -90,16 +103,30 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
         sweep=sweep,
         plan=plan,
         cells=tuple(cells_of(plan, ledger)),
+        searched=tuple(searched_cells(searched.studies, ledger)),
         signal=number,
         ran=len(todo),
     )
 
 
-def tracked_plan(sweep: Sweep, plan: Plan) -> dict[str, object]:
+def _after_the_search(sweep: Sweep, plan: Plan, searched: Searched, ledger: Ledger) -> RunOutcome:
+    """The search was interrupted, or nothing came of it: there is no table to train for."""
+    return RunOutcome(
+        sweep=sweep,
+        plan=plan,
+        cells=tuple(cells_of(plan, ledger)),
+        searched=tuple(searched_cells(searched.studies, ledger)),
+        signal=searched.signal,
+        ran=0,
+    )
+
+
+def tracked_plan(sweep: Sweep, plan: Plan, studies: Sequence[OpenStudy] = ()) -> dict[str, object]:
     """The plan as the tracker keeps it, so that a report knows what is missing."""
     data, spec = plan.trainings[0].data, sweep.spec
     return {
         "cells": plan.cells(),
+        "searches": summaries(studies),
         "report": {} if spec.report is None else spec.report.model_dump(mode="json"),
         "description": spec.description,
         "dataset": {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from desam_model.encoder_shapes import (
     encoder_shape,
 )
 from desam_model.fused_encoder import fuse_blocks
+from desam_model.sam_checkpoint import image_encoder_weights
 from desam_model.types import Embedding
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ def build_encoder(
         )
     with torch.device("meta"):
         image_encoder = sam_model_registry[name]().image_encoder
-    _load_image_encoder(image_encoder, checkpoint, name)
+    weights = image_encoder_weights(checkpoint, name, image_encoder.state_dict())
+    image_encoder.load_state_dict(weights, assign=True)
     return _assemble(image_encoder, shape, hash_of_file(checkpoint), compute)
 
 
@@ -260,33 +261,4 @@ def _resize_longest_side(image: Tensor, side: int) -> Tensor:
         return image
     return functional.interpolate(
         image.cpu().contiguous(), size=size, mode="bilinear", antialias=True, align_corners=False
-    )
-
-
-def _load_image_encoder(image_encoder: nn.Module, checkpoint: Path, name: str) -> None:
-    """Fill a meta-device encoder from SAM's file; nothing else of the file is kept."""
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError as err:
-        raise ValueError(f"checkpoint {checkpoint} does not exist") from err
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as err:
-        raise ValueError(
-            f"checkpoint {checkpoint} cannot be read (truncated, or not a PyTorch file); get it"
-            f" again with 'sweeper weights get {name}'"
-        ) from err
-    prefix = "image_encoder."
-    weights = (
-        {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        if isinstance(state, dict)
-        else {}
-    )
-    expected = {key: value.shape for key, value in image_encoder.state_dict().items()}
-    if {key: value.shape for key, value in weights.items()} != expected:
-        raise ValueError(
-            f"checkpoint {checkpoint} does not hold SAM's {name} image encoder ({len(weights)}"
-            f" tensors called image_encoder.*, expected {len(expected)} of {name}'s shapes); get"
-            f" the right one with 'sweeper weights get {name}'"
-        )
-    image_encoder.load_state_dict(
-        {key: value.float().clone() for key, value in weights.items()}, assign=True
     )

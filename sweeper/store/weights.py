@@ -48,27 +48,58 @@ def encoder_fingerprint(encoder: str, checkpoint: Path | None) -> str:
     """Identity of the weights: SHA-256 of the checkpoint (kept beside it), or vit_tiny's own.
 
     Raises:
-        WeightsError: The file is not the one that its name says.
+        WeightsError: The file is not the one that its name says, or holds another model.
     """
     if checkpoint is None:
         return VIT_TINY_FINGERPRINT
-    return check_checkpoint(checkpoint)
+    return check_checkpoint(checkpoint, encoder)
 
 
-def check_checkpoint(path: Path) -> str:
+def check_checkpoint(path: Path, encoder: str | None = None) -> str:
     """SHA-256 of the file, after checking the MD5 start that SAM's file names end with.
 
     The result is kept in `<name>.sha256.json` with the file's size and time, so that 2.6 GB are
     read once and not at every start.
 
+    Args:
+        path: The file.
+        encoder: Also make sure that it holds this model, `vit_b`, `vit_l` or `vit_h`.
+
     Raises:
-        WeightsError: The MD5 does not start with the name's suffix.
+        WeightsError: The MD5 does not start with the name's suffix, or the file is truncated,
+            foreign, or of another model.
     """
     stat = path.stat()
     sidecar = path.with_name(path.name + ".sha256.json")
     known = _read_sidecar(sidecar)
-    if known.get("size") == stat.st_size and known.get("mtime_ns") == stat.st_mtime_ns:
+    is_known = (known.get("size"), known.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
+    if is_known and encoder in (None, known.get("holds")):
         return str(known["sha256"])
+    sha256 = str(known["sha256"]) if is_known else _hashed(path)
+    if encoder is not None:
+        _check_content(path, encoder)
+    values = {
+        "size": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "sha256": sha256,
+        "holds": encoder,
+    }
+    with contextlib.suppress(OSError):  # a read-only folder: all is checked anew each time
+        sidecar.write_text(json.dumps(values))
+    return sha256
+
+
+def _check_content(path: Path, encoder: str) -> None:
+    from desam_model.sam_checkpoint import check_sam_checkpoint  # torch: seconds, and only once
+
+    try:
+        check_sam_checkpoint(path, encoder)
+    except ValueError as err:
+        raise WeightsError(str(err)) from err
+
+
+def _hashed(path: Path) -> str:
+    """SHA-256 of the file; its MD5 must start as the name says."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(8 * 2**20):
@@ -80,9 +111,6 @@ def check_checkpoint(path: Path) -> str:
             f"{path} is damaged or incomplete: its MD5 is {md5.hexdigest()}, the file name says it"
             f" starts with {expected}; remove it and run 'sweeper weights get' again"
         )
-    values = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256.hexdigest()}
-    with contextlib.suppress(OSError):  # a read-only folder: the hash is computed anew each time
-        sidecar.write_text(json.dumps(values))
     return sha256.hexdigest()
 
 

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from fake_dataset import FakeDataset
+from segment_anything import sam_model_registry
 
 from desam_model.encoder import build_encoder, build_image_encoder
 from desam_model.encoder_shapes import ENCODERS
 from sweeper.cli import main
 from sweeper.errors import WeightsError
+from sweeper.pipeline.embed import ensure_embeddings
 from sweeper.store import download, weights
 from sweeper.store.download import get_weights
 from sweeper.store.weights import check_checkpoint, encoder_fingerprint
+from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,9 +149,9 @@ def test_a_missing_page_says_so(server, tmp_path):
 def test_the_hash_is_kept_and_made_anew_when_the_file_changes(tmp_path):
     path = tmp_path / "mine.pth"
     path.write_bytes(b"one")
-    assert encoder_fingerprint("vit_b", path) == hashlib.sha256(b"one").hexdigest()
+    assert check_checkpoint(path) == hashlib.sha256(b"one").hexdigest()
     path.write_bytes(b"other")
-    assert encoder_fingerprint("vit_b", path) == hashlib.sha256(b"other").hexdigest()
+    assert check_checkpoint(path) == hashlib.sha256(b"other").hexdigest()
 
 
 @pytest.fixture
@@ -189,10 +193,10 @@ def write_truncated(path: Path, shape) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (write_truncated, "cannot be read .truncated"),
+        (write_truncated, "cannot be read .*truncated or foreign"),
         (lambda path, shape: path.write_text("<html>"), "cannot be read"),
         (lambda path, shape: torch.save({"a": torch.zeros(2)}, path), "does not hold SAM's vit_b"),
-        (lambda path, shape: torch.save([1, 2], path), "does not hold SAM's vit_b"),
+        (lambda path, shape: torch.save([1, 2], path), "holds a list"),
     ],
 )
 def test_a_truncated_or_foreign_file_gets_one_clear_line(small_vit_b, tmp_path, write, message):
@@ -200,3 +204,42 @@ def test_a_truncated_or_foreign_file_gets_one_clear_line(small_vit_b, tmp_path, 
     with pytest.raises(ValueError, match=message) as found:
         build_encoder("vit_b", tmp_path / "sam.pth")
     assert "\n" not in str(found.value)
+
+
+def save_official(path: Path, name: str, leave_out: str = "nothing") -> None:
+    """A file with SAM's own names and shapes; a tensor's numbers are one, so the file is small."""
+    with torch.device("meta"):
+        shapes = sam_model_registry[name]().state_dict()
+    kept = {key: value for key, value in shapes.items() if not key.startswith(leave_out)}
+    torch.save({key: torch.zeros(()).expand(value.shape) for key, value in kept.items()}, path)
+
+
+def test_a_whole_checkpoint_is_looked_into_once(tmp_path, monkeypatch):
+    save_official(tmp_path / "mine.pth", "vit_b")
+    digest = hashlib.sha256((tmp_path / "mine.pth").read_bytes()).hexdigest()
+    assert encoder_fingerprint("vit_b", tmp_path / "mine.pth") == digest
+    monkeypatch.setattr(weights, "_check_content", None)
+    monkeypatch.setattr(weights, "_hashed", None)
+    assert encoder_fingerprint("vit_b", tmp_path / "mine.pth") == digest
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: save_official(path, "vit_l"), "does not hold SAM's vit_b image encoder"),
+        (
+            lambda path: save_official(path, "vit_b", leave_out="mask_decoder."),
+            "does not hold SAM's vit_b mask decoder .0 tensors",
+        ),
+        (lambda path: path.write_text("<html>"), "cannot be read as a checkpoint"),
+    ],
+    ids=["another model", "half a model", "a web page"],
+)
+def test_another_file_is_refused_with_one_line_before_a_store_is_begun(tmp_path, write, message):
+    workspace = Workspace.open(tmp_path / "ws")
+    write(tmp_path / "mine.pth")
+    with pytest.raises(WeightsError, match=message) as caught:
+        ensure_embeddings(workspace, FakeDataset(), "vit_b", checkpoint=tmp_path / "mine.pth")
+    assert "\n" not in str(caught.value)
+    assert "weights get vit_b" in str(caught.value)
+    assert not list(workspace.embeddings.glob("*"))

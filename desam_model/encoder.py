@@ -120,7 +120,11 @@ class FrozenSamEncoder(nn.Module):
             raise ValueError(f"image has shape {tuple(image.shape)}, expected (B, 3 or 1, H, W)")
         if image.shape[1] == 1:
             image = image.expand(-1, 3, -1, -1)
-        resized = _resize_longest_side(image, self.input_px).to(self.pixel_mean.device)
+        resized = _resize_longest_side(image, self.input_px)
+        device = self.pixel_mean.device
+        if device.type == "cuda" and resized.device.type == "cpu":
+            resized = resized.pin_memory()  # else the copy would wait for the computation
+        resized = resized.to(device, non_blocking=True)
         normalised = (resized.float() - self.pixel_mean) / self.pixel_std
         height, width = normalised.shape[-2:]
         return functional.pad(normalised, (0, self.input_px - width, 0, self.input_px - height))

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from sweeper.engine.embed import Workers
     from sweeper.pipeline.embed import EmbedProgress
+    from sweeper.store.embedding_manifest import Codec
 
 
 @click.command()
@@ -38,7 +39,13 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "float32", "float32-fused", "bf16-fused", "fp16-fused"]),
     default="auto",
     show_default=True,
-    help="auto: bf16 on a GPU, fused float32 on a CPU; float32: SAM's own code, bit for bit.",
+    help="auto: bf16 where the hardware has it, else fused float32; float32: SAM's own code, bit"
+    " for bit.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["none", "zstd"]),
+    help="none (default) is read as memory maps; zstd is 6 % smaller and decoded at every read.",
 )
 @click.option("--actors", type=click.IntRange(0), help="Ray actors; 0: this process.")
 @click.option("--gpu", type=float, default=0.0, help="GPUs of an actor, or a fraction.")
@@ -54,6 +61,7 @@ def embed(
     checkpoint: Path | None,
     precision: str,
     compute: str,
+    codec: Codec | None,
     actors: int | None,
     gpu: float,
     address: str | None,
@@ -79,6 +87,7 @@ def embed(
             checkpoint=checkpoint,
             precision=precision,
             compute=compute,
+            codec=codec,
             workers=None if actors is None else _workers(actors, gpu, address),
             progress=_show,
             say=lambda line: click.echo(line, err=True),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from desam_model.encoder_shapes import COMPUTES, PREPROCESSING, encoder_shape
 from sweeper import __version__
-from sweeper.errors import StoreError, WorkspaceError
-from sweeper.store.embedding_manifest import PRECISIONS, EmbeddingManifest
+from sweeper.errors import StoreError
+from sweeper.store.disk import free_bytes, require_room
+from sweeper.store.embedding_manifest import PRECISIONS, Codec, EmbeddingManifest
 from sweeper.store.embedding_store import EmbeddingStore
 from sweeper.store.embedding_writer import Filling
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
@@ -36,10 +36,6 @@ class EncodeJobInputs(NamedTuple):
     store: Path
     manifest: EmbeddingManifest
     checkpoint: Path | None
-
-
-_SPARE_BYTES = 512 * 2**20
-"""Disk that an embedding job leaves free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +68,7 @@ def ensure_embeddings(
     say: Callable[[str], None] | None = None,
     into: Path | None = None,
     compute: str = "auto",
+    codec: Codec | None = None,
     workers: Workers | None = None,
 ) -> EmbeddingStore:
     """A complete embedding store of `dataset`; what is missing of it is computed now.
@@ -85,8 +82,10 @@ def ensure_embeddings(
         progress: Called after every block.
         say: Gets lines for a person: what will be done, and whom we wait for.
         into: Folder of the store; by default one in the workspace named after what it holds.
-        compute: One of `COMPUTES`, or `auto`: what the store was begun with, else bf16 on
-            a GPU and fused float32 on a CPU.
+        compute: One of `COMPUTES`, or `auto`: what the store was begun with, else bf16 where
+            the hardware has it and fused float32 elsewhere and for vit_tiny.
+        codec: `none` is read as memory maps, `zstd` is smaller and decoded at every read; by
+            default what the store was begun with, else `none`.
         workers: Who encodes; by default decided by the size of the work.
 
     Raises:
@@ -98,19 +97,27 @@ def ensure_embeddings(
     manifest = wanted_manifest(
         dataset, encoder, encoder_fingerprint(encoder, path_to_weights), precision, compute
     )
+    manifest = replace(manifest, codec=codec or "none")
     path = into or store_path(workspace, manifest)
+    n_missing = manifest.n_slices
     if path.exists():
         store = EmbeddingStore.open(path)
-        store.manifest.require_same(manifest, path)
+        begun = store.manifest
+        begun.require_same(manifest, path)
         if store.is_complete():
             return store
-        if compute == "auto":
-            manifest = replace(manifest, compute=store.manifest.compute)
+        n_missing -= len(store.commits)
+        manifest = replace(
+            manifest,
+            compute=begun.compute if compute == "auto" else manifest.compute,
+            codec=codec or begun.codec,
+        )
+    require_room(path, manifest, n_missing)
     say = say or (lambda line: None)
     on_wait = partial(say, f"another process is filling {path.name}; waiting for it")
     with Filling(path, manifest, on_wait=on_wait) as filling:
         missing = filling.missing
-        _require_disk(path, manifest, len(missing))
+        require_room(path, manifest, len(missing))
         job = EncodeJobInputs(dataset, path, manifest, path_to_weights)
         if missing:
             _fill(filling, missing, job, workers, progress, say)
@@ -139,7 +146,7 @@ def wanted_manifest(
         encoder_fingerprint=weights_fingerprint,
         precision=precision,
         preprocessing=PREPROCESSING,
-        compute=_compute(compute),
+        compute=_compute(compute, encoder),
         block=_BLOCK[encoder],
         codec="none",
         n_slices=dataset.n_slices,
@@ -157,18 +164,6 @@ def store_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
     """The folder of the store in the workspace, named after what it holds."""
     name = f"{manifest.dataset}-{manifest.encoder}-{manifest.precision}"
     return workspace.embeddings / f"{name}-{manifest.fingerprint[:8]}.zarr"
-
-
-def _require_disk(path: Path, manifest: EmbeddingManifest, n_missing: int) -> None:
-    """Refuse before starting what the disk cannot hold."""
-    needed = n_missing * manifest.slice_bytes + _SPARE_BYTES
-    free = shutil.disk_usage(path).free
-    if n_missing and needed > free:
-        raise WorkspaceError(
-            f"the disk of {path.parent} has {free / 1e9:.1f} GB free, {n_missing} slices need"
-            f" {needed / 1e9:.1f} GB with a reserve; free some, choose --precision int8, or another"
-            " place with --workspace"
-        )
 
 
 def _fill(
@@ -219,7 +214,7 @@ def _announcement(
     path: Path, manifest: EmbeddingManifest, n_missing: int, seconds: float, workers: Workers
 ) -> str:
     """What will be done: slices, disk and time, for a person."""
-    needed, free = n_missing * manifest.slice_bytes, shutil.disk_usage(path).free
+    needed, free = n_missing * manifest.slice_bytes, free_bytes(path)
     who = f"{workers.actors} Ray actors" if workers.actors else "this process"
     at_least = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return (
@@ -229,16 +224,25 @@ def _announcement(
     )
 
 
-def _compute(asked: str) -> Compute:
+def _compute(asked: str, encoder: str) -> Compute:
     """The arithmetic to use.
 
     Raises:
         StoreError: It is not known.
     """
-    import torch
-
     if asked == "auto":
-        return "bf16-fused" if torch.cuda.is_available() else "float32-fused"
+        # vit_tiny takes milliseconds either way, and float32 is alike on more machines.
+        return "bf16-fused" if encoder != "vit_tiny" and _has_bf16_units() else "float32-fused"
     if asked not in COMPUTES:
         raise StoreError(f"compute is {asked!r}, expected auto or one of {', '.join(COMPUTES)}")
     return asked
+
+
+def _has_bf16_units() -> bool:
+    """Whether products in bf16 are faster here than in float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return True
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from sweeper.errors import StoreError
+from sweeper.store.commits import read_journal
+from sweeper.store.disk import require_room
 from sweeper.store.embedding_manifest import PRECISIONS, Precision
 from sweeper.store.embedding_store import EmbeddingStore
 from sweeper.store.embedding_writer import ChunkWriter, Filling
@@ -70,6 +72,7 @@ def convert_store(
             " with 'sweeper embed' before converting"
         )
     manifest = replace(source.manifest, precision=precision)
+    require_room(target, manifest, manifest.n_slices - len(read_journal(target)))
     writer = ChunkWriter(target, manifest)
     with Filling(target, manifest) as filling:
         for index in filling.missing:

@@ -64,7 +64,8 @@ class EmbeddingStore:
 
         Args:
             uri: A folder, or a URL (`s3://`, `gs://`, `file://`) with the store's name last.
-            cache: Folder on this disk that keeps slices of a URL; by default `~/.cache/sweeper`.
+            cache: Folder on this disk that keeps slices of a URL; by default
+                `~/.cache/sweeper/embeddings`; shared by all stores and workers of this machine.
             cache_bytes: Size that the cache does not grow beyond.
 
         Raises:
@@ -73,7 +74,7 @@ class EmbeddingStore:
         if is_url(uri):
             remote = RemoteFolder(str(uri))
             manifest, commits = remote.manifest(), remote.commits()
-            folder = cache or Path.home() / ".cache" / "sweeper"
+            folder = cache or Path.home() / ".cache" / "sweeper" / "embeddings"
             chunks = RemoteChunks(remote, manifest, commits, cache=folder, cache_bytes=cache_bytes)
             return cls(Path(str(uri)), manifest, commits, chunks)
         path = Path(uri)

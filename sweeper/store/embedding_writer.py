@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import torch
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, WorkspaceError
 from sweeper.store.commits import Commit, append_commits, checksum, read_journal, revoke_commits
 from sweeper.store.embedding_manifest import (
     MANIFEST_KEY,
@@ -47,6 +47,11 @@ class ChunkWriter:
         self._path = path
         self._manifest = manifest
 
+    @property
+    def precision(self) -> str:
+        """Precision that is stored."""
+        return self._manifest.precision
+
     def write(self, index: int, embedding: Embedding) -> Commit:
         """Put one slice and return the commit that makes it count once journalled.
 
@@ -56,6 +61,7 @@ class ChunkWriter:
 
         Raises:
             StoreError: A value is not finite in the stored precision, or a shape is wrong.
+            WorkspaceError: The disk is full or cannot be written.
         """
         return self.write_stored(index, stored_arrays(embedding, self._manifest, index))
 
@@ -70,9 +76,15 @@ class ChunkWriter:
         partial = target.with_name(
             f"{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{_TEMPORARY}"
         )
-        payload = encode_chunk(values, self._manifest.codec)
-        with partial.open("wb") as file:
-            file.write(payload)
+        try:
+            with partial.open("wb") as file:
+                file.write(encode_chunk(values, self._manifest.codec))
+        except OSError as err:
+            raise WorkspaceError(
+                f"{self._manifest.slice_name(index)} cannot be written to {self._path}"
+                f" ({err.strerror}); make room or the folder writable, and run the same command"
+                " again to go on"
+            ) from err
         partial.replace(target)
 
 
@@ -138,6 +150,21 @@ class Filling:
         self._done.difference_update(slices)
 
 
+def is_being_filled(path: Path) -> bool:
+    """Whether a process holds the right to fill this store now."""
+    try:
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def create_store(path: Path, manifest: EmbeddingManifest) -> None:
     """An empty store with its manifest and all array metadata, appearing at once."""
     import zarr
@@ -169,7 +196,7 @@ def stored_arrays(
     Raises:
         StoreError: A value is not finite in the stored precision, or a shape is wrong.
     """
-    values = {"taps": torch.stack([t.float() for t in embedding.taps]), "neck": embedding.neck}
+    values = {"taps": torch.stack(embedding.taps), "neck": embedding.neck}
     arrays: dict[str, np.ndarray] = {}
     for name, tensor in values.items():
         shape = manifest.arrays[name][0]
@@ -234,5 +261,7 @@ def _locked(path: Path, on_wait: Callable[[], None] | None) -> int:
 
 def _remove_partial_files(path: Path) -> None:
     """What a killed writer left; nobody else writes while the lock is held."""
+    for building in path.parent.glob(f"{path.name}.*{_TEMPORARY}"):
+        shutil.rmtree(building, ignore_errors=True)
     for partial in path.glob(f"*/*{_TEMPORARY}"):
         partial.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import torch
 
 from sweeper.errors import StoreError
 from sweeper.store.commits import JOURNAL, Commit, checksum, parse_journal
+from sweeper.store.disk import require_room
 from sweeper.store.embedding_manifest import EmbeddingManifest, parse_manifest
 from sweeper.store.embedding_writer import ChunkWriter, Filling, create_store, encode_chunk
 
@@ -169,6 +170,7 @@ def pull(
     writer = ChunkWriter(path, manifest)
     with Filling(path, manifest) as filling:
         todo = [index for index in filling.missing if index in commits]
+        require_room(path, manifest, len(todo))
         for done, index in enumerate(todo, start=1):
             arrays = {a: remote.values(remote_manifest, a, index, commits) for a in manifest.arrays}
             filling.commit([writer.write_stored(index, arrays)])
@@ -179,7 +181,8 @@ def pull(
 class RemoteChunks:
     """Chunks of a remote store, kept as files in a cache of bounded size on this machine.
 
-    The cache may be shared by all workers of a node; the files used longest ago go first.
+    The cache is shared by all workers of a node and by all stores; the files used longest ago go
+    first, whose store they may be.
     """
 
     is_mapped: ClassVar[bool] = False
@@ -196,6 +199,7 @@ class RemoteChunks:
         self._remote = remote
         self._manifest = manifest
         self._commits = commits
+        self._root = cache
         self._cache = cache / manifest.fingerprint
         self._limit = cache_bytes
         self._cache.mkdir(parents=True, exist_ok=True)
@@ -223,7 +227,7 @@ class RemoteChunks:
             partial.write(values.tobytes())
         Path(partial.name).replace(file)
         found = []
-        for kept in self._cache.iterdir():
+        for kept in self._root.glob("*/*"):
             try:
                 stat = kept.stat()
             except FileNotFoundError:

@@ -2,65 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from click.testing import CliRunner
-from fake_dataset import FakeDataset
+from fake_dataset import write_small_dataset
 
-from desam_model.types import Split
 from sweeper.cli import cli
 from sweeper.engine.embed import Workers
 from sweeper.errors import StoreError, WeightsError
 from sweeper.pipeline.embed import ensure_embeddings
-from sweeper.store.dataset_store import CaseRecord, DatasetStore
-from sweeper.store.dataset_writer import DatasetFacts, NewCase, write_dataset
 from sweeper.store.embedding_store import EmbeddingStore
+from sweeper.store.embedding_writer import Filling
 from sweeper.store.workspace import Workspace
 
-PER_CASE = 3
+if TYPE_CHECKING:
+    from sweeper.store.dataset_store import DatasetStore
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> DatasetStore:
-    import numpy as np
-
-    fake = FakeDataset(per_case=PER_CASE)
-    facts = DatasetFacts(
-        name="small",
-        structures=("prostate",),
-        is_synthetic=True,
-        preprocessing={},
-        split_rule="none",
-        import_key="none",
-        skipped={},
-    )
-    cases = [
-        NewCase(
-            record=CaseRecord(
-                case=case.case,
-                domain=case.domain,
-                split=Split.TRAIN,
-                start=case.start,
-                count=PER_CASE,
-                z=tuple(range(PER_CASE)),
-                spacing_mm=case.spacing_mm,
-                foreground=case.foreground,
-                volume_ml={"prostate": 1.0},
-                matrix=(256, 256),
-                n_source_slices=PER_CASE,
-                source_spacing_mm=case.spacing_mm,
-                image_file="",
-                label_file="",
-                source_hash=case.case,
-                content_hash="",
-                has_geometry=True,
-            ),
-            image=np.stack([fake.image(case.start + k) for k in range(PER_CASE)]),
-            label=np.stack([fake.mask(case.start + k, "prostate") for k in range(PER_CASE)]),
-        )
-        for case in fake.cases
-    ]
-    path = tmp_path_factory.mktemp("workspace") / "datasets" / "small.zarr"
-    return write_dataset(path, facts, cases)
+    return write_small_dataset(tmp_path_factory.mktemp("workspace") / "datasets" / "small.zarr")
 
 
 def run(dataset: DatasetStore, *arguments: str):
@@ -99,6 +61,17 @@ def test_a_store_is_made_listed_verified_repaired_converted_and_removed(dataset)
     removed = run(dataset, "embeddings", "gc", "--yes")
     assert removed.exit_code == 0
     assert not list(store.path.parent.glob("*.zarr"))
+
+
+def test_a_store_that_is_being_filled_is_not_removed(dataset):
+    run(dataset, "embed", "small")
+    path = next(dataset.path.parents[1].glob("embeddings/*.zarr"))
+    with Filling(path, EmbeddingStore.open(path).manifest):
+        kept = run(dataset, "embeddings", "gc", "--yes")
+    assert "is being filled now; kept" in kept.output
+    assert path.exists()
+    run(dataset, "embeddings", "gc", "--yes")
+    assert not path.exists()
 
 
 def test_a_store_travels_through_a_url(dataset, tmp_path):

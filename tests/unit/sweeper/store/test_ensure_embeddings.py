@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from fake_dataset import FakeDataset
 
 from desam_model.encoder import build_encoder
 from sweeper.errors import StoreError, WeightsError, WorkspaceError
-from sweeper.pipeline.embed import ensure_embeddings
+from sweeper.pipeline.embed import ensure_embeddings, wanted_manifest
 from sweeper.store.embedding_store import EmbeddingStore
 from sweeper.store.workspace import Workspace
 
@@ -76,6 +77,74 @@ def test_a_disk_that_cannot_hold_the_store_is_refused_before_encoding(workspace,
     with pytest.raises(WorkspaceError, match=r"0\.0 GB free, 4 slices need"):
         ensure_embeddings(workspace, dataset, "vit_tiny")
     assert dataset.image_reads == []
+    assert not list(workspace.root.rglob("*.zarr"))
+
+
+def test_a_disk_that_fills_up_names_the_slice_and_the_same_command_goes_on(workspace, monkeypatch):
+    dataset, room = FakeDataset(per_case=10), [40]
+
+    def encode_chunk(values, codec):
+        room[0] -= 1
+        if room[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return values.tobytes()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sweeper.store.embedding_writer.encode_chunk", encode_chunk)
+        with pytest.raises(WorkspaceError, match=r"slice 19 .*No space left on device.*go on"):
+            ensure_embeddings(workspace, dataset, "vit_tiny")
+    said: list[str] = []
+    assert ensure_embeddings(workspace, dataset, "vit_tiny", say=said.append).is_complete()
+    assert "embedding 4 of 20 slices" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "encoder", "compute"),
+    [
+        ({"avx512_bf16": True}, "vit_b", "bf16-fused"),
+        ({"avx512_bf16": True}, "vit_tiny", "float32-fused"),
+        ({"avx512_bf16": False, "avx2": True}, "vit_h", "float32-fused"),
+    ],
+)
+def test_auto_is_half_precision_where_the_hardware_has_it(
+    monkeypatch, capabilities, encoder, compute
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert wanted_manifest(FakeDataset(), encoder, "weights", "float16").compute == compute
+
+
+def test_a_compressed_store_is_made_continued_and_holds_the_same_numbers(workspace, tmp_path):
+    dataset = FakeDataset(per_case=9)
+    plain = ensure_embeddings(workspace, dataset, "vit_tiny", into=tmp_path / "plain.zarr")
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    into = tmp_path / "small.zarr"
+    with pytest.raises(KeyboardInterrupt):
+        ensure_embeddings(workspace, dataset, "vit_tiny", into=into, codec="zstd", progress=stop)
+    small = ensure_embeddings(workspace, dataset, "vit_tiny", into=into)
+    assert small.manifest.codec == "zstd"
+    assert small.commits == plain.commits
+    assert small.fingerprint == plain.fingerprint
+    for k in (0, 17):
+        assert torch.equal(small.embedding(k).neck, plain.embedding(k).neck)
+
+
+@pytest.mark.gpu
+def test_encoding_on_a_gpu_gives_what_the_cpu_gives(workspace, tmp_path, monkeypatch):
+    dataset = FakeDataset(per_case=20)
+    on_gpu = ensure_embeddings(
+        workspace, dataset, "vit_tiny", into=tmp_path / "gpu.zarr", compute="float32-fused"
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    on_cpu = ensure_embeddings(
+        workspace, dataset, "vit_tiny", into=tmp_path / "cpu.zarr", compute="float32-fused"
+    )
+    for k in range(40):
+        for got, want in zip(on_gpu.embedding(k).taps, on_cpu.embedding(k).taps, strict=True):
+            assert (got - want).float().norm() / want.float().norm() < 1e-2
 
 
 def test_a_missing_checkpoint_says_where_to_put_it(workspace):

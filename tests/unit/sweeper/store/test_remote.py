@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
 from test_embedding_store import fill, make_manifest
 
-from sweeper.errors import StoreError
+from sweeper.errors import StoreError, WorkspaceError
+from sweeper.store.convert import convert_store
 from sweeper.store.embedding_store import EmbeddingStore
 from sweeper.store.remote import RemoteFolder, pull, push
 
@@ -90,6 +92,33 @@ def test_a_store_is_read_by_its_url_through_a_cache_of_bounded_size(url, tmp_pat
     assert equal(store, local, 6)
     files = [f for f in cache.rglob("*") if f.is_file()]
     assert 0 < sum(f.stat().st_size for f in files) <= limit
+
+
+def test_all_stores_of_a_machine_share_the_caches_size(url, tmp_path):
+    stores = []
+    for name in ("a", "b"):
+        local = fill(tmp_path / f"{name}.zarr", make_manifest(encoder_fingerprint=name))
+        push(local, f"{url}-{name}")
+        stores.append(local)
+    cache, limit = tmp_path / "cache", 4 * stores[0].manifest.slice_bytes
+    for name, local in zip(("a", "b"), stores, strict=True):
+        store = EmbeddingStore.open(f"{url}-{name}", cache=cache, cache_bytes=limit)
+        assert equal(store, local, 6)
+    files = [f for f in cache.rglob("*") if f.is_file()]
+    assert 0 < sum(f.stat().st_size for f in files) <= limit
+    assert {f.parent.name for f in files} == {stores[1].fingerprint}  # the oldest went first
+
+
+def test_a_copy_or_a_conversion_that_the_disk_cannot_hold_is_refused(url, tmp_path, monkeypatch):
+    local = fill(tmp_path / "local.zarr", make_manifest())
+    push(local, url)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10**6)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(WorkspaceError, match=r"0\.0 GB free, 6 slices need"):
+        pull(url, tmp_path / "back.zarr")
+    with pytest.raises(WorkspaceError, match=r"0\.0 GB free, 6 slices need"):
+        convert_store(local, tmp_path / "int8.zarr", "int8")
+    assert not (tmp_path / "int8.zarr").exists()
 
 
 def test_what_is_in_the_cache_is_not_fetched_again_and_a_spoiled_file_is(url, tmp_path):

@@ -12,9 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from sweeper.data.importer import default_processes
+from sweeper.data.case_pool import default_processes
 from sweeper.data.phantom import write_phantom
-from sweeper.pipeline.data_import import ImportOptions, import_dataset
+from sweeper.pipeline.data_import import import_dataset
+from sweeper.pipeline.data_options import ImportOptions
 
 
 def peak_mb() -> float:

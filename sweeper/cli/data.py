@@ -34,7 +34,7 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--structures",
             metavar="1=NAME,2=NAME",
-            help="Names of label values, for the csv and desam layouts.",
+            help="Names of label values, for the csv, desam and abdominal layouts.",
         ),
         click.option("--processes", type=click.IntRange(1), help="Default: one a core."),
     ):
@@ -66,11 +66,14 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def import_command(workspace: Path, /, source: Path, name: str | None, **chosen: Any) -> None:
     """Import SOURCE, a folder of any known layout or a CSV file, as a dataset."""
     from sweeper.data.faults import FaultyDataError
-    from sweeper.pipeline.data_import import ImportOptions, import_dataset
+    from sweeper.pipeline.data_import import import_dataset
+    from sweeper.pipeline.data_options import ImportOptions
     from sweeper.store.workspace import Workspace
 
-    name = name or source.absolute().name.split(".")[0]
+    name = source.absolute().name.split(".")[0] if name is None else name
     _check_name(name)
+    if chosen["salt"] is not None and not chosen["salt"].strip():
+        raise DataError("--salt is empty; give it a text that nobody can guess, and keep it")
     structures = _structures(chosen.pop("structures"))
     options = ImportOptions(structures=structures, **chosen)
     target = Workspace.open(workspace).datasets / f"{name}.zarr"
@@ -104,12 +107,18 @@ def check(
 ) -> None:
     """Report every fault of SOURCE: a folder or CSV to be imported, or a dataset."""
     from sweeper.data.faults import FaultyDataError, errors
-    from sweeper.pipeline.data_import import ImportOptions, check_dataset
+    from sweeper.pipeline.data_import import check_dataset
+    from sweeper.pipeline.data_options import ImportOptions
 
     store_path = _as_store(workspace, source)
     if store_path is not None:
         _check_store(store_path)
         return
+    if not source.exists() and len(source.parts) == 1:
+        raise DataError(
+            f"{source} is neither a folder or CSV file here nor a dataset of workspace {workspace};"
+            " name one (datasets: sweeper data show)"
+        )
     options = ImportOptions(layout=layout, structures=_structures(structures), processes=processes)
     with ProgressBar() as progress:
         found, faults, headers = check_dataset(source, options, progress)
@@ -194,10 +203,15 @@ def export(
 
 def _check_name(name: str) -> None:
     from sweeper.data.set_checks import NAME
+    from sweeper.pipeline.data import ABDOMINAL_PHANTOM, PHANTOM
 
     if not NAME.fullmatch(name) or " " in name:
         raise DataError(
             f"dataset name is {name!r}; use letters, digits, dots, dashes and underscores (--name)"
+        )
+    if name in (PHANTOM, ABDOMINAL_PHANTOM):
+        raise DataError(
+            f"dataset name {name} belongs to the synthetic data; name yours with --name NAME"
         )
 
 

@@ -166,10 +166,11 @@ class CaseChecker:
                     "resample labels with nearest neighbour and store them as integers",
                 )
                 return None
-        return self._mapped(np.rint(values).astype(np.int64))
+            values = np.rint(values)
+        return self._mapped(values)
 
-    def _mapped(self, values: NDArray[np.int64]) -> NDArray[np.uint8] | None:
-        found = np.unique(values).tolist()
+    def _mapped(self, values: NDArray[Any]) -> NDArray[np.uint8] | None:
+        found = _values_in(values)
         mapping: Mapping[int, int] = self.case.label_map
         if set(found) <= {0, 255} and 255 not in mapping:
             mapping = {255: 1}  # a picture's black and white
@@ -181,7 +182,7 @@ class CaseChecker:
                 self.case.label,
                 f"it holds the unknown value{'s' if len(unknown) > 1 else ''} {shown}; this layout"
                 f" knows {', '.join(str(v) for v in sorted({0, *mapping}))}",
-                "set it to 0 (layouts csv and desam: or name it with --structures)",
+                "set it to 0 (layouts csv, desam, abdominal: or name it with --structures)",
             )
             return None
         out = np.zeros(values.shape, dtype=np.uint8)
@@ -252,6 +253,20 @@ class CaseChecker:
                 "read that protocol's Dice of this case as bounded below 1",
                 warning=True,
             )
+
+
+def _values_in(label: NDArray[Any]) -> list[int]:
+    """The whole numbers that a label `(z, y, x)` holds, ascending.
+
+    Plane by plane, so that a large volume is not copied; a plane without labels costs one pass.
+    """
+    found: set[int] = set()
+    for plane in label:
+        if not plane.any():
+            found.add(0)
+        else:
+            found.update(int(value) for value in np.unique(plane))
+    return sorted(found)
 
 
 def corner_distance_mm(one: Volume, other: Volume) -> float:

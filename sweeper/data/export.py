@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,8 +63,15 @@ def export_desam(
         raise DataError(
             f"{len(cases)} cases, the released code tells at most {MAX_CASES} apart; export fewer"
         )
-    (home / "imagesTr").mkdir(parents=True)
-    (home / "labelsTr").mkdir()
+    whole, home = home, folder / ".raw_data.partial"  # an interrupted export leaves no half set
+    shutil.rmtree(home, ignore_errors=True)
+    try:
+        (home / "imagesTr").mkdir(parents=True)
+        (home / "labelsTr").mkdir()
+    except OSError as err:
+        raise DataError(
+            f"{folder} cannot be written to ({err.strerror}); name another folder with --to"
+        ) from err
     written = []
     for number, case in enumerate(cases, start=1):
         name = NAME.format(number)
@@ -80,6 +88,7 @@ def export_desam(
         table = csv.writer(file)
         table.writerow(COLUMNS)
         table.writerows((one.domain, number) for number, one in enumerate(written, start=1))
+    home.rename(whole)
     return tuple(written)
 
 

@@ -1,14 +1,11 @@
-"""Reads, checks and prepares cases, several at once, going on where an earlier import stopped."""
+"""Reads, checks and prepares one case, or finds what an earlier import left of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +14,9 @@ from sweeper.data.checks import CaseChecker
 from sweeper.data.faults import Fault, Severity, errors
 from sweeper.data.preprocessing import prepare_slices
 from sweeper.data.privacy import header_texts
-from sweeper.data.volume import files_of
-from sweeper.errors import DataError
+from sweeper.data.volume import files_of, read_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,7 +25,7 @@ if TYPE_CHECKING:
     from sweeper.data.source import SourceCase
     from sweeper.data.volume import Volume
 
-PART_VERSION = 1
+PART_VERSION = 2
 """Changed when preparing a case changes; older parts are then made again."""
 
 
@@ -97,40 +92,10 @@ class CaseResult:
         return not any(fault.severity is Severity.ERROR for fault in self.faults)
 
 
-def default_processes() -> int:
-    """Processors this process may use, at most 8: more only wait for the disk."""
-    return min(8, len(os.sched_getaffinity(0)))
-
-
-def process_cases(jobs: Sequence[CaseJob], *, processes: int) -> Iterator[CaseResult]:
-    """The result of every job, as they finish.
-
-    Raises:
-        DataError: A worker was killed.
-    """
-    if processes <= 1 or len(jobs) <= 1:
-        yield from map(process_case, jobs)
-        return
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
-        try:
-            futures = [pool.submit(process_case, job) for job in jobs]
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as err:
-            raise DataError(
-                "a worker process was killed, most likely for want of memory; run the import again"
-                " with --processes 1, it goes on where it stopped"
-            ) from err
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 def process_case(job: CaseJob) -> CaseResult:
     """Check one case and, if nothing keeps it out, leave its prepared part in `job.parts`."""
     checker = CaseChecker(job.case, job.root)
-    source_hash = _hash_files(job.case)
+    source_hash = hash_files(job.case)
     part = None
     if job.parts is not None and source_hash:
         part = job.parts / f"{_part_key(job, source_hash)}.npz"
@@ -215,7 +180,7 @@ def _prepare(
         "faults": [asdict(fault) for fault in checker.faults],
         "facts": asdict(facts),
         "voxel_hash": result.voxel_hash,
-        "headers": list(result.headers),
+        "has_headers": bool(result.headers),  # the texts themselves may name a person
     }
     partial = part.with_suffix(f".{os.getpid()}.partial")
     with partial.open("wb") as file:
@@ -237,8 +202,14 @@ def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult:
         part=part,
         facts=CaseFacts(**{key: _tuples(value) for key, value in note["facts"].items()}),
         is_resumed=True,
-        headers=tuple(note["headers"]),
+        headers=_headers(job) if note["has_headers"] else (),
     )
+
+
+def _headers(job: CaseJob) -> tuple[str, ...]:
+    """Header texts of a case whose part is there; its files were read before, so they can be."""
+    image, label = read_volume(job.case.image), read_volume(job.case.label)
+    return header_texts(job.case, job.root, image, label)
 
 
 def _tuples(value: Any) -> Any:
@@ -248,7 +219,8 @@ def _tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _hash_files(case: SourceCase) -> str:
+def hash_files(case: SourceCase) -> str:
+    """SHA-256 over the image and label files of a case; empty where one cannot be read."""
     digest = hashlib.sha256()
     try:
         for path in (*files_of(case.image), *files_of(case.label)):
@@ -275,5 +247,7 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
 def _voxel_hash(volume: Volume) -> str:
     """Equal for the same scan in another file, number type or compression."""
     digest = hashlib.sha256(repr(volume.array.shape).encode())
-    digest.update(np.ascontiguousarray(volume.array, dtype=np.float32).data)
+    for channel in volume.array:
+        for plane in channel:  # one at a time, so that a large volume is not copied
+            digest.update(np.ascontiguousarray(plane, dtype=np.float32).data)
     return digest.hexdigest()

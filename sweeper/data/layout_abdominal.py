@@ -39,12 +39,23 @@ def looks_like_abdominal(root: Path) -> bool:
     return any(_numbered(folder, _IMAGE) for folder, _ in _modality_folders(root))
 
 
-def read_abdominal(root: Path) -> SourceDataset:
+def read_abdominal(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
     """Cases of `CT/**/img0001.nii.gz` + `label0001`, `MR/**/image_1.nii.gz` + `label_1`.
 
     Deviation: the cases are split by the same rule as sites (90 % train), not 70/10/20; a target is
     then every case of the other modality, as in the protocol.
+
+    Args:
+        root: Holds a folder a modality.
+        structures: Label value -> name, for labels of both modalities that were given other values
+            than BTCV's and CHAOS's.
     """
+    names: tuple[str, ...] = ORGANS
+    maps = {"CT": BTCV_LABELS, "MR": CHAOS_LABELS}
+    if structures is not None:
+        names = tuple(structures[value] for value in sorted(structures))
+        own = {value: place for place, value in enumerate(sorted(structures), start=1)}
+        maps = {"CT": own, "MR": own}
     cases: list[SourceCase] = []
     faults: list[Fault] = []
     for folder, modality in _modality_folders(root):
@@ -58,7 +69,7 @@ def read_abdominal(root: Path) -> SourceDataset:
                         domain=modality,
                         image=images[number],
                         label=labels[number],
-                        label_map=BTCV_LABELS if modality == "CT" else CHAOS_LABELS,
+                        label_map=maps[modality],
                     )
                 )
                 continue
@@ -77,7 +88,7 @@ def read_abdominal(root: Path) -> SourceDataset:
         root=root,
         layout="abdominal",
         cases=tuple(cases),
-        structures=ORGANS,
+        structures=names,
         profiles={domain: domain.lower() for domain in dict.fromkeys(c.domain for c in cases)},
         faults=tuple(faults),
     )

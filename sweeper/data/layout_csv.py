@@ -1,4 +1,4 @@
-"""A plain CSV, `case,site,image,label[,split]`, for data of any other shape."""
+"""A plain CSV, `case,site,image,label[,split][,patient]`, for data of any other shape."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
                 image=path.parent / row["image"],
                 label=path.parent / row["label"],
                 label_map=label_map,
+                patient=row.get("patient", ""),
                 split=split,
             )
         )

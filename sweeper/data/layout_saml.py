@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sweeper.data.faults import Fault, relative
+from sweeper.data.faults import Fault, Severity, relative
 from sweeper.data.source import SITE_ALIASES, SourceCase, SourceDataset
-from sweeper.data.volume import SUFFIXES, natural_key, stem_of, suffix_of
+from sweeper.data.volume import (
+    ITK_SUFFIXES,
+    NIFTI_SUFFIXES,
+    SUFFIXES,
+    natural_key,
+    stem_of,
+    suffix_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +39,7 @@ def looks_like_saml(root: Path) -> bool:
 def read_saml(root: Path) -> SourceDataset:
     """Cases of `SITE/CaseNN.nii.gz` with `CaseNN_segmentation.nii.gz` in any case of letters."""
     cases: list[SourceCase] = []
-    faults: list[Fault] = []
+    faults = _left_out(root, root, [file for file in root.iterdir() if file.is_file()])
     for folder in _folders(root):
         site = SITE_ALIASES.get(folder.name.lower(), folder.name)
         images, labels = {}, {}
@@ -44,7 +51,8 @@ def read_saml(root: Path) -> SourceDataset:
                 labels[match["stem"].lower()] = file
             else:
                 images[stem_of(file).lower()] = file
-        if not labels:
+        if not labels and folder.name.lower() not in SITE_ALIASES:
+            faults += _left_out(root, folder, list(images.values()))
             continue
         for key, image in images.items():
             case = f"{site}_{stem_of(image)}"
@@ -70,6 +78,28 @@ def read_saml(root: Path) -> SourceDataset:
         profiles=dict.fromkeys((case.domain for case in cases), "desam"),
         faults=tuple(faults),
     )
+
+
+def _left_out(root: Path, folder: Path, files: list[Path]) -> list[Fault]:
+    """A warning if a folder that is no site holds volumes."""
+    volumes = [f for f in files if suffix_of(f) in NIFTI_SUFFIXES + ITK_SUFFIXES]
+    if not volumes:
+        return []
+    is_root = folder == root
+    count = f"{len(volumes)} volume{'s' if len(volumes) > 1 else ''}"
+    return [
+        Fault(
+            code="folder-left-out",
+            where=folder.name if is_root else relative(folder, root),
+            problem=f"{count} in no site folder, such as {volumes[0].name}"
+            if is_root
+            else f"it holds {count} and no segmentation, so it is no site",
+            remedy="put them into SITE/ if they are cases"
+            if is_root
+            else "add CaseNN_segmentation files if they are cases",
+            severity=Severity.WARNING,
+        )
+    ]
 
 
 def looks_like_maxstyle(root: Path) -> bool:

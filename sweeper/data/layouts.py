@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from sweeper.data.layout_abdominal import looks_like_abdominal, read_abdominal
 from sweeper.data.layout_csv import find_csv, read_csv
 from sweeper.data.layout_desam import looks_like_desam, read_desam
+from sweeper.data.layout_hints import hint
 from sweeper.data.layout_saml import (
     looks_like_maxstyle,
     looks_like_saml,
     read_maxstyle,
     read_saml,
 )
+from sweeper.data.source import MARKERS, Layout
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,16 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sweeper.data.source import SourceDataset
-
-Layout = Literal["desam", "maxstyle", "saml", "abdominal", "csv"]
-
-MARKERS: Mapping[Layout, str] = {
-    "desam": "imagesTr/CASE_0000.nii.gz with labelsTr/",
-    "maxstyle": "SITE/patient_N/t2_img_clipped.nii.gz",
-    "saml": "SITE/CaseNN_segmentation.nii.gz",
-    "abdominal": "CT/ or MR/ with img0001.nii.gz or image_1.nii.gz",
-    "csv": "one CSV file",
-}
 
 
 def read_source(
@@ -40,7 +32,7 @@ def read_source(
     Args:
         source: A folder, or a CSV file.
         layout: Its name, or `auto` to tell it by its marker files.
-        structures: Label value -> name; only for the `csv` and `desam` layouts.
+        structures: Label value -> name; only for the `csv`, `desam` and `abdominal` layouts.
 
     Raises:
         DataError: It does not exist, its layout is none that is known, or names of structures were
@@ -52,17 +44,17 @@ def read_source(
     chosen = detect(source) if layout == "auto" else layout
     if chosen not in get_args(Layout):
         raise DataError(f"layout is {chosen!r}, expected auto, {', '.join(get_args(Layout))}")
-    if source.is_file() and chosen != "csv":
+    if not source.is_dir() and chosen != "csv":
         raise DataError(f"{source} is a file, layout {chosen} needs a folder; name the folder")
-    if structures is not None and chosen not in ("csv", "desam"):
+    if structures is not None and chosen not in ("csv", "desam", "abdominal"):
         raise DataError(f"layout {chosen} has its own structures; leave --structures out")
     if chosen == "csv":
         return read_csv(source, structures)
     if chosen == "desam":
         return read_desam(source, structures)
-    return {"maxstyle": read_maxstyle, "saml": read_saml, "abdominal": read_abdominal}[chosen](
-        source
-    )
+    if chosen == "abdominal":
+        return read_abdominal(source, structures)
+    return {"maxstyle": read_maxstyle, "saml": read_saml}[chosen](source)
 
 
 def detect(source: Path) -> Layout:
@@ -71,17 +63,13 @@ def detect(source: Path) -> Layout:
     Raises:
         DataError: None fits, or several do.
     """
-    if source.is_file():
-        if find_csv(source) is None:
-            raise DataError(f"{source} is no CSV file; name a folder or a CSV file with images")
-        return "csv"
-    tests = {
-        "desam": looks_like_desam,
-        "maxstyle": looks_like_maxstyle,
-        "abdominal": looks_like_abdominal,
-        "saml": looks_like_saml,
-    }
-    found: list[Layout] = [name for name in MARKERS if name in tests and tests[name](source)]
+    if not source.is_dir():
+        if source.is_file() and find_csv(source) is not None:
+            return "csv"
+        way = hint(source, _told) if source.is_file() else None
+        way = way or "name a folder or a CSV file with images"
+        raise DataError(f"{source} is no CSV file; {way}")
+    found = _fitting(source)
     if len(found) > 1:
         raise DataError(
             f"{source} fits several layouts, {' and '.join(found)}; name one with --layout"
@@ -91,4 +79,19 @@ def detect(source: Path) -> Layout:
     if find_csv(source) is not None:
         return "csv"
     looked = "; ".join(f"{name}: {marker}" for name, marker in MARKERS.items())
-    raise DataError(f"{source} has no known layout ({looked}); name one with --layout")
+    way = hint(source, _told) or f"a layout is told by {looked}"
+    raise DataError(f"{source} has no known layout; {way}")
+
+
+def _fitting(folder: Path) -> list[Layout]:
+    tests = {
+        "desam": looks_like_desam,
+        "maxstyle": looks_like_maxstyle,
+        "abdominal": looks_like_abdominal,
+        "saml": looks_like_saml,
+    }
+    return [name for name in MARKERS if name in tests and tests[name](folder)]
+
+
+def _told(folder: Path) -> str | None:
+    return next(iter(_fitting(folder)), None)

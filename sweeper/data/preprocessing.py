@@ -15,6 +15,8 @@ from scipy import ndimage
 from skimage.transform import resize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 LabelResize = Literal["nearest", "released", "linear"]
@@ -121,16 +123,16 @@ def prepare_slices(
     """
     if settings.resample_mm is not None:
         image, label, spacing_mm = _resample(image, label, spacing_mm, settings)
-    scaled = to_8bit(image, settings)
-    scaled, label = _crop(scaled, label, settings)
-    size = settings.image_size_px
     candidates = np.flatnonzero(label.any(axis=(1, 2)))
-    labels = [resize_label(label[z], size, settings.label_resize) for z in candidates]
+    scaled = to_8bit(image, settings, candidates)
+    scaled, label = _crop(scaled, label[candidates], settings)
+    size = settings.image_size_px
+    labels = [resize_label(plane, size, settings.label_resize) for plane in label]
     kept = [index for index, resized in enumerate(labels) if resized.any()]
     rows, cols = label.shape[1:]
     images = [
-        [resize_image(channel, size, settings.image_order) for channel in scaled[:, candidates[i]]]
-        for i in kept
+        [resize_image(channel, size, settings.image_order) for channel in scaled[:, index]]
+        for index in kept
     ]
     return PreparedSlices(
         image=np.array(images, dtype=np.uint8).reshape(len(kept), len(scaled), size, size),
@@ -166,17 +168,52 @@ def prepare_mask(
     return np.array(planes, dtype=np.uint8).reshape(len(z), size, size)
 
 
-def to_8bit(image: NDArray[Any], settings: Preprocessing) -> NDArray[np.uint8]:
-    """The whole volume clipped, scaled to 0..255 and truncated to uint8, as released."""
-    values = image.astype(np.float64)
-    low, high = settings.window or np.percentile(values, settings.percentiles)
-    clipped = np.clip(values, low, high)
-    low, high = clipped.min(), clipped.max()
-    scaled = (clipped - low) / (high - low if high > low else 1.0) * 255.0
-    if settings.keep_zero_background:
-        scaled[values == 0] = 0
-    pixels: NDArray[np.uint8] = scaled.astype(np.uint8)
+def to_8bit(
+    image: NDArray[Any], settings: Preprocessing, z: Sequence[int] | NDArray[np.intp]
+) -> NDArray[np.uint8]:
+    """Slices `z` clipped, scaled to 0..255 and truncated to uint8, as released.
+
+    The range is that of the whole volume `(C, z, y, x)`; only the named slices are held as floats,
+    which keeps a large CT's memory at a few times its file's.
+
+    Returns:
+        `(C, len(z), y, x)`.
+    """
+    low, high = intensity_range(image, settings)
+    pixels = np.empty((len(image), len(z), *image.shape[2:]), dtype=np.uint8)
+    for channel, out in zip(image, pixels, strict=True):
+        for index, position in enumerate(z):
+            values = channel[position].astype(np.float64)
+            scaled = np.clip(values, low, high)
+            scaled = (scaled - low) / (high - low if high > low else 1.0) * 255.0
+            if settings.keep_zero_background:
+                scaled[values == 0] = 0
+            out[index] = scaled  # a cast truncates
     return pixels
+
+
+def intensity_range(image: NDArray[Any], settings: Preprocessing) -> tuple[float, float]:
+    """The intensities that become 0 and 255: least and most of the clipped volume."""
+    least, most = float(image.min()), float(image.max())
+    low, high = settings.window or _percentiles(image, settings.percentiles)
+    return min(max(least, low), high), max(min(most, high), low)
+
+
+def _percentiles(image: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:
+    """`np.percentile` of all voxels, without a copy of them as float64."""
+    values = image.ravel()
+    places = [percent / 100 * (values.size - 1) for percent in percentiles]
+    below = [int(place) for place in places]
+    above = [min(index + 1, values.size - 1) for index in below]
+    values = np.partition(values, sorted({*below, *above}))
+
+    def at(place: float, lower: int, upper: int) -> float:
+        start, end, part = float(values[lower]), float(values[upper]), place - lower
+        # numpy's own interpolation, so that no value differs in its last bit
+        return start + (end - start) * part if part < 0.5 else end - (end - start) * (1 - part)
+
+    first, last = (at(*three) for three in zip(places, below, above, strict=True))
+    return first, last
 
 
 def resize_image(plane: NDArray[np.uint8], size: int, order: int) -> NDArray[np.uint8]:

@@ -8,16 +8,29 @@ from typing import TYPE_CHECKING
 
 from desam_model.types import Split
 from sweeper.data.faults import Fault, Severity, relative
-from sweeper.data.source import SITE_ALIASES
+from sweeper.data.source import MARKERS, SITE_ALIASES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sweeper.data.importer import CaseResult
-    from sweeper.data.source import SourceDataset
+    from sweeper.data.source import SourceCase, SourceDataset
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]*")
 """What ids and domains may look like: they become parts of file names."""
+
+FULL_SET: Mapping[str, int] = {
+    "A-ISBI": 30,
+    "B-ISBI_1.5": 30,
+    "C-I2CVB": 19,
+    "D-UCL": 13,
+    "E-BIDMC": 12,
+    "F-HK": 12,
+}
+"""Cases of each site of the multi-site prostate set, 116 in all (methods.md 0.2, 6.3, 6.4)."""
+
+MIN_SITES_OF_SET = 3
+"""A source with as many of the six sites is meant to be that set, and is told what it lacks."""
 
 MIN_CASES = 2
 """A domain needs one case to train and one to validate."""
@@ -40,6 +53,8 @@ def check_source(found: SourceDataset) -> tuple[Fault, ...]:
                 )
             )
     faults += _names(found)
+    faults += _patients(found)
+    faults += _incomplete(found)
     for domain, count in Counter(case.domain for case in found.cases).items():
         if count < MIN_CASES:
             faults.append(
@@ -67,9 +82,10 @@ def check_source(found: SourceDataset) -> tuple[Fault, ...]:
         faults.append(
             Fault(
                 code="no-cases",
-                where=str(found.root),
+                where=found.root.name,
                 problem=f"layout {found.layout} finds no case in it",
-                remedy="name the folder that holds the sites, or another --layout",
+                remedy=f"it is told by {MARKERS[found.layout]}; name the right folder or another"
+                " --layout",
             )
         )
     return tuple(faults)
@@ -100,6 +116,54 @@ def _names(found: SourceDataset) -> list[Fault]:
                     severity=Severity.WARNING,
                 )
             )
+    return faults
+
+
+def _incomplete(found: SourceDataset) -> list[Fault]:
+    """A warning if the six-site set has not the cases that published tables rest on."""
+    counts = Counter(case.domain for case in found.cases)
+    if sum(site in counts for site in FULL_SET) < MIN_SITES_OF_SET:
+        return []
+    other = [f"{s} {counts[s]} of {n}" for s, n in FULL_SET.items() if counts[s] != n]
+    if not other:
+        return []
+    have, wanted = sum(counts[site] for site in FULL_SET), sum(FULL_SET.values())
+    differing = ", ".join(other)
+    return [
+        Fault(
+            code="set-incomplete",
+            where=found.root.name,
+            problem=f"the full prostate set has {wanted} cases, this one {have}: {differing}",
+            remedy="add or remove cases for a table that compares with published ones",
+            severity=Severity.WARNING,
+        )
+    ]
+
+
+def _patients(found: SourceDataset) -> list[Fault]:
+    """Scans of one patient that would leak: in two domains, or on both sides of a given split."""
+    faults = []
+    first: dict[str, SourceCase] = {}
+    for case in found.cases:
+        other = first.setdefault(case.patient or f"case {case.case}", case)
+        if other.domain != case.domain:
+            problem = f"patient {case.patient} is in {other.domain} too, as {other.case}"
+            remedy = "remove one: a patient in two domains leaks the target"
+        elif other.split != case.split:
+            sides = " and ".join(c.split.value if c.split else "none" for c in (other, case))
+            problem = f"patient {case.patient} has the splits {sides}, the first as {other.case}"
+            remedy = "give all scans of a patient the same split"
+        else:
+            continue
+        faults.append(
+            Fault(
+                code="patient-twice",
+                where=case.case,
+                problem=problem,
+                remedy=remedy,
+                case=case.case,
+            )
+        )
     return faults
 
 

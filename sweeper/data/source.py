@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +11,17 @@ if TYPE_CHECKING:
 
     from desam_model.types import Split
     from sweeper.data.faults import Fault
+
+Layout = Literal["desam", "maxstyle", "saml", "abdominal", "csv"]
+
+MARKERS: Mapping[Layout, str] = {
+    "desam": "imagesTr/CASE_0000.nii.gz with labelsTr/",
+    "maxstyle": "SITE/patient_N/t2_img_clipped.nii.gz",
+    "saml": "SITE/CaseNN_segmentation.nii.gz",
+    "abdominal": "CT/ or MR/ with img0001.nii.gz or image_1.nii.gz",
+    "csv": "one CSV file",
+}
+"""What each layout is told by."""
 
 SITE_ALIASES: Mapping[str, str] = {
     "a-isbi": "A-ISBI",
@@ -42,6 +53,8 @@ class SourceCase:
         image: File of the image.
         label: File of the label map.
         label_map: Value in the file -> value in the store (1.. in the order of the structures).
+        patient: Whose scan it is; scans of one patient stay on one side of the split. Empty where
+            the source does not say: then each case is a patient.
         split: Given by the source, or None to let the split rule decide.
     """
 
@@ -50,6 +63,7 @@ class SourceCase:
     image: Path
     label: Path
     label_map: Mapping[int, int]
+    patient: str = ""
     split: Split | None = None
 
 
@@ -67,7 +81,7 @@ class SourceDataset:
     """
 
     root: Path
-    layout: str
+    layout: Layout
     cases: tuple[SourceCase, ...]
     structures: tuple[str, ...]
     profiles: Mapping[str, str] = field(default_factory=dict)

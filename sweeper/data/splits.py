@@ -33,11 +33,18 @@ def split_cases(
     for domain in dict.fromkeys(case.domain for case in cases):
         own = [case for case in cases if case.domain == domain]
         given = {case.case: case.split for case in own if case.split is not None}
-        free = [case.case for case in own if case.case not in given]
+        free = [case for case in own if case.case not in given]
+        patients = list(dict.fromkeys(_patient(case) for case in free))
         if rule == "seeded":
-            free.sort(key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-        n_train = int(TRAIN_FRACTION * len(free))
+            patients.sort(key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+        training = set(patients[: int(TRAIN_FRACTION * len(patients))])
         splits |= given
-        splits |= dict.fromkeys(free[:n_train], Split.TRAIN)
-        splits |= dict.fromkeys(free[n_train:], Split.VALIDATION)
+        splits |= {
+            case.case: Split.TRAIN if _patient(case) in training else Split.VALIDATION
+            for case in free
+        }
     return splits
+
+
+def _patient(case: SourceCase) -> str:
+    return case.patient or case.case

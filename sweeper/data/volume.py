@@ -7,6 +7,7 @@ axial slices look as radiologists expect them.
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 NIFTI1_SIZES = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 """NIfTI files begin with their header's size, 348 or 540, in either byte order."""
+
+EXTENSIONS: Mapping[int, str] = {2: "DICOM", 4: "AFNI", 6: "comment", 18: "MIND"}
+"""NIfTI's header extensions that carry texts about the patient. Source: nifti1 `ecode` registry."""
 
 _LPS = np.array([[0, -1], [1, -1], [2, 1]])
 """nibabel's orientation array of the canonical frame, seen from its own RAS+ frame."""
@@ -139,6 +143,10 @@ def _read_nifti(path: Path) -> Volume:
         for key in ("descrip", "db_name", "aux_file", "intent_name")
         if key in header
     }
+    for number, extension in enumerate(header.extensions, start=1):
+        # whole DICOM headers travel here; what they say is not repeated on the terminal
+        kind = EXTENSIONS.get(extension.get_code(), "unnamed")
+        headers[f"extension {number}"] = f"{kind} block of {extension.get_sizeondisk()} bytes"
     return _canonical(data[None], np.asarray(image.affine, dtype=np.float64), headers)
 
 
@@ -156,22 +164,43 @@ def _parse_nifti(raw: bytes) -> tuple[Any, NDArray[Any]]:
     kind = nib.Nifti2Image if raw[:4] in NIFTI2_SIZES else nib.Nifti1Image
     try:
         image: Any = kind.from_bytes(raw)
-        return image, np.asanyarray(image.dataobj)
+        voxels = image.dataobj
+        _require_whole(voxels, len(raw))
+        return image, np.asanyarray(voxels)
+    except VolumeError:
+        raise
     except (ImageFileError, HeaderDataError, WrapStructError) as err:
         raise VolumeError("it is not a NIfTI file") from err
-    except (OSError, ValueError) as err:  # nibabel's words for too few bytes
+    except (OSError, ValueError, OverflowError) as err:  # too few bytes, impossible sizes
         raise VolumeError("it is truncated or damaged") from err
+
+
+def _require_whole(voxels: Any, size: int) -> None:
+    """Refuse a header that promises more voxels than the file holds.
+
+    Asked first, because nibabel takes all the promised memory before it reads.
+    """
+    n_bytes = math.prod(int(n) for n in voxels.shape) * voxels.dtype.itemsize
+    if voxels.offset + n_bytes > size:
+        raise VolumeError(
+            f"it is truncated or damaged: its header promises {n_bytes} bytes of voxels, the"
+            f" file holds {max(0, size - voxels.offset)}"
+        )
 
 
 def _canonical(
     data: NDArray[Any], affine: NDArray[np.float64], headers: Mapping[str, str]
 ) -> Volume:
     """`data` `(C, i, j, k)` with its RAS+ affine, turned to `(C, z, y, x)` in LPS."""
+    no_place = "its affine is singular or not finite, so voxels have no place or size"
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise VolumeError("its affine is singular or not finite, so voxels have no place or size")
+        raise VolumeError(no_place)
     has_geometry = not _says_nothing(affine)
     if has_geometry:
-        turn = ornt_transform(io_orientation(affine), _LPS)
+        try:
+            turn = ornt_transform(io_orientation(affine), _LPS)
+        except ValueError as err:  # numbers so far apart that an axis is lost in rounding
+            raise VolumeError(no_place) from err
         shape = data.shape[1:]
         data = np.stack([apply_orientation(channel, turn) for channel in data])
         affine = affine @ nib.orientations.inv_ornt_aff(turn, shape)
@@ -219,16 +248,27 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
         array = array[:, None]
     if array.ndim != 4 or 0 in array.shape:
         raise VolumeError(f"its shape is {array.shape[1:]}, expected 3 axes (or 2)")
+    headers = _itk_headers(image)
     if is_picture or image.GetDimension() != 3:
         return Volume(
             array=array,
             spacing_mm=(1.0, 1.0, 1.0),  # a picture's dots per inch are no millimetres
             affine=np.eye(4),
             has_geometry=False,
-            headers={},
+            headers=headers,
         )
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
-    headers = {key: str(image.GetMetaData(key)) for key in image.GetMetaDataKeys()}
     return _canonical(array.transpose(0, 3, 2, 1), _LPS_FROM_RAS @ affine, headers)
+
+
+def _itk_headers(image: Any) -> dict[str, str]:
+    """Texts of an ITK image's header; those that are no text are told as such."""
+    headers = {}
+    for key in image.GetMetaDataKeys():
+        try:
+            headers[str(key)] = str(image.GetMetaData(key))
+        except (TypeError, UnicodeError):  # a key or text that is not UTF-8
+            headers[ascii(key)] = "bytes that are no text"
+    return headers

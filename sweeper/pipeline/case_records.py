@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.importer import CaseResult, load_part
 from sweeper.data.privacy import salted
+from sweeper.data.volume import natural_key
 from sweeper.store.dataset_store import CaseRecord
 from sweeper.store.dataset_writer import NewCase
 
@@ -24,8 +25,18 @@ def new_cases(
     found: SourceDataset,
     salt: str | None,
 ) -> Iterator[NewCase]:
-    """What the store writes: cases by domain and split, otherwise in the order of the source."""
-    for result in sorted(results, key=lambda r: (r.case.domain, split[r.case.case])):
+    """What the store writes: cases by domain, split and id.
+
+    The order is that of the ids as stored, so that two stores of one fingerprint hold the same
+    slice at the same place: embeddings are found by fingerprint and place.
+    """
+
+    def place(result: CaseResult) -> tuple[str, Split, object, str]:
+        name = result.case.case
+        stored = name if salt is None else _salted_id(result.case.domain, name, salt)
+        return result.case.domain, split[name], natural_key(stored), stored
+
+    for result in sorted(results, key=place):
         if result.part is None or result.facts is None:
             continue
         image, label = load_part(result.part)
@@ -61,8 +72,12 @@ def _inside(path: Path, root: Path) -> str:
 def _salt(record: CaseRecord, salt: str) -> CaseRecord:
     return replace(
         record,
-        case=f"{record.domain}_{salted(record.case, salt)}",
+        case=_salted_id(record.domain, record.case, salt),
         image_file="",
         label_file="",
         source_hash=salted(record.source_hash, salt),
     )
+
+
+def _salted_id(domain: str, case: str, salt: str) -> str:
+    return f"{domain}_{salted(case, salt)}"

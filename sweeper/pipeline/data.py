@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeper.data.importer import default_processes
+from sweeper.data.case_pool import default_processes
 from sweeper.data.phantom import write_phantom
 from sweeper.data.phantom_abdomen import write_abdominal_phantom
-from sweeper.pipeline.data_import import ImportOptions, import_dataset
+from sweeper.pipeline.data_import import import_dataset
+from sweeper.pipeline.data_options import ImportOptions
+from sweeper.store.dataset_lock import dataset_lock
 from sweeper.store.dataset_store import DatasetStore
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ def _ensure(
     if target.exists():
         return target
     source = workspace.root / name
-    if not source.exists():
-        write(source, None if progress is None else lambda n, of: progress(name, n, of))
+    with dataset_lock(source):
+        if not source.exists():
+            write(source, None if progress is None else lambda n, of: progress(name, n, of))
     import_dataset(source, target, ImportOptions(layout=layout, is_synthetic=True), progress)
     return target

@@ -42,10 +42,10 @@ def export_dataset(
     """
     value = _value_of(store, structure)
     root = source or Path(store.source)
-    if not str(store.source) and source is None:
+    if not store.source:
         raise DataError(
-            f"dataset {store.name} keeps no file names (salted ids); export from the source before"
-            " salting"
+            f"dataset {store.name} has salted ids, so its cases cannot be found in any folder;"
+            " import the source without --salt under another --name and export that"
         )
     if not root.exists():
         raise DataError(

@@ -2,64 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import errno
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sweeper.data.case_pool import default_processes, process_cases
 from sweeper.data.faults import Fault, FaultyDataError, errors
-from sweeper.data.importer import CaseJob, CaseResult, default_processes, process_cases
+from sweeper.data.importer import CaseJob, CaseResult
 from sweeper.data.layouts import read_source
-from sweeper.data.preprocessing import profile
 from sweeper.data.privacy import salted
 from sweeper.data.set_checks import check_results, check_source
 from sweeper.data.splits import split_cases
-from sweeper.data.volume import files_of
 from sweeper.errors import DataError, StoreError
 from sweeper.pipeline.case_records import new_cases
+from sweeper.pipeline.data_options import ImportOptions, content_key, import_key
+from sweeper.store.dataset_lock import dataset_lock
 from sweeper.store.dataset_store import DatasetStore
 from sweeper.store.dataset_writer import DatasetFacts, write_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sweeper.data.preprocessing import LabelResize, Preprocessing
     from sweeper.data.source import SourceDataset
-    from sweeper.data.splits import SplitRule
 
     Progress = Callable[[str, int, int], None]
     """Told (what is being done, how many are done, how many there are)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportOptions:
-    """What a person may choose of an import.
-
-    Attributes:
-        layout: Name of the layout, or `auto`.
-        skip_bad: Go on without the cases that have errors.
-        replace: Replace a store of that name made from other files or with other options.
-        label_resize: Instead of the profile's own.
-        split: Rule that tells training from validation cases.
-        split_seed: Of the seeded rule.
-        structures: Label value -> name, for the CSV layout.
-        salt: With one, the store keeps salted ids and no file names.
-        processes: Worker processes; None for one a core.
-        is_synthetic: The data is a phantom.
-    """
-
-    layout: str = "auto"
-    skip_bad: bool = False
-    replace: bool = False
-    label_resize: LabelResize | None = None
-    split: SplitRule = "desam"
-    split_seed: int = 0
-    structures: Mapping[int, str] | None = None
-    salt: str | None = None
-    processes: int | None = None
-    is_synthetic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,27 +58,39 @@ def import_dataset(
 ) -> ImportReport:
     """Check and prepare every case of `source` and write them to the store `target`.
 
-    Interrupted, it goes on from the cases already prepared; done before, it does nothing.
+    Interrupted, it goes on from the cases already prepared; done before, it does nothing. Of two
+    processes at once, the second waits for the first.
 
     Raises:
         FaultyDataError: Cases have errors and `skip_bad` is off, or the source as a whole is wrong.
         DataError: The store is there, made from other files or options, and `replace` is off.
     """
     options = options or ImportOptions()
-    found = read_source(source, options.layout, structures=options.structures)
-    key = _import_key(found, options)
-    if target.exists():
-        existing = _existing(target, key, replace_it=options.replace)
-        if existing is not None:
-            return ImportReport(store=existing, is_unchanged=True)
+    waits = f"another process is importing {target.name}, waiting for it"
+    try:
+        found = read_source(source, options.layout, structures=options.structures)
+        key = import_key(found, options)
+        with dataset_lock(target, lambda: progress(waits, 0, 1) if progress else None):
+            existing = _existing(target, key, found, options)
+            if existing is not None:
+                return ImportReport(store=existing, is_unchanged=True)
+            return _import(found, source, target, key, options, progress)
+    except OSError as err:
+        raise _cannot(err, target) from err
+
+
+def _import(
+    found: SourceDataset,
+    source: Path,
+    target: Path,
+    key: str,
+    options: ImportOptions,
+    progress: Progress | None,
+) -> ImportReport:
     parts = target.with_name(f".{target.name}.parts")
     parts.mkdir(parents=True, exist_ok=True)
     results = _process(found, options, parts, progress)
-    faults = (
-        *check_source(found),
-        *(f for r in results for f in r.faults),
-        *check_results(results),
-    )
+    faults = _all_faults(found, results)
     good = _without_bad(found, results, faults, options)
     split = split_cases(
         [result.case for result in good], rule=options.split, seed=options.split_seed
@@ -118,9 +99,10 @@ def import_dataset(
         name=target.name.removesuffix(".zarr"),
         structures=found.structures,
         is_synthetic=options.is_synthetic,
-        preprocessing={d: s.as_mapping() for d, s in _settings(found, options).items()},
-        split_rule=_split_words(options),
+        preprocessing={d: s.as_mapping() for d, s in options.settings(found).items()},
+        split_rule=options.split_words(),
         import_key=key,
+        content_key=content_key(found, options),
         skipped=_skipped(faults, options.salt),
         source="" if options.salt else str(source.absolute()),
         layout=found.layout,
@@ -141,14 +123,23 @@ def check_dataset(
 ) -> tuple[SourceDataset, tuple[Fault, ...], tuple[str, ...]]:
     """The source, all its faults, and header texts that may identify a person; writes nothing."""
     options = options or ImportOptions()
-    found = read_source(source, options.layout, structures=options.structures)
-    results = _process(found, options, None, progress)
-    faults = (
-        *check_source(found),
-        *(f for r in results for f in r.faults),
-        *check_results(results),
-    )
+    try:
+        found = read_source(source, options.layout, structures=options.structures)
+        results = _process(found, options, None, progress)
+    except OSError as err:
+        raise _cannot(err, source) from err
+    faults = _all_faults(found, results)
     return found, faults, tuple(line for result in results for line in result.headers)
+
+
+def _cannot(err: OSError, place: Path) -> DataError:
+    """What the system refused, and what to do about it."""
+    way = (
+        "free some space; the same command goes on where it stopped"
+        if err.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "mend its permissions, or name another folder"
+    )
+    return DataError(f"{err.filename or place}: {err.strerror or err}; {way}")
 
 
 def _all_faults(found: SourceDataset, results: Sequence[CaseResult]) -> tuple[Fault, ...]:
@@ -156,18 +147,11 @@ def _all_faults(found: SourceDataset, results: Sequence[CaseResult]) -> tuple[Fa
     return (*check_source(found), *of_cases, *check_results(results))
 
 
-def _settings(found: SourceDataset, options: ImportOptions) -> dict[str, Preprocessing]:
-    return {
-        domain: profile(name, label_resize=options.label_resize)
-        for domain, name in sorted(found.profiles.items())
-    }
-
-
 def _process(
     found: SourceDataset, options: ImportOptions, parts: Path | None, progress: Progress | None
 ) -> list[CaseResult]:
     """Results in the order of the source."""
-    settings = _settings(found, options)
+    settings = options.settings(found)
     jobs = [
         CaseJob(
             case=case,
@@ -204,48 +188,32 @@ def _without_bad(
             if of_all or not good
             else "mend them, or go on without these cases with --skip-bad"
         )
+        several = "s" if len(wrong) != 1 else ""
+        of_cases = f" in {len(bad)} of {len(found.cases)} cases" if bad else ""
         raise FaultyDataError(
-            f"{found.root} has {len(wrong)} error{'s' if len(wrong) != 1 else ''} in {len(bad)} of"
-            f" {len(found.cases)} cases; {way}",
-            faults,
+            f"{found.root} has {len(wrong)} error{several}{of_cases}; {way}", faults
         )
     return good
 
 
-def _existing(target: Path, key: str, *, replace_it: bool) -> DatasetStore | None:
+def _existing(
+    target: Path, key: str, found: SourceDataset, options: ImportOptions
+) -> DatasetStore | None:
     """The finished store of the same import; None to import anew."""
+    if not target.exists():
+        return None
     try:
         store = DatasetStore.open(target)
     except StoreError:
         return None
-    if store.import_key == key:
+    if store.import_key == key or store.content_key == content_key(found, options):
         return store
-    if replace_it:
+    if options.replace:
         return None
     raise DataError(
         f"dataset {store.name} is there already, made from other files or with other options; name"
         " the new one with --name, or replace the old one with --replace"
     )
-
-
-def _import_key(found: SourceDataset, options: ImportOptions) -> str:
-    """Hash of names, sizes and times of all files, and of what changes the store."""
-    files = []
-    for case in found.cases:
-        for path in (*files_of(case.image), *files_of(case.label)):
-            stat = path.stat() if path.exists() else None
-            where = path.relative_to(found.root) if path.is_relative_to(found.root) else path
-            files.append([str(where), stat and stat.st_size, stat and stat.st_mtime_ns])
-    chosen = {
-        name: getattr(options, name) for name in ("skip_bad", "split", "split_seed", "is_synthetic")
-    }
-    cases = [
-        [c.case, c.domain, c.split and c.split.value, sorted(c.label_map.items())]
-        for c in found.cases
-    ]
-    settings = {d: s.as_mapping() for d, s in _settings(found, options).items()}
-    text = json.dumps([cases, files, chosen, settings, found.structures, bool(options.salt)])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _skipped(faults: Sequence[Fault], salt: str | None) -> dict[str, str]:
@@ -257,11 +225,3 @@ def _skipped(faults: Sequence[Fault], salt: str | None) -> dict[str, str]:
             text = fault.line() if salt is None else fault.code
             skipped[name] = f"{skipped[name]} | {text}" if name in skipped else text
     return skipped
-
-
-def _split_words(options: ImportOptions) -> str:
-    if options.split == "seeded":
-        return (
-            f"seeded: 90 % of the cases of each domain train, drawn with seed {options.split_seed}"
-        )
-    return "desam: the first 90 % of the cases of each domain, in the order of the source, train"

@@ -18,6 +18,7 @@ from sweeper.pipeline.embed import (
     store_path,
     wanted_manifest,
 )
+from sweeper.plan.expand import require_domains
 from sweeper.plan.identity import DataFacts
 from sweeper.store.dataset_store import DatasetStore
 from sweeper.store.embedding_store import EmbeddingStore
@@ -56,6 +57,7 @@ class DataSource:
     def facts(self, config: TrialConfig) -> DataFacts:
         """What a trial reads, as the plan wants to know it."""
         dataset = self.dataset(config.dataset)
+        require_domains(config, dataset.name, dataset.domains)  # before hours of embedding
         fingerprint, place, checkpoint = None, None, None
         if config.method.reads_embeddings():
             fingerprint, place = self.embeddings(dataset, config.encoder)

@@ -143,17 +143,8 @@ def evaluation_settings(config: TrialConfig) -> dict[str, str]:
 
 def _resolve(trial: TrialConfig, data: DataFacts) -> Iterator[TrialConfig]:
     """The trial with what the dataset decides filled in; folds of an upper bound opened."""
-    structure = _one_of("structure", trial.structure, data.structures, data)
-    if structure is None and len(data.structures) == 1:
-        structure = data.structures[0]
-    if structure is None:
-        allowed = ", ".join(data.structures)
-        raise ConfigError(
-            f"structure is not set and dataset {data.name!r} has several; set trial.structure to"
-            f" one of {allowed}, or search it: {{grid: [{allowed}]}}"
-        )
-    _one_of("source", trial.source, data.domains, data)
-    _one_of("target", trial.target, data.domains, data)
+    structure = _require_structure(trial, data)
+    require_domains(trial, data.name, data.domains)
     config = trial.model_copy(update={"structure": structure})
     folds = config.method.cross_validation(config.source, data.domains)
     if folds is None:
@@ -163,10 +154,36 @@ def _resolve(trial: TrialConfig, data: DataFacts) -> Iterator[TrialConfig]:
         yield config.model_copy(update={"source": source, "fold": fold})
 
 
-def _one_of(key: str, value: str | None, allowed: tuple[str, ...], data: DataFacts) -> str | None:
-    if value is None or value in allowed or (key == "source" and value == "all"):
-        return value
+def require_domains(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> None:
+    """Refuse a source or target that the dataset lacks; cheap, so that it is asked first.
+
+    Raises:
+        ConfigError: With the domains there are, and the `--set` that names one.
+    """
+    for key, value in (("source", trial.source), ("target", trial.target)):
+        if value is None or value in domains or (key == "source" and value == "all"):
+            continue
+        several = f", or all: --set '{key}={{grid: [{', '.join(domains)}]}}'"
+        raise ConfigError(
+            f"{key} is {value!r}{nearest(value, list(domains))}, dataset {name!r} has"
+            f" {', '.join(domains)}; name one, such as --set {key}={domains[0]}"
+            f"{several if len(domains) > 1 else ''}"
+        )
+
+
+def _require_structure(trial: TrialConfig, data: DataFacts) -> str:
+    """The structure to segment: the trial's, or the dataset's only one."""
+    allowed = ", ".join(data.structures)
+    if trial.structure in data.structures:
+        return str(trial.structure)
+    if trial.structure is not None:
+        near = nearest(trial.structure, list(data.structures))
+        raise ConfigError(
+            f"structure is {trial.structure!r}{near}, dataset {data.name!r} has {allowed}"
+        )
+    if len(data.structures) == 1:
+        return data.structures[0]
     raise ConfigError(
-        f"{key} is {value!r}{nearest(value, list(allowed))}, dataset {data.name!r} has"
-        f" {', '.join(allowed)}"
+        f"structure is not set and dataset {data.name!r} has several; set trial.structure to"
+        f" one of {allowed}, or search it: {{grid: [{allowed}]}}"
     )

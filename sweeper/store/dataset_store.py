@@ -130,6 +130,11 @@ class DatasetStore:
         return str(self._attributes["import_key"])
 
     @property
+    def content_key(self) -> str:
+        """Hash of contents and settings of that import; empty in a store made before there was."""
+        return str(self._attributes.get("content_key", ""))
+
+    @property
     def skipped(self) -> Mapping[str, str]:
         """Cases that were left out, and why."""
         return dict(self._attributes["skipped"])

@@ -48,6 +48,7 @@ class DatasetFacts:
         split_rule: In words.
         import_key: Hash of sources and settings; the same import is not done again.
         skipped: Case -> why it was left out.
+        content_key: The same with contents of files in the place of names, sizes and times.
         source: Folder or file it was imported from; empty in a store with salted ids.
         layout: Name of the source's layout.
         label_values: Structure -> its value in the source's labels, where the user named them.
@@ -60,6 +61,7 @@ class DatasetFacts:
     split_rule: str
     import_key: str
     skipped: Mapping[str, str]
+    content_key: str = ""
     source: str = ""
     layout: str = ""
     label_values: Mapping[str, int] = field(default_factory=dict)
@@ -168,6 +170,7 @@ def _as_attributes(
         "preprocessing": dict(facts.preprocessing),
         "split_rule": facts.split_rule,
         "import_key": facts.import_key,
+        "content_key": facts.content_key,
         "skipped": dict(facts.skipped),
         "source": facts.source,
         "layout": facts.layout,

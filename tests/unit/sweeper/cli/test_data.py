@@ -87,7 +87,17 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
         (("import", ".", "--name", "a/b"), "dataset name is 'a/b'; use letters, digits"),
         (("import", ".", "--structures", "liver"), "--structures is 'liver', expected 1=NAME"),
         (("show", "nothing"), "is no dataset store; make one with `sweeper data import SOURCE"),
-        (("check", "gone"), "gone does not exist"),
+        (("check", "gone"), "gone is neither a folder or CSV file here nor a dataset of workspace"),
+        (("check", "./gone/deep"), "gone/deep does not exist; name a folder or a CSV file"),
+        (("import", "/dev/null", "--name", "x"), "/dev/null is no CSV file; name a folder"),
+        (
+            ("import", ".", "--name", "phantom"),
+            "dataset name phantom belongs to the synthetic",
+        ),
+        (("import", ".", "--name", ""), "dataset name is ''; use letters"),
+        (("import", ".", "--name", "x", "--salt", " "), "--salt is empty; give it a text"),
+        (("show", "../../etc"), "etc is no dataset store"),
+        (("export", "nothing", "--to", "x"), "is no dataset store; make one with"),
     ],
 )
 def test_wrong_input_is_one_line_and_returns_2(tmp_path, capsys, args, line):

@@ -77,6 +77,21 @@ def singular_affine(root):
     nib.save(image, file)
 
 
+def affine_that_loses_an_axis(root):
+    image = nib.Nifti1Image(sources.image_array(7).transpose(2, 1, 0), None)
+    image.header["sform_code"] = 1
+    image.header["srow_x"], image.header["srow_y"] = [1e20, 1e20, 0, 0], [0, 1, 0, 0]
+    image.header["srow_z"] = [0, 0, 1, 0]
+    nib.save(image, sources.saml(root) / "UCL" / "Case01.nii.gz")
+
+
+def header_of_an_impossible_size(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    raw = bytearray(gzip.decompress(file.read_bytes()))
+    raw[42:48] = b"\xff\x7f" * 3  # dim[1..3]: 32767 voxels each
+    file.write_bytes(gzip.compress(bytes(raw)))
+
+
 def nan_in_image(root):
     array = sources.image_array(7).astype(np.float32)
     array[0, 0, :3] = np.nan
@@ -198,6 +213,31 @@ def single_case_at_a_site(root):
         (root / "UCL" / f"{name}.nii.gz").unlink()
 
 
+def prostate_set_with_cases_missing(root):
+    sources.saml(root, sites=("RUNMC", "BMC", "HCRUDB", "UCL", "BIDMC", "HK"))
+
+
+def known_site_without_any_label(root):
+    for file in (sources.saml(root) / "UCL").glob("*_segmentation.nii.gz"):
+        file.unlink()
+
+
+def unknown_folder_without_any_label(root):
+    sources.write(sources.saml(root) / "localisers" / "a.nii.gz", sources.image_array(9))
+
+
+def volume_outside_any_site(root):
+    sources.write(sources.saml(root) / "Case99.nii.gz", sources.image_array(9))
+
+
+def layout_that_the_source_does_not_have(root):
+    return sources.saml(root), "maxstyle"
+
+
+def abdominal_folder_of_prostates(root):
+    return sources.saml(root), "abdominal"
+
+
 def unknown_site(root):
     sources.saml(root, sites=("RUNMC", "Utrecht"))
 
@@ -311,6 +351,25 @@ def csv_split_without_validation(root):
     lines = [f"{row},{split}" for row, split in zip(rows, splits, strict=True)]
     path.write_text("\n".join([f"{head},split", *lines]))
     return path
+
+
+def _with_patients(root, patients, **more):
+    path = sources.csv_sound(root)
+    head, *rows = path.read_text().splitlines()
+    columns = {"patient": patients, **more}
+    lines = [",".join([head, *columns])]
+    lines += [",".join(cells) for cells in zip(rows, *columns.values(), strict=True)]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def csv_patient_at_two_sites(root):
+    return _with_patients(root, ["anna", "ben", "ben", "cleo"])
+
+
+def csv_patient_on_both_sides_of_the_split(root):
+    splits = ["train", "validation", "train", "validation"]
+    return _with_patients(root, ["anna", "anna", "ben", "cleo"], split=splits)
 
 
 def csv_file_missing(root):

@@ -176,15 +176,15 @@ LINES = {
     "unknown_label": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it holds the unknown "
-            "value 4; this layout knows 0, 1, 2; set it to 0 (layouts csv and desam: or "
-            "name it with --structures)"
+            "value 4; this layout knows 0, 1, 2; set it to 0 (layouts csv, desam, "
+            "abdominal: or name it with --structures)"
         ),
     ),
     "negative_label": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it holds the unknown "
-            "value -1; this layout knows 0, 1, 2; set it to 0 (layouts csv and desam: or "
-            "name it with --structures)"
+            "value -1; this layout knows 0, 1, 2; set it to 0 (layouts csv, desam, "
+            "abdominal: or name it with --structures)"
         ),
     ),
     "label_on_one_slice": (
@@ -399,8 +399,8 @@ LINES = {
         ),
         (
             "error [label-unknown] south1.nii.gz: it holds the unknown values 20, 21, 22, "
-            "23, 24 ...; this layout knows 0, 1; set it to 0 (layouts csv and desam: or "
-            "name it with --structures)"
+            "23, 24 ...; this layout knows 0, 1; set it to 0 (layouts csv, desam, "
+            "abdominal: or name it with --structures)"
         ),
     ),
     "csv_label_shared": (
@@ -451,6 +451,75 @@ LINES = {
         (
             "warning [one-slice] late-label.nii.gz: foreground is on one slice only; "
             "desam2024 scoring drops a case's last slice, so nothing is left of this one"
+        ),
+    ),
+    "affine_that_loses_an_axis": (
+        (
+            "error [unreadable] UCL/Case01.nii.gz: its affine is singular or not finite, so"
+            " voxels have no place or size; get the file again or remove the case"
+        ),
+    ),
+    "header_of_an_impossible_size": (
+        (
+            "error [unreadable] UCL/Case01.nii.gz: it is truncated or damaged: its header "
+            "promises 70362301923326 bytes of voxels, the file holds 3840; get the file "
+            "again or remove the case"
+        ),
+    ),
+    "prostate_set_with_cases_missing": (
+        (
+            "warning [set-incomplete] set: the full prostate set has 116 cases, this one "
+            "12: A-ISBI 2 of 30, B-ISBI_1.5 2 of 30, C-I2CVB 2 of 19, D-UCL 2 of 13, "
+            "E-BIDMC 2 of 12, F-HK 2 of 12; add or remove cases for a table that compares "
+            "with published ones"
+        ),
+    ),
+    "known_site_without_any_label": (
+        (
+            "error [label-missing] UCL/Case00.nii.gz: there is no label "
+            "Case00_segmentation.nii.gz beside it; add it or remove the file"
+        ),
+        (
+            "error [label-missing] UCL/Case01.nii.gz: there is no label "
+            "Case01_segmentation.nii.gz beside it; add it or remove the file"
+        ),
+    ),
+    "unknown_folder_without_any_label": (
+        (
+            "warning [folder-left-out] localisers: it holds 1 volume and no segmentation, "
+            "so it is no site; add CaseNN_segmentation files if they are cases"
+        ),
+    ),
+    "volume_outside_any_site": (
+        (
+            "warning [folder-left-out] set: 1 volume in no site folder, such as "
+            "Case99.nii.gz; put them into SITE/ if they are cases"
+        ),
+    ),
+    "layout_that_the_source_does_not_have": (
+        (
+            "error [no-cases] set: layout maxstyle finds no case in it; it is told by "
+            "SITE/patient_N/t2_img_clipped.nii.gz; name the right folder or another "
+            "--layout"
+        ),
+    ),
+    "abdominal_folder_of_prostates": (
+        (
+            "error [no-cases] set: layout abdominal finds no case in it; it is told by CT/ "
+            "or MR/ with img0001.nii.gz or image_1.nii.gz; name the right folder or another"
+            " --layout"
+        ),
+    ),
+    "csv_patient_at_two_sites": (
+        (
+            "error [patient-twice] south0: patient ben is in north too, as north1; remove "
+            "one: a patient in two domains leaks the target"
+        ),
+    ),
+    "csv_patient_on_both_sides_of_the_split": (
+        (
+            "error [patient-twice] north1: patient anna has the splits train and "
+            "validation, the first as north0; give all scans of a patient the same split"
         ),
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import fault_builders
 import fault_sources as sources
@@ -10,13 +11,14 @@ import pytest
 from fault_lines import LINES
 
 from sweeper.data.faults import FaultyDataError, errors
-from sweeper.pipeline.data_import import ImportOptions, check_dataset, import_dataset
+from sweeper.pipeline.data_import import check_dataset, import_dataset
+from sweeper.pipeline.data_options import ImportOptions
 
 ONE = ImportOptions(processes=1)
 
 
-def lines_of(source):
-    _, faults, _ = check_dataset(source, ONE)
+def lines_of(source, layout="auto"):
+    _, faults, _ = check_dataset(source, replace(ONE, layout=layout))
     return tuple(fault.line() for fault in faults)
 
 
@@ -32,8 +34,9 @@ def test_every_builder_has_its_lines_and_there_are_at_least_forty_kinds():
 
 @pytest.mark.parametrize("name", [name for name in LINES if name != "label_that_vanishes"])
 def test_a_fault_is_told_with_file_problem_and_remedy(tmp_path, name):
-    source = getattr(fault_builders, name)(tmp_path) or tmp_path
-    assert lines_of(source) == LINES[name]
+    made = getattr(fault_builders, name)(tmp_path / "set") or tmp_path / "set"
+    source, layout = made if isinstance(made, tuple) else (made, "auto")
+    assert lines_of(source, layout) == LINES[name]
 
 
 def test_a_label_that_resizing_leaves_empty_is_found_at_import(tmp_path):

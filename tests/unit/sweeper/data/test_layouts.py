@@ -150,6 +150,62 @@ def test_a_source_that_fits_no_layout_is_refused_in_one_line(tmp_path, make, lay
     assert line in str(caught.value)
 
 
+def dicom_without_suffix(root):
+    root.mkdir(parents=True)
+    (root / "IM0001").write_bytes(bytes(128) + b"DICM" + bytes(9))
+    return root
+
+
+def two_csv_files(root):
+    sources.csv_sound(root)
+    (root / "more.csv").write_text("case,site,image,label\n")
+    return root
+
+
+def archive(root):
+    root.mkdir()
+    (root / "data.zip").write_bytes(b"PK")
+    return root / "data.zip"
+
+
+def one_volume(root):
+    return sources.saml(root) / "UCL" / "Case00.nii.gz"
+
+
+def empty_folder(root):
+    root.mkdir()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda r: sources.saml(r / "inner").parent, "inner in it looks like layout saml; name"),
+        (lambda r: sources.maxstyle(r / "reorganized").parent, "looks like layout maxstyle; name"),
+        (lambda r: sources.saml(r) / "UCL", "it is one site of layout saml; name"),
+        (lambda r: sources.abdominal(r) / "CT", "it is one site of layout abdominal; name"),
+        (dicom_without_suffix, "it holds DICOM files; make NIfTI of them first (dcm2niix)"),
+        (two_csv_files, "it holds 2 CSV files; name one of them"),
+        (archive, "it is an archive; unpack it and name the folder"),
+        (one_volume, "it is one volume; name the folder that holds all sites"),
+        (empty_folder, "has no known layout; it is empty"),
+    ],
+)
+def test_a_near_miss_is_told_what_was_most_likely_meant(tmp_path, make, line):
+    with pytest.raises(DataError) as caught:
+        read_source(make(tmp_path / "set"))
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_abdominal_labels_with_other_values_are_named_by_the_user(tmp_path):
+    found = read_source(
+        sources.abdominal(tmp_path), structures={1: "liver", 2: "right_kidney", 4: "spleen"}
+    )
+    assert found.structures == ("liver", "right_kidney", "spleen")
+    assert {tuple(c.label_map.items()) for c in found.cases} == {((1, 1), (2, 2), (4, 3))}
+
+
 def test_a_file_that_is_no_csv_and_structures_out_of_place_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="is no CSV file"):

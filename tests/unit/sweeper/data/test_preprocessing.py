@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from sweeper.data.preprocessing import PROFILES, prepare_slices, resize_label, to_8bit
+from sweeper.data.preprocessing import (
+    PROFILES,
+    intensity_range,
+    prepare_slices,
+    resize_label,
+    to_8bit,
+)
 
 DESAM = PROFILES["desam"]
 
@@ -33,16 +39,25 @@ def test_a_volume_is_clipped_scaled_and_truncated_as_released():
     expected = np.clip(image, low, high)
     expected = (expected - expected.min()) / (expected.max() - expected.min()) * 255.0
     expected[image == 0] = 0
-    got = to_8bit(image, DESAM)
+    got = to_8bit(image, DESAM, range(5))
     assert np.array_equal(got, expected.astype(np.uint8))
     assert (got[0, 0, 0, :5] == 0).all()
     assert got.max() == 255
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "float32", "float64"])
+def test_the_range_is_that_of_numpys_percentiles_whatever_the_number_type(kind):
+    values = np.random.default_rng(4).gamma(2.0, 60.0, (1, 3, 17, 19)).clip(0, 255).astype(kind)
+    expected = np.percentile(values.astype(np.float64), DESAM.percentiles)
+    assert intensity_range(values, DESAM) == tuple(expected)
+    window = replace(DESAM, window=(-50.0, 100.0))
+    assert intensity_range(values, window) == (values.min(), 100.0)
+
+
 def test_slices_are_resized_as_released():
     image, label = volume()
     slices = prepare_slices(image, label, (3.0, 0.5, 0.5), DESAM)
-    plane = to_8bit(image, DESAM)[0, 2]
+    plane = to_8bit(image, DESAM, [2])[0, 0]
     expected = resize(
         plane, (256, 256), order=3, preserve_range=True, mode="constant", anti_aliasing=True
     )

@@ -7,7 +7,9 @@ import nibabel as nib
 import pytest
 
 from sweeper.data.privacy import SUSPICIOUS_PATH, salted
-from sweeper.pipeline.data_import import ImportOptions, check_dataset, import_dataset
+from sweeper.errors import DataError
+from sweeper.pipeline.data_import import check_dataset, import_dataset
+from sweeper.pipeline.data_options import ImportOptions
 
 ONE = ImportOptions(processes=1)
 
@@ -29,6 +31,46 @@ def test_a_header_that_may_name_a_person_is_listed(tmp_path, field, text):
     _, faults, headers = check_dataset(tmp_path, ONE)
     assert headers == (f"UCL/Case01.nii.gz: {field}: {text!r}",)
     assert faults == ()
+
+
+def test_a_header_extension_is_listed_by_its_kind_and_not_by_its_content(tmp_path):
+    file = sources.saml(tmp_path) / "UCL" / "Case01.nii.gz"
+    image = nib.Nifti1Image(sources.image_array(7).transpose(2, 1, 0), sources.LPS)
+    for kind in ("comment", "dicom"):
+        image.header.extensions.append(nib.nifti1.Nifti1Extension(kind, b"Mueller^Hans"))
+    nib.save(image, file)
+    assert check_dataset(tmp_path, ONE)[2] == (
+        "UCL/Case01.nii.gz: extension 1: 'comment block of 32 bytes'",
+        "UCL/Case01.nii.gz: extension 2: 'DICOM block of 32 bytes'",
+    )
+
+
+def test_header_texts_are_listed_again_by_an_import_that_goes_on_but_lie_nowhere(tmp_path):
+    mark(tmp_path / "src", descrip=b"MUELLER^HANS 1950")
+
+    def stop(_what, done, _total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE, stop)
+    parts = [f for f in tmp_path.rglob("*") if f.is_file() and "src" not in f.parts]
+    assert len([f for f in parts if f.suffix == ".npz"]) == 4
+    assert not any(b"MUELLER" in file.read_bytes() for file in parts)
+    report = import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE)
+    assert (report.n_resumed, report.headers) == (
+        4,
+        ("UCL/Case01.nii.gz: descrip: 'MUELLER^HANS 1950'",),
+    )
+    stored = [f for f in (tmp_path / "x.zarr").rglob("*") if f.is_file()]
+    assert not any(b"MUELLER" in file.read_bytes() for file in stored)
+
+
+def test_another_salt_is_another_import(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, salt="pepper"))
+    with pytest.raises(DataError, match="with other options"):
+        import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, salt="chili"))
 
 
 @pytest.mark.parametrize(

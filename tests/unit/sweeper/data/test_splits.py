@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,12 @@ def test_a_given_split_wins_over_the_rule():
     split = split_cases([*cases(4), *given])
     assert {split[c.case] for c in given} == {Split.VALIDATION}
     assert split["A00"] is Split.TRAIN
+
+
+@pytest.mark.parametrize("rule", ["desam", "seeded"])
+def test_scans_of_one_patient_stay_on_one_side(rule):
+    scans = [replace(case, patient=f"p{i // 4}") for i, case in enumerate(cases(20))]
+    split = split_cases(scans, rule=rule, seed=1)
+    sides = {p: {split[c.case] for c in scans if c.patient == p} for p in ("p0", "p2", "p4")}
+    assert all(len(side) == 1 for side in sides.values())
+    assert sum(s is Split.VALIDATION for s in split.values()) == 4

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 
 from sweeper.data.checks import corner_distance_mm
-from sweeper.data.volume import natural_key, read_volume
+from sweeper.data.volume import VolumeError, natural_key, read_volume
 
 ARRAY = sources.image_array(3)
 
@@ -88,3 +88,23 @@ def test_nifti_2_and_scaled_values_are_read(tmp_path):
 
 def test_case_2_comes_before_case_10():
     assert sorted(["Case10", "Case2", "case1"], key=natural_key) == ["case1", "Case2", "Case10"]
+
+
+@pytest.mark.parametrize("suffix", ["nii", "nrrd", "mha"])
+def test_a_file_with_random_bytes_in_its_header_is_a_volume_or_a_volume_error(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray(ARRAY), str(path))
+    sound = path.read_bytes()
+    header = 352 if suffix == "nii" else len(sound) - ARRAY.nbytes if suffix == "mha" else 200
+    rng = np.random.default_rng(7)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(sound)
+        for place in rng.integers(0, header, 3):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_volume(path)
+        except VolumeError:
+            refused += 1
+    assert refused > 10

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 
 from desam_model.types import Split
+from sweeper.data import case_pool
 from sweeper.data.faults import FaultyDataError
 from sweeper.errors import DataError, StoreError
 from sweeper.pipeline.data import dataset_path, open_dataset
 from sweeper.pipeline.data_export import export_dataset
-from sweeper.pipeline.data_import import ImportOptions, import_dataset
+from sweeper.pipeline.data_import import import_dataset
+from sweeper.pipeline.data_options import ImportOptions
+from sweeper.store.dataset_lock import dataset_lock
 from sweeper.store.workspace import Workspace
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
@@ -49,7 +57,8 @@ def test_every_layout_becomes_a_store(tmp_path, layout, n_cases, structures):
     assert store.damaged_cases() == ()
 
 
-def test_parallel_and_serial_imports_are_equal_and_report_progress(tmp_path):
+def test_parallel_and_serial_imports_are_equal_and_report_progress(tmp_path, monkeypatch):
+    monkeypatch.setattr(case_pool, "WORKER_START_S", 0.0)  # tiny cases are not worth a worker
     source = sources.saml(tmp_path / "src")
     told = []
     parallel = import_dataset(
@@ -70,6 +79,25 @@ def test_the_fingerprint_minds_neither_folder_nor_layout_times_nor_gzip(tmp_path
     assert one.fingerprint == other.fingerprint
 
 
+@pytest.mark.parametrize("salt", [None, "pepper"])
+def test_the_fingerprint_minds_no_order_and_one_fingerprint_means_one_order_of_slices(
+    tmp_path, salt
+):
+    # embeddings are found by fingerprint and place: two orders under one would mix patients
+    path = sources.csv_sound(tmp_path / "src", cases=10)
+    head, *rows = path.read_text().splitlines()
+    turned = path.with_name("turned.csv")
+    turned.write_text("\n".join([head, *rows[::-1]]))
+    options = ImportOptions(processes=1, split="seeded", salt=salt)
+    one, two = (
+        import_dataset(table, tmp_path / f"{table.stem}.zarr", options).store
+        for table in (path, turned)
+    )
+    assert one.fingerprint == two.fingerprint
+    assert one.cases == two.cases
+    assert [c.case for c in one.cases] != [row.split(",")[0] for row in rows]
+
+
 def test_a_changed_voxel_changes_the_fingerprint(tmp_path):
     source = sources.saml(tmp_path / "src")
     one = import_dataset(source, tmp_path / "a.zarr", ONE).store
@@ -88,6 +116,84 @@ def test_a_second_import_does_nothing(tmp_path):
     assert (first.is_unchanged, second.is_unchanged) == (False, True)
     assert told == []
     assert (tmp_path / "x.zarr" / "zarr.json").stat().st_mtime_ns == before
+
+
+def test_a_second_import_of_copied_files_does_nothing(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    import_dataset(source, tmp_path / "x.zarr", ONE)
+    copied = shutil.copytree(source, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert import_dataset(copied, tmp_path / "x.zarr", ONE).is_unchanged
+
+
+def test_a_second_process_waits_for_the_first_and_finds_the_work_done(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    target, told = tmp_path / "x.zarr", []
+    with ThreadPoolExecutor(1) as pool:
+        with dataset_lock(target):
+            second = pool.submit(import_dataset, source, target, ONE, lambda *a: told.append(a))
+            while not told:
+                time.sleep(0.005)
+            assert told == [("another process is importing x.zarr, waiting for it", 0, 1)]
+        report = second.result()
+    assert len(report.store.cases) == 4
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def processes_of(group: int) -> list[int]:
+    """Those of a process group that are not yet gone."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of_group = stat.read_text().rpartition(")")[2].split()[:3]
+            found += [int(stat.parent.name)] if int(of_group) == group and state != "Z" else []
+    return found
+
+
+def killed_import(source, target, after_parts: int, parallel: bool) -> None:
+    """`kill -9` an import once it has prepared some cases."""
+    start = "case_pool.WORKER_START_S = 0.0; " if parallel else ""
+    code = (
+        "from pathlib import Path; from sweeper.data import case_pool;"
+        " from sweeper.pipeline.data_import import import_dataset;"
+        f" from sweeper.pipeline.data_options import ImportOptions; {start}"
+        f"import_dataset(Path({str(source)!r}), Path({str(target)!r}),"
+        f" ImportOptions(processes={2 if parallel else 1}))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"if __name__ == '__main__':\n {code}"], start_new_session=True
+    )
+    parts = target.with_name(f".{target.name}.parts")
+    while len(list(parts.glob("*.npz"))) < after_parts:
+        assert child.poll() is None, "it ended before it was killed"
+        time.sleep(0.001)
+    child.kill()
+    child.wait()
+    deadline = time.monotonic() + 20
+    while processes_of(child.pid):
+        assert time.monotonic() < deadline, "a worker outlived the import"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_after_kill_9_the_same_command_goes_on_and_nothing_is_left_running(tmp_path, parallel):
+    source = sources.saml(tmp_path / "src", sites=("UCL",), cases=24)
+    killed_import(source, tmp_path / "x.zarr", 5, parallel)
+    assert not (tmp_path / "x.zarr").exists()
+    report = import_dataset(source, tmp_path / "x.zarr", ONE)
+    assert report.n_resumed >= 5
+    clean = import_dataset(source, tmp_path / "clean" / "x.zarr", ONE)
+    assert clean.n_resumed == 0
+    assert files_of(tmp_path / "x.zarr") == files_of(tmp_path / "clean" / "x.zarr")
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def files_of(store: Path) -> dict[str, bytes]:
+    """Every file of a store."""
+    return {
+        str(file.relative_to(store)): file.read_bytes()
+        for file in store.rglob("*")
+        if file.is_file()
+    }
 
 
 def test_an_interrupted_import_goes_on_from_the_cases_it_had_prepared(tmp_path):
@@ -163,6 +269,51 @@ def test_a_dataset_exported_for_the_released_code_comes_back_equal(tmp_path):
     hashes = {one.name: store.case(one.case).content_hash for one in written}
     assert {c.case: c.content_hash for c in back.cases} == hashes
     assert [c.split for c in back.cases] == [c.split for c in store.cases]
+
+
+def test_an_interrupted_export_leaves_no_half_set(tmp_path):
+    store = import_dataset(sources.saml(tmp_path / "src"), tmp_path / "x.zarr", ONE).store
+
+    def stop(done, _total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_dataset(store, tmp_path / "work", progress=stop)
+    assert not (tmp_path / "work" / "raw_data").exists()
+    assert len(export_dataset(store, tmp_path / "work")[0]) == 4
+    assert [p.name for p in (tmp_path / "work").iterdir()] == ["raw_data"]
+
+
+def test_a_store_with_salted_ids_says_why_it_cannot_be_exported(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    store = import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, salt="s")).store
+    with pytest.raises(DataError, match="has salted ids, so its cases cannot be found"):
+        export_dataset(store, tmp_path / "work", source=source)
+
+
+def picture(path, array) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "nrrd", "mha", "nii.gz"])
+def test_a_csv_of_each_format_becomes_a_store_2_d_and_3_d(tmp_path, suffix):
+    rows = []
+    for index in range(2):
+        image = sources.image_array(index, (4, 60, 60)) // 2
+        label = sources.label_array((4, 60, 60))
+        if suffix in ("png", "tif"):
+            image, label = image[1].astype(np.uint8), label[1] * 255
+        picture(tmp_path / f"i{index}.{suffix}", image)
+        picture(tmp_path / f"l{index}.{suffix}", label)
+        rows.append(f"c{index},here,i{index}.{suffix},l{index}.{suffix}")
+    path = sources.csv_source(tmp_path, rows)
+    store = import_dataset(path, tmp_path / "x.zarr", ONE).store
+    assert [c.count for c in store.cases] == ([1, 1] if suffix in ("png", "tif") else [3, 3])
+    middle = store.mask(0, "foreground")
+    assert middle[128, 128] == 1
+    assert middle.sum() == pytest.approx((256 / 3) ** 2, rel=0.03)
+    assert store.cases[0].spacing_mm[1:] == pytest.approx((60 / 256, 60 / 256))
 
 
 def test_export_says_what_it_cannot_do(tmp_path):

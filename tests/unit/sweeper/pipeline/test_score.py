@@ -9,7 +9,8 @@ import pytest
 from sweeper.config.report import ReportSpec
 from sweeper.data.phantom import write_nifti
 from sweeper.errors import DataError
-from sweeper.pipeline.data_import import ImportOptions, import_dataset
+from sweeper.pipeline.data_import import import_dataset
+from sweeper.pipeline.data_options import ImportOptions
 from sweeper.pipeline.report import query, tables
 from sweeper.pipeline.score import ScoreRequest, score
 from sweeper.store.workspace import Workspace

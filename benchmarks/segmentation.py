@@ -106,11 +106,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     arguments = (options.widths, options.grid_size)
+    fast, fast_mask, fast_iou = in_own_process(run_side, "decoupled", *arguments, options.repeats)
+    print(f"decoupled: {fast.seconds:.2f} s, {fast.cpu_seconds:.2f} CPU s", flush=True)
     if options.one_batch:
         brute, mask, iou = in_own_process(run_one_batch, *arguments)
     else:
         brute, mask, iou = in_own_process(run_side, "brute force", *arguments, 1)
-    fast, fast_mask, fast_iou = in_own_process(run_side, "decoupled", *arguments, options.repeats)
     rate = product_rate()
     print(f"{options.widths} widths, {options.grid_size} x {options.grid_size} grid, float32, CPU")
     print_rates({"float32": rate})

@@ -83,10 +83,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     options = parser.parse_args()
-    sides = [
-        in_own_process(run_side, name, options.widths, options.batch, options.repeats)
-        for name in options.sides
-    ]
+    sides = []
+    for name in options.sides:
+        side = in_own_process(run_side, name, options.widths, options.batch, options.repeats)
+        print(f"{name}: {side.seconds:.2f} s, {side.cpu_seconds:.2f} CPU s", flush=True)
+        sides.append(side)
     rates = {"float32": product_rate(), "bf16": product_rate(torch.bfloat16)}
     print(f"{options.widths} widths, batch {options.batch}, CPU")
     print_rates(rates)

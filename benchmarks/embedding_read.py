@@ -1,46 +1,46 @@
 """Reading ViT-H embeddings: our store against the released layout and a raw memory map.
 
-Run: `uv run python benchmarks/embedding_read.py [--slices 8] [--folder DIR]`
+Run: `uv run python benchmarks/embedding_features.py FILE`, then
+`uv run python benchmarks/embedding_read.py --features FILE [--slices 8] [--folder DIR]`.
+Without `--features` the numbers are random normal ones.
+
+A read is: a random slice, page cache warm, into float32 tensors that a training step could use.
+Ours and the memory map do it as the loader does, into memory that earlier batches used, both with
+the very same conversion; the released code makes new tensors.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from embedding_features import as_embedding, noise, phantom_slices
 
+from desam_model.buffers import BufferPool
 from desam_model.encoder_shapes import PREPROCESSING, encoder_shape
-from desam_model.types import Embedding
+from desam_model.loader import Loader, collate
+from desam_model.types import Embedding, Slice
 from sweeper.store.convert import convert_store
-from sweeper.store.embedding_manifest import EmbeddingManifest
+from sweeper.store.embedding_manifest import Codec, EmbeddingManifest
 from sweeper.store.embedding_store import EmbeddingStore
 from sweeper.store.embedding_writer import ChunkWriter, Filling
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RELEASED_SLICES = 2
-READS = 20
+READS = 24
 
 
-def embedding_of(k: int) -> Embedding:
-    """Random features of ViT-H's widths whose channels differ in scale, as real ones do."""
-    like = encoder_shape("vit_h")
-    generator = torch.Generator().manual_seed(k)
-    h, w = like.grid_hw
-    scale = torch.randn(like.tap_channels, 1, 1, generator=generator).mul(0.5).exp()
-    taps = tuple(
-        scale * torch.randn(like.tap_channels, h, w, generator=generator) for _ in range(3)
-    )
-    return Embedding(taps=taps, neck=torch.randn(like.neck_channels, h, w, generator=generator))
-
-
-def make_store(path: Path, n: int) -> EmbeddingStore:
+def manifest_of(n: int, codec: Codec) -> EmbeddingManifest:
     shape = encoder_shape("vit_h")
-    manifest = EmbeddingManifest(
+    return EmbeddingManifest(
         dataset="random",
         dataset_fingerprint="0",
         encoder="vit_h",
@@ -49,7 +49,7 @@ def make_store(path: Path, n: int) -> EmbeddingStore:
         preprocessing=PREPROCESSING,
         compute="float32",
         block=1,
-        codec="none",
+        codec=codec,
         n_slices=n,
         num_taps=3,
         tap_channels=shape.tap_channels,
@@ -59,20 +59,32 @@ def make_store(path: Path, n: int) -> EmbeddingStore:
         product_version="benchmark",
         cases=(("case", n),),
     )
+
+
+def make_store(path: Path, features: torch.Tensor, n: int, codec: Codec = "none") -> EmbeddingStore:
+    """`n` slices, the features over and over."""
+    manifest = manifest_of(n, codec)
     writer = ChunkWriter(path, manifest)
     with Filling(path, manifest) as filling:
         for k in filling.missing:
-            filling.commit([writer.write(k, embedding_of(k))])
+            filling.commit([writer.write(k, as_embedding(features[k % len(features)]))])
     return EmbeddingStore.open(path)
 
 
-def released_file(path: Path, k: int) -> None:
-    """`np.savez_compressed` of a ragged list as an object array (DeSAM f377da2)."""
-    embedding = embedding_of(k)
+def bytes_of_slices(store: EmbeddingStore) -> float:
+    """Bytes of a slice's chunks, mean."""
+    return sum(f.stat().st_size for f in store.path.glob("*/c.*")) / store.n_slices
+
+
+def released_file(path: Path, values: torch.Tensor, k: int) -> None:
+    """One file a slice as DeSAM f377da2 saves it: image, reference, ragged object array."""
+    images, references = phantom_slices(k + 1)
+    embedding = as_embedding(values)
     ragged = np.empty(4, dtype=object)
-    for place, values in enumerate((*embedding.taps, embedding.neck)):
-        ragged[place] = values.numpy()
-    np.savez_compressed(path, img_embeddings=ragged)
+    for place, part in enumerate((*embedding.taps, embedding.neck)):
+        ragged[place] = part.numpy()
+    rgb = np.repeat(images[k][..., None], 3, axis=2)
+    np.savez_compressed(path, imgs=rgb, gts=references[k], img_embeddings=ragged)
 
 
 def read_released(path: Path) -> list[torch.Tensor]:
@@ -80,112 +92,117 @@ def read_released(path: Path) -> list[torch.Tensor]:
     return [torch.tensor(values).float() for values in ragged]
 
 
-def read_ours(store: EmbeddingStore, k: int) -> list[torch.Tensor]:
-    embedding = store.embedding(k)
-    return [values.float() for values in (*embedding.taps, embedding.neck)]
+def as_slice(embedding: Embedding) -> Slice:
+    return Slice(
+        case="case",
+        domain="A-ISBI",
+        structure="prostate",
+        z=0,
+        is_last_foreground=False,
+        spacing_mm=(1.0, 1.0, 1.0),
+        reference=torch.zeros(256, 256, dtype=torch.uint8),
+        image=None,
+        embedding=embedding,
+    )
 
 
-def read_memmap(raw: np.ndarray, k: int, cuts: list[int], shapes: list) -> list[torch.Tensor]:
-    parts = torch.from_numpy(raw[k]).split(cuts)
-    return [part.view(shape).float() for part, shape in zip(parts, shapes, strict=True)]
+def open_raw(folder: Path, features: torch.Tensor, n: int) -> Callable[[int], Embedding]:
+    """One raw float16 file of all slices, read through `numpy.memmap`."""
+    flat = features.flatten(1).half().numpy()
+    file = folder / "raw.bin"
+    raw = np.memmap(file, np.float16, "w+", shape=(n, flat.shape[1]))
+    for k in range(n):
+        raw[k] = flat[k % len(flat)]
+    raw.flush()
+    opened = np.memmap(file, np.float16, "c", shape=(n, flat.shape[1]))
+    shape = features.shape[1:]
+    return lambda k: as_embedding(torch.from_numpy(opened[k]).view(shape))
 
 
-def median_ms(read, items: list) -> float:
-    for item in items:
-        read(item)
-    order = np.random.default_rng(0).choice(len(items), max(READS, len(items)))
-    seconds = []
-    for position in order[: max(3, min(READS, 4 * len(items)))]:
+def times_ms(reads: dict[str, Callable[[int], object]], n: int) -> dict[str, float]:
+    """Median of each way; they take turns in changing order, so that they see the same machine."""
+    draw = np.random.default_rng(0)
+    seconds: dict[str, list[float]] = {name: [] for name in reads}
+    for k in range(n):
+        for read in reads.values():
+            read(k)
+    for _ in range(READS):
+        k = int(draw.integers(n))
+        for name in draw.permutation(list(reads)):
+            began = time.perf_counter()
+            reads[name](k)
+            seconds[name].append(time.perf_counter() - began)
+    return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
+
+
+def first_reads_ms(path: Path, n: int) -> float:
+    """A slice's first read in a process, with its checksum, mean."""
+    store, pool = EmbeddingStore.open(path), BufferPool()
+    collate([as_slice(as_embedding(torch.zeros(4096, 64, 64)))], buffers=pool)
+    began = time.perf_counter()
+    for k in range(n):
+        collate([as_slice(store.embedding(k))], buffers=pool)
+    return 1e3 * (time.perf_counter() - began) / n
+
+
+def loader_ms(store: EmbeddingStore) -> float:
+    """What a training gets: a slice's share of an epoch of batches of two, shuffled."""
+    slices = [as_slice(store.embedding(k)) for k in range(store.n_slices)]
+    loader = Loader(slices, batch_size=2, shuffle_generator=torch.Generator().manual_seed(0))
+    rounds = []
+    for _ in range(4):
         began = time.perf_counter()
-        read(items[position])
-        seconds.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(seconds)
-
-
-def pss_mb() -> float:
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-
-
-def worker(path: Path, n: int, barrier, results) -> None:
-    torch.set_num_threads(1)
-    before = pss_mb()
-    barrier.wait()
-    store = EmbeddingStore.open(path)
-    kept = [store.embedding(k) for k in range(n)]
-    for embedding in kept:
-        for values in (*embedding.taps, embedding.neck):
-            values.sum()
-    barrier.wait()
-    results.put(pss_mb() - before)
-    barrier.wait()
-
-
-def workers_pss(path: Path, n: int, count: int) -> list[float]:
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(count), context.Queue()
-    pool = [context.Process(target=worker, args=(path, n, barrier, results)) for _ in range(count)]
-    for process in pool:
-        process.start()
-    found = [results.get(timeout=300) for _ in pool]
-    for process in pool:
-        process.join()
-    return found
+        for batch in loader:
+            del batch
+        rounds.append((time.perf_counter() - began) / len(slices))
+    return 1e3 * min(rounds[1:])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--slices", type=int, default=8)
+    parser.add_argument("--features", type=Path)
     parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
+    features = torch.load(args.features) if args.features else noise(RELEASED_SLICES)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
-        folder = Path(name)
-        store = make_store(folder / "f16.zarr", args.slices)
-        small = convert_store(store, folder / "int8.zarr", "int8")
-        released = [folder / f"slice_{k}.npz" for k in range(RELEASED_SLICES)]
-        for k, file in enumerate(released):
-            released_file(file, k)
-        shape = encoder_shape("vit_h")
-        raw = np.lib.format.open_memmap(
-            folder / "raw.npy", "w+", np.float16, (args.slices, shape.values_per_slice)
-        )
-        for k in range(args.slices):
-            e = store.embedding(k)
-            raw[k] = torch.cat([v.flatten() for v in (*e.taps, e.neck)]).numpy()
-        raw.flush()
-        raw = np.load(folder / "raw.npy", mmap_mode="c")
-        shapes = [t.shape for t in (*e.taps, e.neck)]
-        cuts = [s.numel() for s in shapes]
-        indices = list(range(args.slices))
-        ours = median_ms(lambda k: read_ours(store, k), indices)
-        first = EmbeddingStore.open(store.path)
-        began = time.perf_counter()
-        for k in indices:
-            read_ours(first, k)
-        ours_first = 1e3 * (time.perf_counter() - began) / len(indices)
-        int8 = median_ms(lambda k: read_ours(small, k), indices)
-        memmap = median_ms(lambda k: read_memmap(raw, k, cuts, shapes), indices)
-        npz = median_ms(read_released, released)
-        npz_bytes = statistics.mean(f.stat().st_size for f in released)
-        print(f"slice -> float32 tensors, ViT-H widths, warm, {torch.get_num_threads()} threads")
-        print(
-            f"  ours float16        {ours:9.1f} ms   (first read, with checksum {ours_first:.1f})"
-        )
-        print(f"  ours int8           {int8:9.1f} ms")
-        print(f"  numpy.memmap        {memmap:9.1f} ms   ours is {memmap / ours:.2f} x as fast")
-        print(f"  released npz        {npz:9.1f} ms   ours is {npz / ours:.1f} x as fast")
+        folder, n = Path(name), args.slices
+        store = make_store(folder / "f16.zarr", features, n)
+        zstd = make_store(folder / "zstd.zarr", features, RELEASED_SLICES, "zstd")
+        int8 = convert_store(store, folder / "int8.zarr", "int8")
+        files = [folder / f"slice_{k}.npz" for k in range(RELEASED_SLICES)]
+        for k, file in enumerate(files):
+            released_file(file, features[k], k)
+        raw = open_raw(folder, features, n)
+        pool, of_raw, of_int8, of_zstd = (BufferPool() for _ in range(4))
+        reads: dict[str, Callable[[int], object]] = {
+            "ours, float16": lambda k: collate([as_slice(store.embedding(k))], buffers=pool),
+            "numpy.memmap": lambda k: collate([as_slice(raw(k))], buffers=of_raw),
+            "ours, int8": lambda k: collate([as_slice(int8.embedding(k))], buffers=of_int8),
+        }
+        # Apart, because giving memory back to the kernel disturbs whoever comes next.
+        others: dict[str, Callable[[int], object]] = {
+            "ours, zstd": lambda k: collate([as_slice(zstd.embedding(k % 2))], buffers=of_zstd),
+            "released": lambda k: read_released(files[k % 2]),
+            "ours, new memory": lambda k: store.embedding(k).to(dtype=torch.float32),
+            "numpy.memmap, new memory": lambda k: raw(k).to(dtype=torch.float32),
+        }
+        found = times_ms(reads, n) | times_ms(others, n)
+        ours = found["ours, float16"]
+        print(f"a random slice into float32, ViT-H, warm, {torch.get_num_threads()} threads")
+        for label, ms in found.items():
+            print(f"  {label:26s} {ms:8.1f} ms   {ms / ours:7.2f} x the time of ours, float16")
+        print(f"  first read, with checksum  {first_reads_ms(store.path, n):8.1f} ms")
+        print(f"  share of an epoch          {loader_ms(store):8.1f} ms   (Loader, batches of 2)")
+        per_file = statistics.mean(file.stat().st_size for file in files)
         print("bytes of a slice on disk")
         for label, size in (
-            ("float16", store.manifest.slice_bytes),
-            ("int8", small.manifest.slice_bytes),
-            ("released npz", npz_bytes),
+            ("released file", per_file),
+            ("float16", bytes_of_slices(store)),
+            ("float16, zstd", bytes_of_slices(zstd)),
+            ("int8", bytes_of_slices(int8)),
         ):
-            print(f"  {label:14s} {size / 2**20:8.2f} MiB  {size / npz_bytes:.3f} of released")
-        print(f"memory a worker adds to its Python process (PSS), {args.slices} slices mapped")
-        for count in (1, 2, 4):
-            found = workers_pss(store.path, args.slices, count)
-            each = ", ".join(f"{mb:.0f} MB" for mb in found)
-            print(f"  {count} workers: {each}, together {sum(found):.0f} MB")
+            print(f"  {label:14s} {size / 2**20:8.2f} MiB   {size / per_file:.3f} of released")
 
 
 if __name__ == "__main__":

@@ -91,6 +91,8 @@ def report(
     opened = Workspace.open(workspace)
     names, spec = _sweeps_of(spaces)
     asked = changed_query(opened, names, spec, query)
+    if asked.results.others:
+        click.echo(f"also there: {', '.join(asked.results.others)} (name one to see it)", err=True)
     built = tables(asked, is_final=final)
     if publish:
         from sweeper.pipeline.page import publish as publish_page
@@ -115,15 +117,33 @@ def report(
     return 0
 
 
-def print_table(workspace: Workspace, sweep: str) -> None:
-    """Print a sweep's own table on the terminal, and keep it with the sweep's run in MLflow."""
-    from sweeper.pipeline.report import keep_tables, query, tables
+def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
+    """Print a sweep's own table, and keep it with the sweep's run in MLflow.
 
-    asked = query(workspace, [sweep])
+    Args:
+        workspace: Where things lie.
+        sweep: Name of the sweep.
+        has_page: True to make page and figures too, where the table is a new one.
+    """
+    from sweeper.errors import ConfigError
+    from sweeper.pipeline.report import is_published, keep_tables, query, tables
+
+    try:
+        asked = query(workspace, [sweep])
+    except ConfigError as err:
+        click.echo(f"no table: {err}")  # a space without `report:`
+        return
     built = tables(asked)
     for table in built:
         click.echo(_render(table, "terminal"), nl=False)
-    keep_tables(workspace, asked, built)
+    if is_published(asked, built):
+        return
+    if has_page:
+        from sweeper.pipeline.page import publish  # matplotlib: only where something is new
+
+        click.echo(f"page with figures: {publish(workspace, asked, built)}")
+    else:
+        keep_tables(workspace, asked, built)
 
 
 def _sweeps_of(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | None]:

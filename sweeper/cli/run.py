@@ -100,7 +100,7 @@ def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
     every = (*outcome.searched, *outcome.cells)
     failed = [cell for cell in every if cell.state is State.FAILED]
     if outcome.count(State.DONE):
-        print_table(workspace, outcome.plan.sweep)
+        print_table(workspace, outcome.name, has_page=not outcome.signal)
     for cell in failed:
         log = workspace.trainings / cell.training.train_id / "log.txt"
         click.echo(f"FAILED {cell.training.config.name()}: {cell.note}; log {log}", err=True)

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import TrackingError
+from sweeper.pipeline.curves import LiveCurves
 from sweeper.pipeline.overlays import draw_overlays
 from sweeper.pipeline.record import training_record
 from sweeper.records import FailureReason, TrainingRecord
@@ -39,6 +40,7 @@ class SweepListener:
     ) -> None:
         self._sweep, self._trainings, self._ledger = sweep, trainings, ledger
         self._tracker, self._display = tracker, display
+        self._curves = LiveCurves(sweep, tracker, display)
         self._bugs: Counter[str] = Counter()
         self._n_done = 0
         self.failed: dict[str, str] = {}
@@ -46,11 +48,13 @@ class SweepListener:
     def on_start(self, train_id: str) -> None:
         """A training has begun."""
         self._display.started(self._name(train_id))
+        self._curves.begin(self._trainings[train_id])
 
     def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
         """An epoch has ended."""
         epochs = self._trainings[train_id].config.training.epochs
         self._display.epoch(self._name(train_id), int(epoch["epoch"]), epochs)
+        self._curves.add(train_id, epoch)
 
     def on_end(self, train_id: str, is_lost: bool) -> bool:
         """A training has ended; True stops a sweep in which the same bug came three times."""
@@ -87,12 +91,22 @@ class SweepListener:
         folder = self._ledger.folder(training.train_id)
         if folder.fit() is None and folder.failure() is None and folder.pruned() is None:
             return
+        self._curves.end(training.train_id)
         overlays = draw_overlays(training, folder) if folder.fit() is not None else {}
         record: TrainingRecord = training_record(training, folder, self._sweep, overlays)
         try:
             self._tracker.log_training(record)
         except TrackingError as err:
             self._display.say(f"MLflow: {err}; the next run logs it from the training's folder")
+
+    def close(self) -> None:
+        """The sweep is over: runs of trainings that nobody is at work on are no longer running."""
+        folders = {train_id: self._ledger.folder(train_id) for train_id in self._trainings}
+        running = {key for key, folder in folders.items() if folder.lease_owner() is not None}
+        try:
+            self._tracker.close_interrupted(self._sweep, running)
+        except TrackingError as err:
+            self._display.say(f"MLflow: {err}")
 
     def _name(self, train_id: str) -> str:
         return self._trainings[train_id].config.name()

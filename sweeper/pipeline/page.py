@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.errors import SweeperError
 from sweeper.pipeline.data import open_dataset
-from sweeper.pipeline.report import side_tables
+from sweeper.pipeline.report import PAGE, SUFFIXES, side_tables
 from sweeper.report.figures import save, write_figures
 from sweeper.report.qualitative import choose, qualitative_figure
 from sweeper.report.render import RENDERERS
@@ -54,18 +54,15 @@ def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -
     """Write page, figures and tables, and keep them with the sweep's run in MLflow; the page."""
     folder = workspace.reports / query.name
     folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "report.html"
+    page = folder / PAGE
     page.write_text(make_page(workspace, query, tables), encoding="utf-8")
     for name, render in RENDERERS.items():
         text = "\n".join(map(render, tables))
-        (folder / f"table.{_SUFFIXES[name]}").write_text(text, encoding="utf-8")
+        (folder / f"table.{SUFFIXES[name]}").write_text(text, encoding="utf-8")
     (folder / "rows.csv").write_text(render_long(query), encoding="utf-8")
     files = {f"report/{file.name}": file for file in sorted(folder.iterdir()) if file.is_file()}
     MlflowTracker(workspace).attach(query.results.sweeps[-1], files)
     return page
-
-
-_SUFFIXES = {"markdown": "md", "csv": "csv", "latex": "tex", "json": "json"}
 
 
 def _pictures(workspace: Workspace, query: Query, folder: Path) -> dict[str, Path]:
@@ -83,7 +80,7 @@ def _pictures(workspace: Workspace, query: Query, folder: Path) -> dict[str, Pat
         if (file := _masks_file(workspace, entry.train_id, entry.eval_id)).is_file()
     }
     figure = qualitative_figure(choice, dataset, masks)
-    path = save(figure, folder / f"{query.name}-cases.png", query.is_synthetic)
+    path = save(figure, folder / "cases.png", query.is_synthetic)
     return {choice.caption: path}
 
 

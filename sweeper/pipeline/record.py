@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from sweeper import __version__
 from sweeper.plan.expand import evaluation_settings, parameters
 from sweeper.records import METRICS, Failure, FailureReason, Row, TrainingRecord, TrialStatus
+from sweeper.tracking.tracker import TrainingStart, sweep_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sweeper.plan.expand import Training
     from sweeper.store.ledger import TrainingFolder
 
+_CURVES = ("train_loss", "validation_loss", "source_dice", "lr", "seconds")
 _SUMMARY = ("selected_epoch", "seconds", "peak_memory_bytes", "trainable_parameters")
 
 
@@ -39,7 +41,7 @@ def training_record(
         status=_status(folder, scores),
         params=parameters(training.config),
         tags=_tags(training, fit),
-        epochs=tuple(_numbers(epoch) for epoch in fit.get("epochs", ())),
+        epochs=tuple(epoch_numbers(epoch) for epoch in fit.get("epochs", ())),
         summary=summary,
         evaluations={
             e.eval_id: evaluation_settings(e.config)
@@ -93,15 +95,31 @@ def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Ro
     ]
 
 
-def _numbers(epoch: Mapping[str, Any]) -> dict[str, float]:
-    """An epoch's numbers, its loss parts as `train_loss/dice`."""
-    flat: dict[str, float] = {}
-    for key, value in epoch.items():
-        if isinstance(value, dict):
-            flat.update({f"train_loss/{part}": float(v) for part, v in value.items()})
-        elif key not in ("epoch", "is_best"):
-            flat[key] = float(value)
-    return flat
+def epoch_numbers(epoch: Mapping[str, Any]) -> dict[str, float]:
+    """An `EpochRecord`'s numbers, its loss parts as `train_loss/dice`; other keys are left out."""
+    parts = epoch.get("train_loss_parts", {})
+    flat = {name: float(epoch[name]) for name in _CURVES if name in epoch}
+    return {**flat, **{f"train_loss/{part}": float(value) for part, value in parts.items()}}
+
+
+def training_start(training: Training, sweep: str) -> TrainingStart:
+    """What is known of a training when it begins."""
+    return TrainingStart(
+        train_id=training.train_id,
+        sweep=sweep,
+        name=training.config.name(),
+        params=parameters(training.config),
+        tags=_tags(training, {}),
+    )
+
+
+def name_of_sweep(space: str, trainings: Sequence[Training]) -> str:
+    """The name under which trainings are tracked: the phantom's are not the real data's."""
+    return sweep_name(
+        space,
+        (training.data.name for training in trainings),
+        (t.config.encoder.name for t in trainings if t.config.method.reads_embeddings()),
+    )
 
 
 def _tags(training: Training, fit: Mapping[str, Any]) -> dict[str, str]:

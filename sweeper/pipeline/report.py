@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
 
+PAGE = "report.html"
+SUFFIXES = {"markdown": "md", "csv": "csv", "latex": "tex", "json": "json"}
+
 
 def read_report_key(space: Path) -> tuple[str, ReportSpec | None]:
     """A search space's name and its `report:`, if it has one.
@@ -60,24 +63,22 @@ def changed_query(
 
 
 def keep_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> None:
-    """Keep the tables as Markdown and CSV with the sweep's run; nothing where they are the same."""
-    sweep = query.results.sweeps[-1]
-    texts = {
-        f"table.{suffix}": "\n".join(map(render, tables))
-        for suffix, render in (("md", render_markdown), ("csv", render_csv))
-    }
-    if all(_text_of(sweep.artifacts / "report" / name) == text for name, text in texts.items()):
-        return
+    """Keep the tables as Markdown and CSV with the sweep's run, without page and figures."""
     with tempfile.TemporaryDirectory() as temporary:
         files = {}
-        for name, text in texts.items():
-            files[f"report/{name}"] = Path(temporary) / name
-            files[f"report/{name}"].write_text(text, encoding="utf-8")
-        MlflowTracker(workspace).attach(sweep, files)
+        for suffix, render in (("md", render_markdown), ("csv", render_csv)):
+            files[f"report/table.{suffix}"] = file = Path(temporary) / f"table.{suffix}"
+            file.write_text("\n".join(map(render, tables)), encoding="utf-8")
+        MlflowTracker(workspace).attach(query.results.sweeps[-1], files)
 
 
-def _text_of(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+def is_published(query: Query, tables: Sequence[ReportTable]) -> bool:
+    """True if MLflow has the page of these very tables."""
+    kept = query.results.sweeps[-1].artifacts / "report"
+    name = f"table.{SUFFIXES['markdown']}"
+    text = "\n".join(map(render_markdown, tables))
+    is_same = (kept / name).is_file() and (kept / name).read_text(encoding="utf-8") == text
+    return is_same and (kept / PAGE).is_file()
 
 
 def rows_text(query: Query, format_: str) -> str:

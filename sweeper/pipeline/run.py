@@ -60,6 +60,7 @@ class RunOutcome:
 
     Attributes:
         sweep: The checked space.
+        name: Name under which it is tracked.
         plan: All it wants.
         cells: Where each training of the table stands now.
         searched: Where each training of a search stands now; none of these is in a table.
@@ -68,6 +69,7 @@ class RunOutcome:
     """
 
     sweep: Sweep
+    name: str
     plan: Plan
     cells: tuple[Cell, ...]
     searched: tuple[Cell, ...]
@@ -87,20 +89,23 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
     tracker: Tracker = MlflowTracker(workspace)
     searched = search(workspace, sweep, facts, tracker, display, request.address)
     plan = make_plan(sweep.spec.name, (*sweep.trials, *searched.trials), facts)
+    name = searched.name
     if searched.signal or not plan.trainings:
         return _after_the_search(sweep, plan, searched, ledger)
-    tracker.prepare(plan.sweep, tracked_plan(sweep, plan, searched.studies))
+    tracker.prepare(name, tracked_plan(sweep, plan, searched.studies))
     tracker = TaggingTracker(tracker, selection_tags(searched.studies, plan))
     cells = cells_of(plan, ledger)
     todo = [c for c in cells if _is_to_run(c, ledger, request.retries_failed)]
     _say_what_is_there(display, plan, cells, todo)
     listener = SweepListener(
-        plan.sweep, {t.train_id: t for t in plan.trainings}, ledger, tracker, display
+        name, {t.train_id: t for t in plan.trainings}, ledger, tracker, display
     )
-    _keep_what_mlflow_misses(plan, cells, tracker, listener)
+    listener.close()  # what a killed driver left open
+    _keep_what_mlflow_misses(name, cells, tracker, listener)
     number = _train(workspace, sweep, todo, request, listener, display) if todo else 0
     return RunOutcome(
         sweep=sweep,
+        name=name,
         plan=plan,
         cells=tuple(cells_of(plan, ledger)),
         searched=tuple(searched_cells(searched.studies, ledger)),
@@ -113,6 +118,7 @@ def _after_the_search(sweep: Sweep, plan: Plan, searched: Searched, ledger: Ledg
     """The search was interrupted, or nothing came of it: there is no table to train for."""
     return RunOutcome(
         sweep=sweep,
+        name=searched.name,
         plan=plan,
         cells=tuple(cells_of(plan, ledger)),
         searched=tuple(searched_cells(searched.studies, ledger)),
@@ -169,10 +175,10 @@ def _say_what_is_there(display: Display, plan: Plan, cells: list[Cell], todo: li
 
 
 def _keep_what_mlflow_misses(
-    plan: Plan, cells: list[Cell], tracker: Tracker, listener: SweepListener
+    sweep: str, cells: list[Cell], tracker: Tracker, listener: SweepListener
 ) -> None:
     """A driver that was killed may have left results that MLflow never saw."""
-    logged = tracker.logged(plan.sweep)
+    logged = tracker.logged(sweep)
     for cell in cells:
         wanted = {e.eval_id for e in cell.training.evaluations} - set(cell.missing)
         if cell.is_trained and not wanted <= logged.get(cell.training.train_id, set()):
@@ -205,6 +211,7 @@ def _train(
         return interrupt.signal
     finally:
         display.close()
+        listener.close()
         ray_tune.stop()
 
 

@@ -8,9 +8,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sweeper.pipeline.record import training_record
+from sweeper.pipeline.record import name_of_sweep, training_record
 from sweeper.pipeline.studies import open_studies
 from sweeper.pipeline.study_text import budget_lines, outcome_lines, short
+from sweeper.plan.expand import make_plan
 from sweeper.plan.job import TrainingJob
 from sweeper.records import FailureReason
 from sweeper.store.ledger import Ledger
@@ -36,12 +37,14 @@ class Searched:
     """How the searches of a space stand.
 
     Attributes:
+        name: Name under which the sweep is tracked.
         studies: All of them.
         trials: What won, with every seed and scoring.
         signal: Number of the signal that ended the search early; 0 if none.
         ran: True if trainings were run for it now.
     """
 
+    name: str
     studies: tuple[OpenStudy, ...]
     trials: tuple[TrialConfig, ...]
     signal: int = 0
@@ -58,15 +61,18 @@ def search(
 ) -> Searched:
     """Run the searches that are not finished; nothing of a target is read by them."""
     studies = open_studies(workspace, sweep, facts)
+    named = make_plan(sweep.spec.name, sweep.trials, facts).trainings
+    name = name_of_sweep(sweep.spec.name, (*named, *(one.example for one in studies)))
     ledger = Ledger(workspace.trainings)
     left = [one for one in studies if not one.is_searched(ledger)]
     for line in budget_lines(sweep, studies) if studies else ():
         display.say(line)
-    signal = _run(workspace, sweep, left, tracker, display, address) if left else 0
+    signal = _run(workspace, name, left, tracker, display, address) if left else 0
     if not signal:
         for line in outcome_lines(studies):
             display.say(line)
     return Searched(
+        name=name,
         studies=tuple(studies),
         trials=tuple(trial for one in studies for trial in one.winning_trials()),
         signal=signal,
@@ -76,7 +82,7 @@ def search(
 
 def _run(
     workspace: Workspace,
-    sweep: Sweep,
+    name: str,
     left: Sequence[OpenStudy],
     tracker: Tracker,
     display: Display,
@@ -88,11 +94,13 @@ def _run(
     display.phase("starting Ray")
     resources = ray_tune.start(address)
     placement = place(
-        sweep.spec.resources, resources, [one.example for one in left for _ in range(one.budget)]
+        left[0].sweep.spec.resources,
+        resources,
+        [one.example for one in left for _ in range(one.budget)],
     )
     ray_tune.check_fits(placement)
     courses = {one.study_id: _course(one, workspace) for one in left}
-    listener = _Listener(left, courses, Ledger(workspace.trainings), tracker, display)
+    listener = _Listener(name, left, courses, Ledger(workspace.trainings), tracker, display)
     owner = f"{socket.gethostname()}-{os.getpid()}"
     display.begin(sum(one.budget for one in left), placement.max_concurrent)
     try:
@@ -192,12 +200,14 @@ class _Listener:
 
     def __init__(
         self,
+        name: str,
         studies: Sequence[OpenStudy],
         courses: Mapping[str, Course],
         ledger: Ledger,
         tracker: Tracker,
         display: Display,
     ) -> None:
+        self._name = name
         self._studies, self._courses, self._ledger = studies, courses, ledger
         self._tracker, self._display = tracker, display
         self._bugs: Counter[str] = Counter()
@@ -265,7 +275,7 @@ class _Listener:
         from sweeper.errors import TrackingError
 
         folder = self._ledger.folder(training.train_id)
-        record = training_record(training, folder, study.sweep.spec.name, {})
+        record = training_record(training, folder, self._name, {})
         tags = {**record.tags, "stage": "search", "selection.study": study.study_id}
         try:
             self._tracker.log_training(replace(record, tags=tags))

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sweeper.records import TrainingRecord
-    from sweeper.tracking.tracker import TrackedResults, Tracker
+    from sweeper.tracking.tracker import TrackedResults, Tracker, TrainingStart
 
 
 class TaggingTracker:
@@ -26,6 +26,20 @@ class TaggingTracker:
     def prepare(self, sweep: str, plan: Mapping[str, Any]) -> None:
         """See `Tracker`."""
         self._tracker.prepare(sweep, plan)
+
+    def begin_training(self, start: TrainingStart) -> None:
+        """See `Tracker`."""
+        self._tracker.begin_training(start)
+
+    def log_epochs(
+        self, sweep: str, train_id: str, epochs: Mapping[int, Mapping[str, float]]
+    ) -> None:
+        """See `Tracker`."""
+        self._tracker.log_epochs(sweep, train_id, epochs)
+
+    def close_interrupted(self, sweep: str, running: Collection[str]) -> None:
+        """See `Tracker`."""
+        self._tracker.close_interrupted(sweep, running)
 
     def log_training(self, record: TrainingRecord) -> str:
         """See `Tracker`; the training gets its own tags."""

@@ -91,7 +91,7 @@ def _unplanned_sources(query: Query) -> list[str]:
 
 
 def _word(status: TrialStatus) -> str:
-    return "not scored" if status is TrialStatus.COMPLETED else status.value
+    return "without numbers in MLflow" if status is TrialStatus.COMPLETED else status.value
 
 
 def _uneven_seeds(query: Query) -> list[str]:

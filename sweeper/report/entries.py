@@ -82,10 +82,13 @@ def gather(results: TrackedResults) -> tuple[Entry, ...]:
         known = runs.get(run.train_id)
         if known is None or known.status is not TrialStatus.COMPLETED:
             runs[run.train_id] = run
+    # a run's file of numbers may be lost, whatever its tags say
+    scored = {run.train_id: {score.eval_id for score in run.scores} for run in runs.values()}
     entries: dict[tuple[str, str], Entry] = {}
     for sweep in results.sweeps:
         for cell in sweep.plan["cells"]:
-            entry = _entry(cell, runs.get(cell["train_id"]))
+            train_id = cell["train_id"]
+            entry = _entry(cell, runs.get(train_id), scored.get(train_id, set()))
             entries.setdefault((entry.train_id, entry.eval_id), entry)
     for run in runs.values():
         if run.tags.get("origin") == "imported":
@@ -96,15 +99,18 @@ def gather(results: TrackedResults) -> tuple[Entry, ...]:
                     "params": run.params,
                     "evaluation": settings,
                 }
-                entries[run.train_id, eval_id] = replace(_entry(cell, run), is_imported=True)
+                entries[run.train_id, eval_id] = replace(
+                    _entry(cell, run, scored[run.train_id]), is_imported=True
+                )
     return tuple(entries.values())
 
 
-def _entry(cell: Mapping[str, Any], run: TrackedRun | None) -> Entry:
+def _entry(cell: Mapping[str, Any], run: TrackedRun | None, scored: set[str]) -> Entry:
     is_done = (
         run is not None
         and run.status is TrialStatus.COMPLETED
         and cell["eval_id"] in run.evaluations
+        and cell["eval_id"] in scored
     )
     return Entry(
         train_id=cell["train_id"],

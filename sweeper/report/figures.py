@@ -50,7 +50,7 @@ def write_figures(query: Query, folder: Path) -> dict[str, Path]:
     for name, make in makers.items():
         figure = make(query)
         if figure is not None:
-            written[name] = save(figure, folder / f"{query.name}-{name}.png", query.is_synthetic)
+            written[name] = save(figure, folder / f"{name}.png", query.is_synthetic)
     return written
 
 

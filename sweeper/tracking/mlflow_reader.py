@@ -12,17 +12,17 @@ import sqlite3
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
 from sweeper.errors import TrackingError
 from sweeper.records import TrialStatus
+from sweeper.tracking.relocate import artifact_folder
 from sweeper.tracking.rows_file import ROWS_FILE, decode
 from sweeper.tracking.tracker import TrackedRun, TrackedSweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 PLAN_FILE = "plan.json"
 EVALUATION_TAG = "evaluation."
@@ -42,6 +42,12 @@ JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'kind' AND k.value = 'trainin
 WHERE s.key = 'sweep' AND s.value = ? AND r.lifecycle_stage = 'active'
 ORDER BY r.start_time, r.run_uuid
 """
+_OPEN = """
+SELECT i.value, r.run_uuid
+FROM tags s JOIN runs r ON r.run_uuid = s.run_uuid
+JOIN tags i ON i.run_uuid = r.run_uuid AND i.key = 'train_id'
+WHERE s.key = 'sweep' AND s.value = ? AND r.status = 'RUNNING' AND r.lifecycle_stage = 'active'
+"""
 _VALUES = """
 SELECT v.run_uuid, v.key, v.value FROM {table} v
 WHERE v.run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'sweep' AND value = ?)
@@ -54,9 +60,12 @@ class MlflowReader:
 
     Attributes:
         database: The SQLite file.
+        artifacts: The workspace's artifact folder; runs' files are looked for below it, wherever
+            the workspace was when they were written.
     """
 
     database: Path
+    artifacts: Path
 
     def sweeps(self) -> tuple[TrackedSweep, ...]:
         """Every sweep, the one that was run last at the end."""
@@ -65,8 +74,8 @@ class MlflowReader:
                 name=name,
                 run_id=run_id,
                 experiment_id=str(experiment_id),
-                plan=_read_plan(artifact_folder(uri) / PLAN_FILE),
-                artifacts=artifact_folder(uri),
+                plan=_read_plan(artifact_folder(uri, self.artifacts) / PLAN_FILE),
+                artifacts=artifact_folder(uri, self.artifacts),
             )
             for run_id, experiment_id, uri, name in self._query(_SWEEPS)
         )
@@ -99,9 +108,13 @@ class MlflowReader:
                     if key.startswith(EVALUATION_TAG)
                 },
                 scores=(),
-                artifacts=artifact_folder(uri),
+                artifacts=artifact_folder(uri, self.artifacts),
             )
         return tuple(newest.values())
+
+    def unfinished(self, sweep: str) -> tuple[tuple[str, str], ...]:
+        """(train_id, run id) of the runs that MLflow shows as running."""
+        return tuple((str(train_id), str(run_id)) for train_id, run_id in self._query(_OPEN, sweep))
 
     def _with_scores(self, run: TrackedRun) -> TrackedRun:
         return replace(run, scores=decode(run.artifacts / ROWS_FILE))
@@ -125,11 +138,6 @@ class MlflowReader:
                 f"the MLflow store {self.database} cannot be read ({err}); if it is damaged, move"
                 " it away and run the sweep again: results are logged anew from the trainings"
             ) from err
-
-
-def artifact_folder(uri: str) -> Path:
-    """Where a run's files lie, from its `file://` URI."""
-    return Path(unquote(urlparse(uri).path))
 
 
 def _read_plan(path: Path) -> Mapping[str, Any]:

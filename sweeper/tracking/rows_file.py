@@ -10,7 +10,6 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from sweeper.errors import TrackingError
 from sweeper.records import METRICS
 from sweeper.tracking.tracker import Score
 
@@ -55,21 +54,15 @@ def encode(scores: Iterable[Score]) -> str:
 
 
 def decode(path: Path) -> tuple[Score, ...]:
-    """The scores in a rows file; none if there is no file.
+    """The scores in a rows file; none if there is no file, or a damaged one.
 
-    Raises:
-        TrackingError: The file is damaged.
+    Either way the run's numbers are lost, tables show a dash, and the next `sweeper run` writes
+    the file anew from the training's folder.
     """
     try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+        return tuple(map(_score, json.loads(path.read_bytes())["data"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return ()
-    try:
-        return tuple(map(_score, json.loads(text)["data"]))
-    except (ValueError, KeyError, TypeError) as err:
-        raise TrackingError(
-            f"{path} is damaged ({err}); run the sweep again to have it written anew"
-        ) from err
 
 
 def _score(values: list[str | int | float | None]) -> Score:

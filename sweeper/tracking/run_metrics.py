@@ -17,22 +17,40 @@ if TYPE_CHECKING:
     from sweeper.records import TrainingRecord
     from sweeper.tracking.tracker import Score
 
-MAX_POINTS = 200
-"""Points a curve; more are thinned, first and last epoch kept."""
+DENSE_EPOCHS = 100
+"""Epochs of which every one is a point of a curve; later ones are thinned."""
+
+CURVE = "train_loss"
+"""The curve that every training has."""
 
 RunMetric = tuple[str, float, int, int]
 """Key, value, timestamp in ms, step: the order of MLflow's `Metric`."""
 
 
-def epoch_metrics(epochs: Sequence[Mapping[str, float]], now_ms: int) -> list[RunMetric]:
-    """Every epoch's numbers as curves, `seconds` renamed to tell it from the whole training's."""
-    stride = max(1, -(-len(epochs) // MAX_POINTS))
-    kept = sorted({*range(0, len(epochs), stride), len(epochs) - 1} - {-1})
+def epoch_metrics(
+    epochs: Mapping[int, Mapping[str, float]], now_ms: int, last: int | None = None
+) -> list[RunMetric]:
+    """Epochs' numbers as curves, `seconds` renamed to tell it from the whole training's.
+
+    Every epoch up to `DENSE_EPOCHS`, then each 2nd, from twice as many each 4th ... and the last: a
+    rule that needs no knowledge of the end, so that it holds while a training runs. MLflow's pages
+    become slow with some thousand points a run.
+
+    Args:
+        epochs: By number, 0-based.
+        now_ms: Time stamp of the points.
+        last: Number of the training's last epoch, if it has ended.
+    """
     return [
         (legal_key("epoch_seconds" if name == "seconds" else name), value, now_ms, step)
-        for step in kept
-        for name, value in epochs[step].items()
+        for step, numbers in epochs.items()
+        if step % _stride(step) == 0 or step == last
+        for name, value in numbers.items()
     ]
+
+
+def _stride(step: int) -> int:
+    return 1 << (step // DENSE_EPOCHS).bit_length()
 
 
 def final_metrics(record: TrainingRecord, scores: Sequence[Score], now_ms: int) -> list[RunMetric]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from sweeper.records import TrainingRecord, TrialStatus
@@ -110,10 +110,45 @@ class TrackedResults:
     Attributes:
         sweeps: The sweeps asked for.
         runs: Their trainings, newest attempt of each.
+        others: Names of further sweeps of the same search spaces, on other data or encoders.
     """
 
     sweeps: tuple[TrackedSweep, ...]
     runs: tuple[TrackedRun, ...]
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingStart:
+    """A training that begins.
+
+    Attributes:
+        train_id: Identity of the training.
+        sweep: Name of the sweep.
+        name: Human name.
+        params: The flattened config.
+        tags: As in `TrainingRecord`, so far as they are known before the end.
+    """
+
+    train_id: str
+    sweep: str
+    name: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+def sweep_name(space: str, datasets: Iterable[str], encoders: Iterable[str]) -> str:
+    """Name of a sweep: one space on two datasets, or with two encoders, is two sweeps.
+
+    Such as `ablation@phantom-vit_tiny`; a space of methods that read images alone has no encoder.
+    """
+    parts = [",".join(sorted(set(names))) for names in (datasets, encoders)]
+    return f"{space}@{'-'.join(part for part in parts if part)}"
+
+
+def space_of(sweep: str) -> str:
+    """Name of the search space that a sweep belongs to."""
+    return sweep.partition("@")[0]
 
 
 class Tracker(Protocol):
@@ -124,6 +159,17 @@ class Tracker(Protocol):
 
     def log_training(self, record: TrainingRecord) -> str:
         """Keep a training that has ended; the run's id. Logged again, it replaces itself."""
+
+    def begin_training(self, start: TrainingStart) -> None:
+        """Open the run of a training that begins, so that its curves can be watched."""
+
+    def log_epochs(
+        self, sweep: str, train_id: str, epochs: Mapping[int, Mapping[str, float]]
+    ) -> None:
+        """Add epochs, by number, to the curves of a training that was begun."""
+
+    def close_interrupted(self, sweep: str, running: Collection[str]) -> None:
+        """End the runs of trainings that are not among those running."""
 
     def logged(self, sweep: str) -> dict[str, set[str]]:
         """Per completed training of a sweep the evaluations that are kept."""

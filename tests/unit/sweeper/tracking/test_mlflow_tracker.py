@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sqlite3
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sweeper.config.report import ReportSpec
 from sweeper.errors import TrackingError
 from sweeper.records import Failure, FailureReason, Row, TrainingRecord, TrialStatus
+from sweeper.report.build import build_tables
+from sweeper.report.query import make_query
+from sweeper.tracking.mlflow_reader import MlflowReader
 from sweeper.tracking.mlflow_tracker import MlflowTracker
-from sweeper.tracking.run_metrics import MAX_POINTS, epoch_metrics
+from sweeper.tracking.run_metrics import DENSE_EPOCHS, epoch_metrics
+from sweeper.tracking.tracker import TrainingStart, sweep_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,7 +198,135 @@ def test_a_store_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> Non
 
 
 def test_curves_of_long_trainings_are_thinned_and_keep_both_ends() -> None:
-    metrics = epoch_metrics(tuple({"train_loss": float(i)} for i in range(1001)), 0)
+    metrics = epoch_metrics({i: {"train_loss": float(i)} for i in range(2000)}, 0, last=1999)
     steps = [step for _, _, _, step in metrics]
-    assert len(steps) <= MAX_POINTS + 1
-    assert (steps[0], steps[-1]) == (0, 1000)
+    assert steps[: DENSE_EPOCHS + 1] == list(range(DENSE_EPOCHS + 1))
+    assert len(steps) < 350
+    assert (steps[0], steps[-1]) == (0, 1999)
+
+
+START = TrainingStart(
+    train_id="t1", sweep="live@d", name=RECORD.name, params=RECORD.params, tags={"seed": "0"}
+)
+
+
+def history(places: Places, run_id: str, key: str = "train_loss") -> list[tuple[int, float]]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{places.mlflow_db}")
+    return [(m.step, m.value) for m in client.get_metric_history(run_id, key)]
+
+
+def mlflow_run(places: Places, run_id: str):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=f"sqlite:///{places.mlflow_db}").get_run(run_id)
+
+
+def open_run(places: Places, sweep: str) -> str:
+    ((_, run_id),) = MlflowReader(places.mlflow_db, places.mlflow_artifacts).unfinished(sweep)
+    return run_id
+
+
+def test_curves_grow_while_a_training_runs_and_no_point_comes_twice(
+    tracker: MlflowTracker, places: Places
+) -> None:
+    tracker.prepare("live@d", PLAN)
+    tracker.begin_training(START)
+    run_id = open_run(places, "live@d")
+    assert mlflow_run(places, run_id).info.status == "RUNNING"
+    tracker.log_epochs("live@d", "t1", {0: RECORD.epochs[0]})
+    assert history(places, run_id) == [(0, 1.0)]
+    # a run that is still open is in no table, and counts as not logged
+    assert tracker.results(["live"]).runs == ()
+    assert tracker.logged("live@d") == {}
+    assert tracker.log_training(replace(RECORD, sweep="live@d")) == run_id
+    assert history(places, run_id) == [(0, 1.0), (1, 0.5)]
+    assert tracker.log_training(replace(RECORD, sweep="live@d")) == run_id
+    assert history(places, run_id) == [(0, 1.0), (1, 0.5)]
+    assert mlflow_run(places, run_id).info.status == "FINISHED"
+
+
+def test_a_killed_drivers_run_is_closed_and_goes_on_in_the_same_curves(places: Places) -> None:
+    start = replace(START, sweep="killed@d")
+    first = MlflowTracker(places)
+    first.prepare("killed@d", PLAN)
+    first.begin_training(start)
+    first.log_epochs("killed@d", "t1", {0: RECORD.epochs[0]})
+    run_id = open_run(places, "killed@d")
+    second = MlflowTracker(places)
+    second.close_interrupted("killed@d", running={"t1"})
+    assert mlflow_run(places, run_id).info.status == "RUNNING"
+    second.close_interrupted("killed@d", running=set())
+    assert mlflow_run(places, run_id).info.status == "KILLED"
+    second.begin_training(start)
+    second.log_epochs("killed@d", "t1", dict(enumerate(RECORD.epochs)))
+    assert open_run(places, "killed@d") == run_id
+    assert history(places, run_id) == [(0, 1.0), (1, 0.5)]
+
+
+def test_a_lost_or_damaged_rows_file_is_no_result_and_is_logged_again(
+    tracker: MlflowTracker, places: Places
+) -> None:
+    record = replace(RECORD, sweep="lost@d")
+    tracker.prepare("lost@d", PLAN)
+    tracker.log_training(record)
+    (run,) = tracker.results(["lost"]).runs
+    for harm in (lambda file: file.unlink(), lambda file: file.write_text("{half")):
+        harm(run.artifacts / "rows.json")
+        assert tracker.logged("lost@d") == {"t1": set()}
+        query = make_query(tracker.results(["lost"]), ReportSpec(columns="source"))
+        (table,) = build_tables(query)
+        assert table.rows[0].cells[0].value is None
+        assert any("without numbers in MLflow" in reason for reason in table.draft_reasons)
+        tracker.log_training(record)
+        assert tracker.logged("lost@d") == {"t1": {"e1"}}
+
+
+def test_a_moved_workspace_keeps_its_artifacts_and_a_copy_leaves_the_first_alone(
+    tmp_path: Path,
+) -> None:
+    old = Places(tmp_path / "first place")
+    old.root.mkdir()
+    tracker = MlflowTracker(old)
+    tracker.prepare("moved@d", PLAN)
+    run_id = tracker.log_training(replace(RECORD, sweep="moved@d"))
+    new = Places(tmp_path / "second")
+    shutil.copytree(old.root, new.root)
+    before = {path: path.stat().st_mtime_ns for path in old.root.rglob("*") if path.is_file()}
+    # MLflow caches by run id in a process; a workspace is moved between two
+    from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
+
+    _artifact_repos_cache.clear()
+    moved = MlflowTracker(new)
+    results = moved.results()
+    assert results.sweeps[0].plan == PLAN
+    assert [s.dice for s in results.runs[0].scores] == [0.1 + 0.2, 0.0]
+    assert results.runs[0].artifacts.is_relative_to(new.root)
+    # and what is written from now on lies in the new place, also for MLflow itself
+    picture = tmp_path / "p.png"
+    picture.write_bytes(b"png")
+    moved.attach(results.sweeps[0], {"report/p.png": picture})
+    assert (moved.results().sweeps[0].artifacts / "report" / "p.png").is_file()
+    uri = mlflow_run(new, run_id).info.artifact_uri
+    assert uri.startswith(new.root.as_uri())
+    assert before == {p: p.stat().st_mtime_ns for p in old.root.rglob("*") if p.is_file()}
+
+
+def test_one_space_on_two_datasets_is_two_sweeps_in_one_experiment(
+    tracker: MlflowTracker,
+) -> None:
+    phantom = sweep_name("shared", ["phantom"], ["vit_tiny"])
+    real = sweep_name("shared", ["prostate", "prostate"], ["vit_h"])
+    assert (phantom, real) == ("shared@phantom-vit_tiny", "shared@prostate-vit_h")
+    tracker.prepare(phantom, PLAN)
+    tracker.prepare(real, {**PLAN, "dataset": {"name": "prostate"}})
+    newest = tracker.results(["shared"])
+    assert (newest.sweeps[0].name, newest.others) == (real, (phantom,))
+    assert newest.sweeps[0].plan["dataset"] == {"name": "prostate"}
+    first = tracker.results([phantom])
+    assert first.sweeps[0].plan == PLAN
+    assert first.sweeps[0].experiment_id == newest.sweeps[0].experiment_id
+    # image methods have the same trainings under every encoder, and yet one run in each sweep
+    runs = {tracker.log_training(replace(RECORD, sweep=name)) for name in (phantom, real)}
+    assert len(runs) == 2

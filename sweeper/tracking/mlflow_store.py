@@ -1,0 +1,103 @@
+"""The door to MLflow's client: opened once, created under a lock, its faults one line each."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import TrackingError
+from sweeper.tracking.relocate import relocate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from sweeper.tracking.run_metrics import RunMetric
+
+_BATCH_METRICS = 1000  # MLflow's limit for one log_batch
+_BATCH_KEYS = 100  # the same for parameters and for tags
+
+
+class MlflowStore:
+    """MLflow's SQLite store of a workspace, for writing; mlflow is imported at the first use.
+
+    Not safe for two threads; two processes may write at once.
+    """
+
+    def __init__(self, database: Path, artifacts: Path) -> None:
+        self._database, self._artifacts = database, artifacts
+        self._opened: Any = None
+
+    @contextmanager
+    def writing(self) -> Iterator[Any]:
+        """The client.
+
+        Raises:
+            TrackingError: The store cannot be written.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield self._client()
+        except (MlflowException, OSError, sqlite3.Error) as err:
+            line = str(err).strip().splitlines()[0]
+            raise TrackingError(
+                f"the MLflow store {self._database} cannot be written ({line}); check its folder's"
+                " rights and free space, and that no other process holds it"
+            ) from err
+
+    def _client(self) -> Any:
+        if self._opened is None:
+            os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+            for noisy in ("alembic", "mlflow"):
+                logging.getLogger(noisy).setLevel(logging.ERROR)
+            from mlflow import MlflowClient
+
+            # two drivers that both create the tables leave a store that nobody can open
+            with (self._database.with_suffix(".lock")).open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                is_new = not self._database.exists()
+                if not is_new:
+                    relocate(self._database, self._artifacts)
+                opened = MlflowClient(tracking_uri=f"sqlite:///{self._database}")
+                opened.search_experiments(max_results=1)
+                if is_new:
+                    with closing(sqlite3.connect(self._database)) as connection:
+                        connection.execute("PRAGMA journal_mode=WAL")
+                self._opened = opened
+        return self._opened
+
+
+def log_texts(client: Any, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Keep parameters and tags, in batches that MLflow takes."""
+    from mlflow.entities import Param, RunTag
+
+    for start in range(0, len(params), _BATCH_KEYS):
+        part = list(params.items())[start : start + _BATCH_KEYS]
+        client.log_batch(run_id, params=[Param(key, value) for key, value in part])
+    for start in range(0, len(tags), _BATCH_KEYS):
+        part = list(tags.items())[start : start + _BATCH_KEYS]
+        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in part])
+
+
+def log_metrics(client: Any, run_id: str, metrics: Sequence[RunMetric]) -> None:
+    """Keep numbers, in batches that MLflow takes."""
+    from mlflow.entities import Metric
+
+    for start in range(0, len(metrics), _BATCH_METRICS):
+        part = metrics[start : start + _BATCH_METRICS]
+        client.log_batch(run_id, metrics=[Metric(*metric) for metric in part])
+
+
+def log_file(client: Any, run_id: str, name: str, path: Path) -> None:
+    """Keep a file under a name that need not be its own."""
+    folder, _, file_name = name.rpartition("/")
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = shutil.copyfile(path, f"{temporary}/{file_name}")
+        client.log_artifact(run_id, copy, folder or None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sweeper.report.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
 from sweeper.store.dataset_store import DatasetStore
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from sweeper.plan.expand import Training
     from sweeper.store.ledger import TrainingFolder
 
-REFERENCE_RGB = (64, 220, 96)
-PREDICTION_RGB = (255, 64, 64)
 _ZOOM = 2
 
 
@@ -63,16 +62,6 @@ def _draw(
     references = [dataset.mask(i, structure) for i in indices]
     z = int(np.argmax([reference.sum() for reference in references]))
     reference = references[z].astype(bool)
-    prediction = np.unpackbits(packed[z], axis=-1, count=reference.shape[-1]).astype(bool)
-    grey = dataset.image(indices[z])[0].repeat(_ZOOM, 0).repeat(_ZOOM, 1)
-    picture = np.stack([grey] * 3, axis=-1)
-    for mask, colour in ((reference, REFERENCE_RGB), (prediction, PREDICTION_RGB)):
-        picture[outline(mask.repeat(_ZOOM, 0).repeat(_ZOOM, 1))] = colour
-    Image.fromarray(picture).save(path)
-
-
-def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of a mask `(H, W)` that touch a pixel outside of it (4-neighbours)."""
-    padded = np.pad(mask, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
+    prediction = unpack(packed[z], reference.shape[-1])
+    layers = ((reference, REFERENCE_RGB), (prediction, PREDICTION_RGB))
+    Image.fromarray(paint(dataset.image(indices[z])[0], layers, zoom=_ZOOM)).save(path)

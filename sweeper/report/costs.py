@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sweeper.report.query import Query
     from sweeper.tracking.tracker import TrackedRun
 
-_MEGA, _GIGA = 1e6, 1e9
+_GIGA = 1e9
 
 
 def cost_table(query: Query, folders: Mapping[str, Path]) -> PlainTable:
@@ -32,10 +32,10 @@ def cost_table(query: Query, folders: Mapping[str, Path]) -> PlainTable:
             (
                 label,
                 str(len(runs)),
-                _text(runs, "trainable_parameters", max, _MEGA, "{:.2f}"),
-                _text(runs, "peak_memory_bytes", max, _GIGA, "{:.2f}"),
-                _text(runs, "seconds", fmean, 60, "{:.1f}"),
-                _text(runs, "evaluation_seconds_per_slice", fmean, 0.001, "{:.1f}"),
+                _text(runs, "trainable_parameters", max, lambda n: f"{n / 1e6:.2f}"),
+                _text(runs, "peak_memory_bytes", max, lambda n: f"{n / _GIGA:.2f}"),
+                _text(runs, "seconds", fmean, duration_text),
+                _text(runs, "evaluation_seconds_per_slice", fmean, lambda s: f"{1000 * s:.1f}"),
             )
         )
     return PlainTable(
@@ -46,7 +46,7 @@ def cost_table(query: Query, folders: Mapping[str, Path]) -> PlainTable:
             "trainings",
             "trainable parameters (M)",
             "peak memory (GB)",
-            "training (min)",
+            "time of a training",
             "test (ms/slice)",
         ),
         rows=tuple(rows),
@@ -58,11 +58,18 @@ def _text(
     runs: Sequence[TrackedRun],
     key: str,
     join: Callable[[list[float]], float],
-    unit: float,
-    form: str,
+    shown: Callable[[float], str],
 ) -> str:
     values = [run.summary[key] for run in runs if key in run.summary]
-    return form.format(join(values) / unit) if values else DASH
+    return shown(join(values)) if values else DASH
+
+
+def duration_text(seconds: float) -> str:
+    """A time with its unit: `4.2 s`, `3.5 min`, `12.0 h`."""
+    for unit, size_s in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size_s:
+            return f"{seconds / size_s:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _hours(query: Query) -> list[str]:
@@ -71,7 +78,9 @@ def _hours(query: Query) -> list[str]:
     for run in query.results.runs:
         device = run.tags.get("device") or "unknown device"
         hours[device] = hours.get(device, 0.0) + run.summary.get("seconds", 0.0) / 3600
-    listed = ", ".join(f"{value:.2f} h on {device}" for device, value in hours.items())
+    listed = ", ".join(
+        f"{duration_text(3600 * value)} on {device}" for device, value in hours.items()
+    )
     return [
         f"Whole sweep, failed and searched trainings included: {listed}.",
         "Peak memory: the device's (CUDA), or the process's anonymous memory (CPU).",
@@ -79,9 +88,14 @@ def _hours(query: Query) -> list[str]:
 
 
 def _disk(folders: Mapping[str, Path]) -> list[str]:
-    return [f"Disk: {name} {size(path) / _GIGA:.2f} GB." for name, path in folders.items()]
+    return [f"Disk: {name} {size_text(size(path))}." for name, path in folders.items()]
 
 
 def size(path: Path) -> int:
     """Bytes of the files in a folder; 0 where there is none."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def size_text(n_bytes: int) -> str:
+    """Bytes as `3.4 MB` or `12.0 GB`."""
+    return f"{n_bytes / _GIGA:.1f} GB" if n_bytes >= _GIGA else f"{n_bytes / 1e6:.1f} MB"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from sweeper.report.aggregate import make_cell
 from sweeper.report.build import build_tables
@@ -33,6 +34,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 """Okabe and Ito's palette."""
 
 _DPI = 150
+_MARGIN_IN = 0.15
 _LABELS = {"dice": "Dice (%)", "hd95_mm": "HD95 (mm)", "asd_mm": "ASD (mm)"}
 
 
@@ -55,13 +57,20 @@ def write_figures(query: Query, folder: Path) -> dict[str, Path]:
 
 
 def save(figure: Figure, path: Path, is_synthetic: bool) -> Path:
-    """The figure as PNG and, beside it, as PDF; synthetic data says so on it."""
+    """The figure as PNG and, beside it, as PDF; synthetic data says so in the margin above it."""
     if is_synthetic:
-        figure.text(0.995, 0.995, SYNTHETIC, ha="right", va="top", fontsize=6, color="#B00020")
+        figure.text(0.998, 0.998, SYNTHETIC, ha="right", va="top", fontsize=6, color="#B00020")
     with mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(path, dpi=_DPI)
+        figure.savefig(path, dpi=_DPI, pil_kwargs={"compress_level": 1})
         figure.savefig(path.with_suffix(".pdf"))
+    # 256 colours are enough for lines and grey pictures, and the page holds the files
+    Image.open(path).convert("RGB").quantize(256).save(path)
     return path
+
+
+def _leave_margin(figure: Figure) -> None:
+    """Room above everything for the word that data is synthetic."""
+    figure.tight_layout(rect=(0, 0, 1, 1 - _MARGIN_IN / figure.get_size_inches()[1]))
 
 
 def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
@@ -107,7 +116,7 @@ def box_plot(query: Query) -> Figure | None:
     axes.set_ylabel(_LABELS[query.spec.metric])
     axes.set_title("One dot a patient of the target site: mean over sources and seeds", fontsize=9)
     _legend(axes, len(means))
-    figure.tight_layout()
+    _leave_margin(figure)
     return figure
 
 
@@ -155,7 +164,7 @@ def forest_plot(query: Query) -> Figure | None:
     axes.set_xlabel(
         f"difference to {overall.baseline}, {_LABELS[query.spec.metric]}, 95 % interval"
     )
-    figure.tight_layout()
+    _leave_margin(figure)
     return figure
 
 
@@ -179,7 +188,7 @@ def seed_strip(query: Query) -> Figure | None:
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_xlabel(f"average of a seed, {_LABELS[query.spec.metric]}; bar = mean over seeds")
     axes.grid(axis="x", color="#8884", linewidth=0.5)
-    figure.tight_layout()
+    _leave_margin(figure)
     return figure
 
 
@@ -211,7 +220,7 @@ def grid_plot(query: Query) -> Figure | None:
     axes.set_xlabel("prompt grid")
     axes.set_ylabel(_LABELS[query.spec.metric])
     axes.legend(frameon=False, fontsize=8)
-    figure.tight_layout()
+    _leave_margin(figure)
     return figure
 
 
@@ -224,9 +233,11 @@ def heat_map(query: Query) -> Figure | None:
         return None
     side = 0.55 * len(query.domains) + 1.3
     height = 0.55 * max(map(len, grids)) + 1.3
-    columns = min(3, len(tables))
+    columns = 2 if len(tables) in (2, 4) else min(3, len(tables))
     lines = -(-len(tables) // columns)
     figure = Figure(figsize=(columns * side + 0.8, lines * height), layout="constrained")
+    top = _MARGIN_IN / (lines * height)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - top))
     cells = [cell for rows in grids for row in rows for cell in row.cells[:-1]]
     numbers = [cell.value for cell in cells if cell.value is not None]
     limits = (0.0, 100.0 if query.spec.metric == "dice" else max(numbers, default=1.0))

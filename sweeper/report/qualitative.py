@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from sweeper.report.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from sweeper.report.entries import Entry
@@ -26,7 +27,9 @@ RULE = (
     " reference. Reference green, prediction red, Dice of the case in the corner."
 )
 _MAX_ROWS = 6
-_REFERENCE, _PREDICTION = "#40DC60", "#FF4040"
+_MARGIN_IN, _TOP_IN = 1.1, 0.45
+DPI = 150
+"""Of this figure; its cases are shown pixel by pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +93,55 @@ def qualitative_figure(choice: Choice, dataset: DatasetStore, masks: Mapping[str
         dataset: Where the images and references are.
         masks: By row of the table the `masks.npz` of its scoring.
     """
-    columns = 1 + len(choice.entries)
-    lines = len(choice.cases)
-    figure = Figure(figsize=(1.5 * columns + 0.6, 1.5 * lines + 0.4), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False)
     loaded = {label: _load(path) for label, path in masks.items()}
-    for line, (site, case, why) in zip(axes, choice.cases, strict=True):
-        structure = next(iter(choice.entries.values())).structure
-        image, reference, position = _widest_slice(dataset, case, structure)
-        _show(line[0], image, reference, None, "")
-        line[0].set_ylabel(f"{site}\n{case}\n{why}", fontsize=6)
-        for panel, (label, entry) in zip(line[1:], choice.entries.items(), strict=True):
-            packed = loaded.get(label, {}).get(case)
-            prediction = None if packed is None else _unpack(packed[position], reference.shape)
+    lines = [_line(choice, dataset, case, loaded) for _, case, _ in choice.cases]
+    mosaic = np.concatenate([np.concatenate(line, axis=1) for line in lines], axis=0)
+    side_y, side_x = mosaic.shape[0] / len(lines), mosaic.shape[1] / (1 + len(choice.entries))
+    # one pixel of a case is one pixel of the figure
+    size = (mosaic.shape[1] / DPI + _MARGIN_IN, mosaic.shape[0] / DPI + _TOP_IN)
+    figure = Figure(figsize=size)
+    left, height = _MARGIN_IN / size[0], 1 - _TOP_IN / size[1]
+    axes = figure.add_axes((left, 0.0, 1 - left, height))
+    axes.imshow(mosaic, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    for column, title in enumerate(["image", *choice.entries]):
+        axes.text((column + 0.5) * side_x, -8, title, fontsize=8, ha="center", va="bottom")
+    for line, (site, case, why) in enumerate(choice.cases):
+        middle = (line + 0.5) * side_y
+        words = f"{site}\n{case}\n{why}"
+        axes.text(-8, middle, words, fontsize=6, ha="right", va="center")
+        for column, entry in enumerate(choice.entries.values()):
             dice = next((s.dice for s in entry.scores("strict") if s.case == case), math.nan)
-            _show(panel, image, reference, prediction, f"{100 * dice:.1f}")
-    for axis, title in zip(axes[0], ["image", *choice.entries], strict=True):
-        axis.set_title(title, fontsize=7)
+            corner = ((column + 2) * side_x - 6, (line + 1) * side_y - 6)
+            axes.text(
+                *corner, f"{100 * dice:.1f}", color="white", fontsize=7, ha="right",
+                bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 1.5},
+            )  # fmt: skip
     return figure
+
+
+def _line(
+    choice: Choice,
+    dataset: DatasetStore,
+    case: str,
+    masks: Mapping[str, Mapping[str, NDArray[np.uint8]]],
+) -> list[NDArray[np.uint8]]:
+    """The panels of a case, side by side, `(H, W, 3)` each."""
+    structure = next(iter(choice.entries.values())).structure
+    image, reference, position = _widest_slice(dataset, case, structure)
+    panels = [paint(image, [(reference, REFERENCE_RGB)], thickness=2)]
+    for label in choice.entries:
+        packed = masks.get(label, {}).get(case)
+        layers = [(reference, REFERENCE_RGB)]
+        if packed is not None:
+            layers.append((unpack(packed[position], reference.shape[-1]), PREDICTION_RGB))
+        panels.append(paint(image, layers, thickness=2))
+    return panels
 
 
 def _load(path: Path) -> dict[str, NDArray[np.uint8]]:
     with np.load(path) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-def _unpack(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    return np.unpackbits(packed, axis=-1, count=shape[-1]).astype(bool)
 
 
 def _widest_slice(
@@ -128,22 +153,3 @@ def _widest_slice(
     references = [dataset.mask(record.start + i, structure).astype(bool) for i in kept]
     position = int(np.argmax([reference.sum() for reference in references]))
     return dataset.image(record.start + kept[position])[0], references[position], position
-
-
-def _show(
-    axes: Axes,
-    image: NDArray[np.uint8],
-    reference: NDArray[np.bool_],
-    prediction: NDArray[np.bool_] | None,
-    corner: str,
-) -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.contour(reference, [0.5], colors=_REFERENCE, linewidths=0.7)
-    if prediction is not None and prediction.any() and not prediction.all():
-        axes.contour(prediction, [0.5], colors=_PREDICTION, linewidths=0.7)
-    axes.text(
-        0.97, 0.03, corner, color="white", fontsize=6, ha="right", va="bottom",
-        transform=axes.transAxes,
-    )  # fmt: skip

@@ -59,10 +59,12 @@ th { cursor: pointer } th:focus { outline: 2px solid #0072B2 }
 .warn { color: var(--warn); font-weight: 600; border-left: 4px solid; padding-left: .6rem }
 .caption { color: var(--dim); font-size: .85rem; max-width: 75ch }
 figure { margin: 1.5rem 0 } figure img { max-width: 100%; height: auto; background: #fff }
+.scroll:focus { outline: 2px solid #0072B2 }
 figcaption { color: var(--dim); font-size: .85rem; max-width: 75ch }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .85rem }
 dd { margin: 0; overflow-wrap: anywhere }
-@media (max-width: 600px) { body { font-size: 14px; padding: .6rem } dl { display: block } }
+@media (max-width: 600px) { body { font-size: 14px; padding: .6rem } dl { display: block }
+  dd { margin: 0 0 .4rem } figure img { max-width: 640px } }
 """
 _SCRIPT = """
 for (const head of document.querySelectorAll("th")) {
@@ -154,10 +156,14 @@ def _grid(header: Sequence[str], rows: str) -> str:
 
 
 def _figure(caption: str, path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    content = path.read_bytes()
+    data = base64.b64encode(content).decode("ascii")
+    # a PNG's width stands at byte 16; 150 dots an inch on paper are 96 pixels on a page
+    width = round(int.from_bytes(content[16:20], "big") * 96 / 150)
     alt = escape(caption, quote=True)
     return (
-        f'<figure><img alt="{alt}" src="data:image/png;base64,{data}">'
+        f'<figure><div class="scroll"><img alt="{alt}" width="{width}"'
+        f' src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

@@ -73,8 +73,8 @@ def test_costs_say_a_dash_where_nothing_was_measured() -> None:
         "desam", "A", {"B": (0.5,) * 3}, summary={"seconds": 90.0, "trainable_parameters": 2.5e6}
     )
     table = cost_table(make_query(results(measured), ReportSpec(columns="source")), {})
-    assert table.rows == (("desam", "1", "2.50", "–", "1.5", "–"),)
-    assert "0.03 h" in table.notes[0]
+    assert table.rows == (("desam", "1", "2.50", "–", "90.0 s", "–"),)
+    assert "90.0 s on unknown device" in table.notes[0]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

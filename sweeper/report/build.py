@@ -117,7 +117,7 @@ def _matrix(query: Query, label: str, by_pair: dict[str, dict[str, Pool]]) -> Re
         rows.append(TableRow(label=source, cells=(*(cell for cell, _ in made.values()), average)))
     margins = [average_cell([c for c, _ in cs], [v for _, v in cs]) for cs in by_target.values()]
     whole = average_cell([row.cells[-1] for row in rows], [])
-    rows.append(TableRow(label="Mean", cells=(*margins, whole), is_reference=True))
+    rows.append(TableRow(label="Mean", cells=(*margins, whole), is_mean=True))
     return _finish(
         query,
         rows,

@@ -62,7 +62,7 @@ def _missing(query: Query) -> list[str]:
 
 def _holes(rows: Sequence[TableRow]) -> list[str]:
     """Cells that nobody planned, such as the other columns of masks imported for one source."""
-    own = [row for row in rows if row.origin is not Origin.PUBLISHED]
+    own = [row for row in rows if row.origin is not Origin.PUBLISHED and not row.is_mean]
     holes = {row.label: sum(cell.seeds_planned == 0 for cell in row.cells[:-1]) for row in own}
     return [f"{label} has no plan for {count} cells" for label, count in holes.items() if count]
 

@@ -228,7 +228,7 @@ def heat_map(query: Query) -> Figure | None:
     """Source x target, one panel a row of the table; the diagonal is source validation."""
     spec = query.spec.model_copy(update={"columns": "matrix"})
     tables = build_tables(replace(query, spec=spec))
-    grids = [[row for row in table.rows if row.label != "Mean"] for table in tables]
+    grids = [[row for row in table.rows if not row.is_mean] for table in tables]
     if not any(grids):
         return None
     side = 0.55 * len(query.domains) + 1.3

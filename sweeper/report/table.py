@@ -63,6 +63,7 @@ class TableRow:
         origin: Where its numbers come from.
         note: What a reader must know of the row, such as its citation.
         is_reference: True for an upper bound, which takes no part in ranks.
+        is_mean: True for the last row of a matrix, the mean over the others.
     """
 
     label: str
@@ -71,6 +72,7 @@ class TableRow:
     origin: Origin = Origin.MEASURED
     note: str = ""
     is_reference: bool = False
+    is_mean: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

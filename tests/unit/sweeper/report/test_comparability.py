@@ -66,6 +66,11 @@ def test_target_columns_of_a_single_source_are_not_trained_on_each_other_site() 
     assert "Only trainings with source=A." in restricted.caption
 
 
+def test_the_matrix_of_one_source_is_no_draft_for_its_row_of_means() -> None:
+    (made,) = build_tables(make_query(results(plain()[0]), ReportSpec(columns="matrix")))
+    assert made.draft_reasons == ()
+
+
 def test_columns_that_are_not_all_domains_are_said_below_the_table() -> None:
     made = table(*plain()[:2])
     assert made.draft_reasons == ()

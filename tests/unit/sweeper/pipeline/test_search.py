@@ -252,16 +252,18 @@ def test_pruned_and_searched_trainings_never_enter_a_table(
     found = run_search(workspace, sweep, tracker=MlflowTracker(workspace))
     plan = make_plan("t", found.trials, facts)
     tracker = TaggingTracker(MlflowTracker(workspace), selection_tags(found.studies, plan))
-    tracker.prepare("t", tracked_plan(sweep, plan, found.studies))
+    tracker.prepare(found.name, tracked_plan(sweep, plan, found.studies))
     ledger = Ledger(workspace.trainings)
     for training in plan.trainings:
         finish(training, ledger.folder(training.train_id), 0.25)
-        tracker.log_training(training_record(training, ledger.folder(training.train_id), "t", {}))
-    logged = tracker.results(["t"]).runs
+        tracker.log_training(
+            training_record(training, ledger.folder(training.train_id), found.name, {})
+        )
+    logged = tracker.results([found.name]).runs
     states = sorted(run.status.value for run in logged)
     assert states.count("pruned") == 4  # all of them are kept ...
     assert states.count("completed") == 4
-    (table,) = reporting.tables(reporting.query(workspace, ["t"]), is_final=True)
+    (table,) = reporting.tables(reporting.query(workspace, [found.name]), is_final=True)
     assert [row.label for row in table.rows] == ["desam grid_points"]  # ... and none is shown
     assert all(cell.seeds_done == 2 for cell in table.rows[0].cells[:-1])
     assert "pruned" not in reporting.render_markdown(table)
@@ -285,9 +287,9 @@ def test_a_table_training_that_is_only_pruned_is_a_dash_and_refuses_a_final_tabl
     wrongly = study.training(pruned["config"]).config
     plan = make_plan("t", [*again, wrongly], facts)
     tracker = MlflowTracker(workspace)
-    tracker.prepare("t", tracked_plan(sweep, plan, found.studies))
+    tracker.prepare(found.name, tracked_plan(sweep, plan, found.studies))
     tracker.log_training(next(r for r in kept.records if r.train_id == pruned["train_id"]))
-    query = reporting.query(workspace, ["t"], ReportSpec(rows="method", columns="source"))
+    query = reporting.query(workspace, [found.name], ReportSpec(rows="method", columns="source"))
     with pytest.raises(DraftError, match="1 pruned"):
         reporting.tables(query, is_final=True)
 

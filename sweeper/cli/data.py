@@ -81,9 +81,9 @@ def import_command(workspace: Path, /, source: Path, name: str | None, **chosen:
         with ProgressBar() as progress:
             report = import_dataset(source, target, options, progress)
     except FaultyDataError as err:
-        print_faults(err.faults)
+        print_faults(err.faults, groups_warnings=True)
         raise
-    print_faults(report.faults)
+    print_faults(report.faults, groups_warnings=True)
     print_headers(report.headers, is_salted=bool(options.salt))
     store = report.store
     if report.is_unchanged:

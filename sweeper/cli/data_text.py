@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+
+from sweeper.data.faults import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,16 +42,32 @@ class ProgressBar:
         self._last = quarter
 
 
-def print_faults(faults: Sequence[Fault]) -> None:
-    """Every fault, one line each, on stderr."""
-    for fault in faults:
-        click.echo(fault.line(), err=True)
+def print_faults(faults: Sequence[Fault], *, groups_warnings: bool = False) -> None:
+    """Every fault on stderr, one line each.
+
+    Args:
+        faults: In the order found.
+        groups_warnings: One line for equal warnings of several files, as an import prints them.
+    """
+    equal: dict[tuple[object, ...], list[Fault]] = {}
+    for place, fault in enumerate(faults):
+        is_grouped = groups_warnings and fault.severity is Severity.WARNING
+        key = (fault.code, fault.problem, fault.remedy) if is_grouped else (place,)
+        equal.setdefault(key, []).append(fault)
+    for first, *others in equal.values():
+        more = f" and {len(others)} more (each: sweeper data check)" if others else ""
+        click.echo(replace(first, where=f"{first.where}{more}").line(), err=True)
 
 
 def print_headers(headers: Sequence[str], *, is_salted: bool) -> None:
-    """Header texts that may identify a person, on stderr, and what to do."""
+    """Header texts that may identify a person, on stderr, and what to do; equal ones once."""
+    equal: dict[str, list[str]] = {}
     for line in headers:
-        click.echo(f"privacy: {line} may identify a person", err=True)
+        where, _, text = line.partition(": ")
+        equal.setdefault(text, []).append(where)
+    for text, (first, *others) in equal.items():
+        more = f" and {len(others)} more" if others else ""
+        click.echo(f"privacy: {first}{more}: {text} may identify a person", err=True)
     if headers and not is_salted:
         click.echo(
             "privacy: none of these texts is stored, but case ids and file names are; --salt TEXT"

@@ -233,12 +233,12 @@ class CaseChecker:
                     "the case takes no part in that structure's trainings",
                     warning=True,
                 )
-            elif slices.size == 1 and label.shape[0] > 1:
+            elif slices.size == 1:
                 self.fault(
                     "one-slice",
                     path,
-                    f"{structure} is on one slice only",
-                    "desam2024 scoring drops a case's last slice, so nothing is left of this one",
+                    f"{structure} is on one slice only, and desam2024 scoring drops a case's last",
+                    "read this case's scores in a report with --protocol strict",
                     warning=True,
                 )
         rows, cols = (round(BORDER_FRACTION * n) for n in label.shape[1:])

@@ -21,6 +21,9 @@ HARMLESS = re.compile(
 )
 """Header texts that name a tool or an echo time, and nobody."""
 
+HARMLESS_FIELD = re.compile(r"ITK_.*|NRRD_.*|Modality|Software")
+"""Fields that ITK fills itself, for every NRRD, MetaImage, PNG and TIFF file."""
+
 SUSPICIOUS_PATH = re.compile(
     r"\d{4}[-_]?[01]\d[-_]?[0-3]\d|\d{7,}|[A-Z][a-z]+[\^,][ _]?[A-Z][a-z]+"
 )
@@ -38,7 +41,7 @@ def header_texts(
             found += [
                 f"{where}: {field}: {text!r}"
                 for field, text in volume.headers.items()
-                if not HARMLESS.match(text.strip())
+                if not HARMLESS.match(text.strip()) and not HARMLESS_FIELD.fullmatch(field)
             ]
         if SUSPICIOUS_PATH.search(where):
             found.append(f"{where}: path: looks like a date, a record number or a name")

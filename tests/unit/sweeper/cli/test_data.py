@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sweeper.cli import main
@@ -118,6 +119,23 @@ def test_headers_that_may_name_a_person_are_listed_at_import(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "privacy: UCL/Case01.nii.gz: descrip: 'Mueller Hans' may identify a person" in err
     assert "--salt TEXT replaces them" in err
+
+
+def test_import_tells_equal_warnings_once_and_check_each(tmp_path, capsys):
+    source = tmp_path / "src"
+    for index in range(3):
+        for name, array in (
+            (f"Case{index:02d}", sources.image_array(index)),
+            (f"Case{index:02d}_segmentation", sources.label_array()),
+        ):
+            sources.write(source / "UCL" / f"{name}.nii.gz", array, np.diag([0.7, 0.7, 3.0, 1.0]))
+    run(tmp_path / "ws", "import", source, "--processes", 1)
+    told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
+    assert len(told) == 1
+    assert "UCL/Case00.nii.gz and 2 more (each: sweeper data check): its header holds" in told[0]
+    run(tmp_path / "ws", "check", source, "--processes", 1)
+    told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
+    assert [f"UCL/Case0{i}.nii.gz: its header holds no" in told[i] for i in range(3)] == [True] * 3
 
 
 def test_an_empty_workspace_says_how_to_make_a_dataset(tmp_path, capsys):

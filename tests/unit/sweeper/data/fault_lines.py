@@ -190,8 +190,8 @@ LINES = {
     "label_on_one_slice": (
         (
             "warning [one-slice] UCL/Case01_segmentation.nii.gz: prostate is on one slice "
-            "only; desam2024 scoring drops a case's last slice, so nothing is left of this "
-            "one"
+            "only, and desam2024 scoring drops a case's last; read this case's scores in a "
+            "report with --protocol strict"
         ),
     ),
     "label_at_the_border": (
@@ -449,8 +449,9 @@ LINES = {
             "the file again or remove the case"
         ),
         (
-            "warning [one-slice] late-label.nii.gz: foreground is on one slice only; "
-            "desam2024 scoring drops a case's last slice, so nothing is left of this one"
+            "warning [one-slice] late-label.nii.gz: foreground is on one slice only, and "
+            "desam2024 scoring drops a case's last; read this case's scores in a report "
+            "with --protocol strict"
         ),
     ),
     "affine_that_loses_an_axis": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fault_sources as sources
 import nibabel as nib
 import pytest
+import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 
 from sweeper.data.privacy import SUSPICIOUS_PATH, salted
 from sweeper.errors import DataError
@@ -43,6 +44,16 @@ def test_a_header_extension_is_listed_by_its_kind_and_not_by_its_content(tmp_pat
         "UCL/Case01.nii.gz: extension 1: 'comment block of 32 bytes'",
         "UCL/Case01.nii.gz: extension 2: 'DICOM block of 32 bytes'",
     )
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha"])
+def test_of_itks_files_only_what_a_person_wrote_is_listed(tmp_path, suffix):
+    image = sitk.GetImageFromArray(sources.image_array(1))
+    image.SetMetaData("PatientName", "Hans")
+    sitk.WriteImage(image, str(tmp_path / f"i.{suffix}"))
+    sitk.WriteImage(sitk.GetImageFromArray(sources.label_array()), str(tmp_path / f"l.{suffix}"))
+    path = sources.csv_source(tmp_path, [f"a,here,i.{suffix},l.{suffix}"])
+    assert check_dataset(path, ONE)[2] == (f"i.{suffix}: PatientName: 'Hans'",)
 
 
 def test_header_texts_are_listed_again_by_an_import_that_goes_on_but_lie_nowhere(tmp_path):

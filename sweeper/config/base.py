@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -34,8 +35,7 @@ class Strict(BaseModel):
         that do not use it.
         """
         values: dict[str, Any] = {}
-        for name, field in type(self).model_fields.items():
-            own = next((m for m in field.metadata if isinstance(m, Level)), None)
+        for name, own in _levels(type(self)):
             value = getattr(self, name)
             if own is None and isinstance(value, Strict):
                 nested = value.at_level(level)
@@ -83,6 +83,15 @@ class MethodConfigBase(Strict):
     def label(self) -> str:
         """Short human name, such as `desam full`."""
         return str(getattr(self, "name", type(self).__name__))
+
+
+@cache
+def _levels(model: type[BaseModel]) -> tuple[tuple[str, Level | None], ...]:
+    """A model's fields and the level each declares; a plan asks it once a cell."""
+    return tuple(
+        (name, next((m for m in field.metadata if isinstance(m, Level)), None))
+        for name, field in model.model_fields.items()
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,9 @@ from sweeper.config.methods import MethodConfig
 SITES = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")
 """The six hospitals in the order of DeSAM's code (methods.md 0.2); a dataset may have others."""
 
+PHANTOM, ABDOMINAL_PHANTOM = "phantom", "phantom-abdominal"
+"""Names of the synthetic datasets, which are made when they are first asked for."""
+
 CHANGEABLE = (
     ("training", "lr"),
     ("training", "weight_decay"),
@@ -124,7 +127,7 @@ class TrialConfig(Strict):
         default=None, ge=0, description="Set by the plan for cross-validated upper bounds."
     )
     dataset: Annotated[str, Level.NOTHING] = Field(
-        default="phantom",
+        default=PHANTOM,
         description="Name or path of a dataset; its fingerprint enters the identity, not its name.",
     )
     encoder: EncoderConfig = EncoderConfig()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
 from sweeper.data.case_pool import default_processes
 from sweeper.data.phantom import write_phantom
 from sweeper.data.phantom_abdomen import write_abdominal_phantom
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from sweeper.pipeline.data_import import Progress
     from sweeper.store.workspace import Workspace
-
-PHANTOM, ABDOMINAL_PHANTOM = "phantom", "phantom-abdominal"
-"""Names of the synthetic datasets, which are made when they are first asked for."""
 
 
 def open_dataset(

@@ -5,13 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
 from sweeper.errors import StoreError
-from sweeper.pipeline.data import (
-    ABDOMINAL_PHANTOM,
-    PHANTOM,
-    ensure_abdominal_phantom,
-    ensure_phantom,
-)
 from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
@@ -50,12 +45,19 @@ class DataSource:
         self._workspace, self._display = workspace, display
         self._makes_embeddings = makes_embeddings
         self._datasets: dict[str, DatasetStore] = {}
+        self._facts: dict[tuple[str, EncoderConfig | None], DataFacts] = {}
         self._embeddings: dict[tuple[str, str], tuple[str, str]] = {}
         self._is_embedding = False
         self.missing_bytes = 0
 
     def facts(self, config: TrialConfig) -> DataFacts:
         """What a trial reads, as the plan wants to know it."""
+        key = (config.dataset, config.encoder if config.method.reads_embeddings() else None)
+        if key not in self._facts:
+            self._facts[key] = self._find_facts(config)
+        return self._facts[key]
+
+    def _find_facts(self, config: TrialConfig) -> DataFacts:
         dataset = self.dataset(config.dataset)
         require_domains(config, dataset.name, dataset.domains)  # before hours of embedding
         fingerprint, place, checkpoint = None, None, None
@@ -125,12 +127,8 @@ class DataSource:
         self._display.advance(done, total, step)
 
     def _dataset_path(self, name: str) -> Path:
-        if name == PHANTOM:
-            if not (self._workspace.datasets / f"{PHANTOM}.zarr").exists():
-                self._display.phase("making the synthetic six-site phantom and importing it")
-            return ensure_phantom(self._workspace, self._imported)
-        if name == ABDOMINAL_PHANTOM:
-            return ensure_abdominal_phantom(self._workspace, self._imported)
+        if name in (PHANTOM, ABDOMINAL_PHANTOM):
+            return self._phantom_path(name)
         path = Path(name)
         if path.exists():
             return path.absolute()
@@ -142,6 +140,17 @@ class DataSource:
             f"dataset {name!r} is neither a path nor imported here; imported are"
             f" {', '.join(known) or 'none'}. Import one: sweeper data import FOLDER --name NAME"
         )
+
+    def _phantom_path(self, name: str) -> Path:
+        made = self._workspace.datasets / f"{name}.zarr"
+        if made.exists():
+            return made
+        from sweeper.pipeline.data import ensure_abdominal_phantom, ensure_phantom  # scipy: slow
+
+        if name == ABDOMINAL_PHANTOM:
+            return ensure_abdominal_phantom(self._workspace, self._imported)
+        self._display.phase("making the synthetic six-site phantom and importing it")
+        return ensure_phantom(self._workspace, self._imported)
 
 
 def _missing_bytes(path: Path, manifest: EmbeddingManifest) -> int:

@@ -202,8 +202,8 @@ def export(
 
 
 def _check_name(name: str) -> None:
+    from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
     from sweeper.data.set_checks import NAME
-    from sweeper.pipeline.data import ABDOMINAL_PHANTOM, PHANTOM
 
     if not NAME.fullmatch(name) or " " in name:
         raise DataError(

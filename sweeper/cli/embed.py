@@ -47,8 +47,17 @@ if TYPE_CHECKING:
     type=click.Choice(["none", "zstd"]),
     help="none (default) is read as memory maps; zstd is 6 % smaller and decoded at every read.",
 )
-@click.option("--actors", type=click.IntRange(0), help="Ray actors; 0: this process.")
-@click.option("--gpu", type=float, default=0.0, help="GPUs of an actor, or a fraction.")
+@click.option(
+    "--actors",
+    type=click.IntRange(0),
+    help="Ray actors; 0: this process. Default: by the size of the work.",
+)
+@click.option(
+    "--gpu",
+    type=click.FloatRange(0.0),
+    default=0.0,
+    help="GPUs of an actor, or a fraction; alone: as many actors as there is room for.",
+)
 @click.option("--address", help="Ray cluster to join. Default: this machine.")
 @click.option("--push", metavar="URL", help="Then copy the store to s3://, gs:// or file://.")
 @click.option("--pull", metavar="URL", help="First copy what the URL holds of the store.")
@@ -88,7 +97,7 @@ def embed(
             precision=precision,
             compute=compute,
             codec=codec,
-            workers=None if actors is None else _workers(actors, gpu, address),
+            workers=_workers(actors, gpu, address),
             progress=_show,
             say=lambda line: click.echo(line, err=True),
         )
@@ -100,8 +109,10 @@ def embed(
         click.echo(precision_cost(opened, data, store, checkpoint))
 
 
-def _workers(actors: int, gpu: float, address: str | None) -> Workers:
+def _workers(actors: int | None, gpu: float, address: str | None) -> Workers | None:
     """The workers asked for; importing the engine takes seconds, so only where they are."""
+    if actors is None and gpu == 0.0 and address is None:
+        return None
     from sweeper.engine.embed import Workers
 
     return Workers(actors=actors, gpu=gpu, address=address)

@@ -13,12 +13,12 @@ import torch
 from desam_model.encoder import build_encoder
 from desam_model.encoder_shapes import encoder_shape
 from sweeper.engine.encode import blocks_of, encode_blocks
-from sweeper.errors import SweeperError
+from sweeper.errors import ResourceError, SweeperError
 from sweeper.store.dataset_store import DatasetStore
 from sweeper.store.embedding_writer import ChunkWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from desam_model.encoder import FrozenSamEncoder
@@ -56,13 +56,13 @@ class Workers:
     """Who encodes.
 
     Attributes:
-        actors: Ray actors; 0 encodes in this process.
+        actors: Ray actors; 0 encodes in this process, None is as many as the cluster has room for.
         gpu: GPUs, or a fraction of one, that an actor gets.
         cpu: Cores that an actor gets.
         address: Of a Ray cluster to join; None starts Ray on this machine.
     """
 
-    actors: int = 0
+    actors: int | None = 0
     gpu: float = 0.0
     cpu: int = 1
     address: str | None = None
@@ -85,7 +85,7 @@ def encode_with_ray(
 
     Raises:
         SweeperError: An expected error of an actor, as it was raised there.
-        ResourceError: No cluster answers.
+        ResourceError: No cluster answers, or it has no room for the actors.
     """
     import ray
 
@@ -96,10 +96,16 @@ def encode_with_ray(
     is_ours = not ray.is_initialized()
     if is_ours:
         start(workers.address)
+    try:
+        count = actors_that_fit(workers, ray.cluster_resources())
+    except ResourceError:
+        if is_ours:
+            stop()
+        raise
     actor_class = ray.remote(
         num_cpus=workers.cpu, num_gpus=workers.gpu, max_restarts=2, max_task_retries=2
     )(_EncodingActor)
-    actors = [actor_class.remote(job) for _ in range(min(workers.actors, len(calls)))]
+    actors = [actor_class.remote(job) for _ in range(min(count, len(calls)))]
     try:
         yield from _results(actors, calls)
     except ray.exceptions.RayTaskError as err:
@@ -129,6 +135,24 @@ def default_workers(seconds_here: float, parameters: int) -> Workers:
     room = int(free * 0.7 / (10.0 * parameters + 2e9))
     cores = os.cpu_count() or 1
     return Workers(actors=min(cores, room)) if min(cores, room) > 1 else Workers()
+
+
+def actors_that_fit(workers: Workers, resources: Mapping[str, float]) -> int:
+    """How many actors to start: those asked for, or as many as there is room for.
+
+    Raises:
+        ResourceError: There is less room; Ray would wait without end.
+    """
+    kind, share = ("GPU", workers.gpu) if workers.gpu > 0 else ("CPU", float(workers.cpu))
+    has = resources.get(kind, 0.0)
+    room = int(has / share + 1e-9)
+    wanted = room if workers.actors is None else workers.actors
+    if wanted < 1 or wanted > room:
+        raise ResourceError(
+            f"{max(wanted, 1)} actors with {share:g} {kind} each were asked for, and the cluster"
+            f" has {has:g} {kind}; ask for at most {room} with --actors, or another --gpu"
+        )
+    return wanted
 
 
 def flops_per_second(compute: Compute) -> float:

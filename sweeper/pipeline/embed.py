@@ -29,6 +29,11 @@ _BLOCK = {"vit_tiny": 16, "vit_b": 4, "vit_l": 2, "vit_h": 2}
 """Slices encoded together; part of the manifest, so that every run makes the same batches."""
 
 
+_EFFICIENCY = 0.4
+"""Rate of an encoder over that of large matrix products: measured with vit_b on a CPU, both
+precisions (`docs/benchmarks.md`); on a GPU taken over."""
+
+
 class EncodeJobInputs(NamedTuple):
     """What is encoded, where to, and with which weights."""
 
@@ -185,13 +190,14 @@ def _fill(
 
     dataset, path, manifest, checkpoint = inputs
     shape = encoder_shape(manifest.encoder)
-    seconds = len(missing) * shape.flops_per_slice / flops_per_second(manifest.compute)
+    rate = flops_per_second(manifest.compute) * _EFFICIENCY
+    seconds = len(missing) * shape.flops_per_slice / rate
     workers = workers or default_workers(seconds, shape.parameters)
     say(_announcement(path, manifest, len(missing), seconds, workers))
     job = EncodeJob(dataset=dataset.path, store=path, manifest=manifest, checkpoint=checkpoint)
     parts = (
         encode_with_ray(job, missing, workers)
-        if workers.actors
+        if workers.actors != 0
         else encode_here(job, dataset, missing)
     )
     started, encoded = time.monotonic(), 0
@@ -215,12 +221,12 @@ def _announcement(
 ) -> str:
     """What will be done: slices, disk and time, for a person."""
     needed, free = n_missing * manifest.slice_bytes, free_bytes(path)
-    who = f"{workers.actors} Ray actors" if workers.actors else "this process"
-    at_least = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    who = "this process" if workers.actors == 0 else f"{workers.actors or 'all'} Ray actors"
+    about = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return (
         f"embedding {n_missing} of {manifest.n_slices} slices of {manifest.dataset} with"
         f" {manifest.encoder} ({manifest.compute}) in {who}: {needed / 1e9:.2f} GB of"
-        f" {free / 1e9:.0f} GB free, at least {at_least}"
+        f" {free / 1e9:.0f} GB free, about {about}"
     )
 
 

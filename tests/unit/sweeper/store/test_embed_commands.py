@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from fake_dataset import write_small_dataset
 
 from sweeper.cli import cli
-from sweeper.engine.embed import Workers
-from sweeper.errors import StoreError, WeightsError
+from sweeper.engine.embed import Workers, actors_that_fit
+from sweeper.errors import ResourceError, StoreError, WeightsError
 from sweeper.pipeline.embed import ensure_embeddings
 from sweeper.store.embedding_store import EmbeddingStore
 from sweeper.store.embedding_writer import Filling
@@ -88,6 +88,32 @@ def test_a_missing_checkpoint_is_one_line_with_the_command(dataset):
     found = run(dataset, "embed", "small", "--encoder", "vit_h")
     assert isinstance(found.exception, WeightsError)
     assert "sweeper weights get vit_h" in str(found.exception)
+
+
+@pytest.mark.parametrize(
+    ("workers", "resources", "count"),
+    [
+        (Workers(actors=None), {"CPU": 8.0}, 8),
+        (Workers(actors=None, gpu=0.5), {"CPU": 8.0, "GPU": 3.0}, 6),
+        (Workers(actors=None, gpu=1.0), {"CPU": 64.0, "GPU": 2.0}, 2),
+        (Workers(actors=2, gpu=0.1), {"CPU": 4.0, "GPU": 1.0}, 2),
+    ],
+)
+def test_there_is_an_actor_for_each_core_gpu_or_share_of_one(workers, resources, count):
+    assert actors_that_fit(workers, resources) == count
+
+
+@pytest.mark.parametrize(
+    ("workers", "resources", "line"),
+    [
+        (Workers(actors=1, gpu=1.0), {"CPU": 2.0}, "has 0 GPU; ask for at most 0"),
+        (Workers(actors=3, gpu=0.5), {"GPU": 1.0}, "3 actors with 0.5 GPU each .* at most 2"),
+        (Workers(actors=9), {"CPU": 8.0}, "9 actors with 1 CPU each .* has 8 CPU"),
+    ],
+)
+def test_actors_for_whom_there_is_no_room_are_refused_and_not_waited_for(workers, resources, line):
+    with pytest.raises(ResourceError, match=line):
+        actors_that_fit(workers, resources)
 
 
 @pytest.mark.slow

@@ -27,10 +27,11 @@ def list_command(workspace: Path, /) -> None:
     summaries, foreign = summarise_stores(Workspace.open(workspace))
     for summary in summaries:
         store = summary.store
+        shown = ", ".join(summary.methods[:3]) + (", ..." if len(summary.methods) > 3 else "")
         click.echo(
             f"{store.path.name}  {len(store.commits)}/{store.n_slices} slices"
             f"  {summary.size_bytes / 1e6:.1f} MB  {store.manifest.compute}"
-            f"  used by {len(summary.users)} trainings"
+            f"  used by {len(summary.users)} trainings{f' ({shown})' if shown else ''}"
         )
     for path in foreign:
         click.echo(f"{path.name}  is not an embedding store", err=True)

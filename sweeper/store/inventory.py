@@ -26,11 +26,13 @@ class StoreSummary:
         store: The store.
         size_bytes: Bytes on disk.
         users: Trainings of the ledger that read it, by train_id.
+        methods: What these trainings train, for people.
     """
 
     store: EmbeddingStore
     size_bytes: int
     users: tuple[str, ...]
+    methods: tuple[str, ...] = ()
 
 
 def summarise_stores(workspace: Workspace) -> tuple[list[StoreSummary], list[Path]]:
@@ -47,7 +49,8 @@ def summarise_stores(workspace: Workspace) -> tuple[list[StoreSummary], list[Pat
             StoreSummary(
                 store=store,
                 size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
-                users=tuple(users.get(store.fingerprint, ())),
+                users=tuple(users.get(store.fingerprint, {})),
+                methods=tuple(sorted(set(users.get(store.fingerprint, {}).values()))),
             )
         )
     return summaries, foreign
@@ -105,11 +108,13 @@ def remove_store(path: Path) -> None:
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
 
 
-def _users(workspace: Workspace) -> dict[str, list[str]]:
-    """Trainings by the fingerprint of the embeddings they read."""
-    users: dict[str, list[str]] = {}
+def _users(workspace: Workspace) -> dict[str, dict[str, str]]:
+    """What is trained, by training, by the fingerprint of the embeddings it reads."""
+    users: dict[str, dict[str, str]] = {}
     for folder in Ledger(workspace.trainings):
-        identity = (folder.config() or {}).get("identity") or {}
-        if identity.get("embedding"):
-            users.setdefault(str(identity["embedding"]), []).append(folder.train_id)
+        description = folder.config() or {}
+        embedding = (description.get("identity") or {}).get("embedding")
+        if embedding:
+            of_store = users.setdefault(str(embedding), {})
+            of_store[folder.train_id] = str(description.get("name", folder.train_id))
     return users

@@ -68,9 +68,12 @@ def test_the_inventory_says_who_uses_a_store_and_what_is_none(tmp_path):
     fill(workspace.embeddings / "unused.zarr", make_manifest(precision="int8"))
     (workspace.embeddings / "other.zarr").mkdir()
     folder = Ledger(workspace.trainings).folder("abc123")
-    folder.write("config", {"identity": {"embedding": used.fingerprint}})
+    folder.write(
+        "config", {"identity": {"embedding": used.fingerprint}, "name": "desam full A-ISBI 0"}
+    )
     summaries, foreign = summarise_stores(workspace)
     assert {s.store.path.stem: s.users for s in summaries} == {"used": ("abc123",), "unused": ()}
+    assert {s.methods for s in summaries} == {("desam full A-ISBI 0",), ()}
     assert [path.stem for path in foreign] == ["other"]
     assert all(s.size_bytes > 6 * s.store.manifest.slice_bytes for s in summaries)
     remove_store(find_store(workspace, "unused").path)

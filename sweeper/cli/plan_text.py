@@ -6,57 +6,107 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from sweeper.cli.progress import clock
+from sweeper.pipeline.study_text import budget_lines
 from sweeper.plan.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sweeper.pipeline.planning import PlanReport
+    from sweeper.pipeline.prediction import Actual, Prediction
 
 
 def plan_lines(report: PlanReport) -> Iterator[str]:
     """The lines of `sweeper plan`."""
     plan = report.plan
+    if report.studies:
+        yield from budget_lines(report.sweep, report.studies)
+        yield from _searches(report)
     cells = f"{plan.n_evaluations} cells = {len(plan.trainings)} trainings"
     yield f"sweep {plan.sweep}: {cells} + {plan.n_evaluations} evaluations"
     counts = Counter(cell.state for cell in report.cells)
-    yield "  " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    if counts:
+        yield "  " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     rescored = sum(bool(c.missing) and c.is_trained for c in report.cells)
     if rescored:
         yield f"  {rescored} of them are trained and only need scoring"
     reasons = Counter(cell.note for cell in report.cells if cell.state is State.STALE)
     for reason, count in reasons.items():
         yield f"  {count} stale: {reason}"
-    yield from _cost(report)
+    yield from _disk(report)
+    yield from cost_lines(report)
 
 
-def _cost(report: PlanReport) -> Iterator[str]:
+def _searches(report: PlanReport) -> Iterator[str]:
+    """How far the searches are, and what their winners will add."""
+    searched = len(report.studies) - len(report.unsearched)
+    yield f"  {searched} of {len(report.studies)} searches finished"
+    waiting = [one for one in report.unsearched if not one.winning_trials()]
+    if waiting:
+        trainings = [training for one in waiting for training in one.expected()]
+        scorings = sum(len(training.evaluations) for training in trainings)
+        yield (
+            f"  their winners will add {len(trainings)} trainings + {scorings} evaluations to the"
+            " sweep"
+        )
+
+
+def _disk(report: PlanReport) -> Iterator[str]:
     disk = report.embedding_bytes + report.checkpoint_bytes
     yield (
-        f"disk: {_size(report.embedding_bytes)} of embeddings and {_size(report.checkpoint_bytes)}"
-        f" of checkpoints to come, {_size(report.free_bytes)} free"
+        f"disk: {size(report.embedding_bytes)} of embeddings and {size(report.checkpoint_bytes)}"
+        f" of checkpoints to come, {size(report.free_bytes)} free"
     )
     if disk > report.free_bytes:
         yield "  that does not fit: free some, or name another place with --workspace"
-    estimate = report.estimate
-    if all(cell.state is State.DONE for cell in report.cells):
+
+
+def cost_lines(report: PlanReport) -> Iterator[str]:
+    """What the rest will cost on this machine."""
+    found = report.prediction
+    if report.is_done:
         yield "time: nothing to do"
         return
-    if estimate.origins:
-        hours = estimate.training_seconds / 3600
+    if found.origins:
+        at_once = f"{report.devices.workers} at a time"
         yield (
-            f"time: about {clock(report.wall_seconds)} with {report.workers} at a time"
-            f" ({hours:.2f} training hours, from {' and '.join(estimate.origins)} paces),"
-            f" peak memory {_size(estimate.peak_bytes)}"
+            f"time: about {clock(found.wall_seconds)} ({clock(found.low_seconds)} to"
+            f" {clock(found.high_seconds)}) with {at_once}, from {' and '.join(found.origins)}"
+            " paces"
         )
-    if estimate.unknown:
+        gpu = f", {found.gpu_hours:.2f} GPU-hours" if report.devices.gpu else ", no GPU"
         yield (
-            f"time: {estimate.unknown} trainings are of a kind not measured here yet;"
+            f"cost: {found.training_seconds / 3600:.2f} training hours{gpu}, peak memory"
+            f" {size(found.peak_bytes)} a training"
+        )
+    if found.unknown:
+        yield (
+            f"time: {found.unknown} trainings are of a kind not measured here yet;"
             " run 'sweeper plan' without --no-probe, after 'sweeper embed'"
         )
 
 
-def _size(n_bytes: float) -> str:
+def comparison_lines(predicted: Prediction, came: Actual) -> Iterator[str]:
+    """What was predicted and what came of it, side by side."""
+    rows = (
+        ("time", clock(predicted.wall_seconds), clock(came.wall_seconds)),
+        (
+            "training hours",
+            f"{predicted.training_seconds / 3600:.3f}",
+            f"{came.training_seconds / 3600:.3f}",
+        ),
+        ("peak memory", size(predicted.peak_bytes), size(came.peak_bytes)),
+        ("trainings", str(predicted.trainings), str(came.trainings)),
+    )
+    yield f"{'cost of this run':17} {'predicted':>11} {'actual':>11}"
+    for name, one, other in rows:
+        yield f"  {name:15} {one:>11} {other:>11}"
+    if predicted.unknown:
+        yield f"  {predicted.unknown} trainings were of a kind that no prediction was made for"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes for people."""
     for unit in ("B", "kB", "MB", "GB"):
         if n_bytes < 1000 or unit == "GB":
             return f"{n_bytes:.0f} {unit}" if unit in ("B", "kB") else f"{n_bytes:.1f} {unit}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeper.plan.identity import canonical_json
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sweeper.store.ledger import Ledger
 
 _PROBE_BATCHES = 5
+_CHECKPOINT_BYTES_A_PARAMETER = 5 * 4
+"""`best.pt` holds weights; `last.pt` weights, the best ones and Adam's two moments: float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +27,17 @@ class Pace:
     """How fast one kind of training goes here.
 
     Attributes:
-        slice_seconds: Training time of one slice in one epoch, its share of validation included.
+        slice_seconds: Time of an epoch over the source's slices, validation cases included.
         scored_slice_seconds: Time to score one slice.
         peak_bytes: Peak device memory (CUDA) or anonymous process memory (CPU).
+        parameters: Trainable ones, which decide a checkpoint's size.
         origin: `measured` on finished trainings, or `probe`.
     """
 
     slice_seconds: float
     scored_slice_seconds: float
     peak_bytes: float
+    parameters: int
     origin: str
 
 
@@ -44,27 +48,37 @@ class Estimate:
     Attributes:
         training_seconds: Sum over trainings, as if they ran one by one.
         peak_bytes: Of the hungriest.
+        checkpoint_bytes: That they will keep: chosen weights, and the state to go on from.
         unknown: Trainings of a kind whose pace is not known.
         origins: Where the paces came from.
     """
 
     training_seconds: float
     peak_bytes: float
+    checkpoint_bytes: int
     unknown: int
     origins: tuple[str, ...]
 
 
 def kind(training: Training) -> str:
-    """Trainings of one kind go equally fast: same method, batch, precision and embeddings."""
+    """Trainings of one kind go equally fast: same method, batch, precision and embeddings.
+
+    Fractions, such as a loss's weight, change what is computed and not how long it takes.
+    """
     config = training.config
     return canonical_json(
         {
-            "method": config.method.model_dump(mode="json"),
+            "method": _without_fractions(config.method.model_dump(mode="json")),
             "batch": config.training.batch_size,
             "precision": config.training.precision,
             "encoder": config.encoder.name if config.method.reads_embeddings() else None,
         }
     )
+
+
+def _without_fractions(values: dict[str, Any]) -> dict[str, Any]:
+    found = {k: _without_fractions(v) if isinstance(v, dict) else v for k, v in values.items()}
+    return {k: v for k, v in found.items() if not isinstance(v, float) and v not in ({}, None)}
 
 
 def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, Pace]:
@@ -75,7 +89,7 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
         fit = folder.fit()
         if fit is None:
             continue
-        work = fit["n_train_slices"] * training.config.training.epochs
+        work = _source_slices(training) * len(fit["epochs"])
         scored = [folder.evaluation(e.eval_id) for e in training.evaluations]
         seconds = [s["seconds_per_slice"] for s in scored if s is not None]
         found.setdefault(kind(training), []).append(
@@ -83,6 +97,7 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
                 slice_seconds=fit["seconds"] / max(work, 1),
                 scored_slice_seconds=median(seconds) if seconds else 0.0,
                 peak_bytes=fit["peak_memory_bytes"],
+                parameters=fit["trainable_parameters"],
                 origin="measured",
             )
         )
@@ -91,36 +106,47 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
             slice_seconds=median(p.slice_seconds for p in paces),
             scored_slice_seconds=median(p.scored_slice_seconds for p in paces),
             peak_bytes=max(p.peak_bytes for p in paces),
+            parameters=max(p.parameters for p in paces),
             origin="measured",
         )
         for key, paces in found.items()
     }
 
 
-def probed_paces(trainings: Sequence[Training], display: Display) -> dict[str, Pace]:
-    """The pace of each kind, from a few batches trained and scored here and now."""
+def probed_paces(trainings: Sequence[Training], display: Display, threads: int) -> dict[str, Pace]:
+    """The pace of each kind, from a few batches trained and scored here and now.
+
+    Args:
+        trainings: Those whose kind is not known.
+        display: Told how far it is.
+        threads: CPU threads that a training will have.
+    """
     paces: dict[str, Pace] = {}
     kinds = {kind(training): training for training in trainings}
     for i, (key, training) in enumerate(kinds.items()):
         display.advance(i, len(kinds), "kinds of training probed")
-        paces[key] = _probe(training)
+        paces[key] = _probe(training, threads)
     return paces
 
 
-def _probe(training: Training) -> Pace:
+def _probe(training: Training, threads: int) -> Pace:
     from sweeper.trial import probe  # imports torch, which a plan without a probe does not need
 
-    seconds, scored_seconds, peak = probe(
-        training.config, training.data.path, training.data.embeddings, _PROBE_BATCHES
+    seconds, scored_seconds, peak, parameters = probe(
+        training.config, training.data.path, training.data.embeddings, _PROBE_BATCHES, threads
     )
     return Pace(
-        slice_seconds=seconds, scored_slice_seconds=scored_seconds, peak_bytes=peak, origin="probe"
+        slice_seconds=seconds,
+        scored_slice_seconds=scored_seconds,
+        peak_bytes=peak,
+        parameters=parameters,
+        origin="probe",
     )
 
 
 def estimate(cells: Iterable[Cell], paces: dict[str, Pace]) -> Estimate:
     """The cost of what the cells lack, from the paces of their kinds."""
-    seconds, peak, unknown = 0.0, 0.0, 0
+    seconds, peak, checkpoints, unknown = 0.0, 0.0, 0, 0
     origins: set[str] = set()
     for cell in cells:
         pace = paces.get(kind(cell.training))
@@ -132,9 +158,14 @@ def estimate(cells: Iterable[Cell], paces: dict[str, Pace]) -> Estimate:
         seconds += len(cell.missing) * pace.scored_slice_seconds * _scored_slices(cell.training)
         if not cell.is_trained:
             epochs = cell.training.config.training.epochs
+            checkpoints += pace.parameters * _CHECKPOINT_BYTES_A_PARAMETER
             seconds += epochs * _source_slices(cell.training) * pace.slice_seconds
     return Estimate(
-        training_seconds=seconds, peak_bytes=peak, unknown=unknown, origins=tuple(sorted(origins))
+        training_seconds=seconds,
+        peak_bytes=peak,
+        checkpoint_bytes=checkpoints,
+        unknown=unknown,
+        origins=tuple(sorted(origins)),
     )
 
 

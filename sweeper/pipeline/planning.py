@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.config.sweep import load_sweep
 from sweeper.pipeline.datasets import DataSource
-from sweeper.pipeline.estimate import (
-    Estimate,
-    estimate,
-    kind,
-    measured_paces,
-    probed_paces,
-    wall_seconds,
-)
+from sweeper.pipeline.estimate import Pace, estimate, kind, measured_paces, probed_paces
+from sweeper.pipeline.prediction import Devices, Prediction, devices, predict
+from sweeper.pipeline.studies import OpenStudy, open_studies
 from sweeper.plan.expand import Plan, make_plan
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.store.ledger import Ledger
@@ -24,10 +18,10 @@ from sweeper.store.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sweeper.config.sweep import Sweep
     from sweeper.pipeline.display import Display
+    from sweeper.plan.expand import Training
     from sweeper.store.workspace import Workspace
-
-_CHECKPOINT_BYTES_A_PARAMETER = 4 * 4  # weights, best weights and Adam's two moments, float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,28 +29,33 @@ class PlanReport:
     """What a plan says.
 
     Attributes:
-        plan: Trainings and evaluations.
+        sweep: The checked space.
+        plan: Trainings and evaluations that are known; a search still to run adds its winners.
         cells: Where each stands.
-        estimate: Cost of what is missing, on this machine.
-        workers: Trainings assumed side by side.
+        studies: Searches that come before the table.
+        unsearched: Of these, those that are not finished.
+        devices: What trainings will run on.
+        prediction: Cost of what is missing, searches and their winners included.
         embedding_bytes: Embeddings still to be computed.
         checkpoint_bytes: Weights that the missing trainings will keep; 0 where not known.
         free_bytes: Free on the workspace's disk.
     """
 
+    sweep: Sweep
     plan: Plan
     cells: tuple[Cell, ...]
-    estimate: Estimate
-    workers: int
+    studies: tuple[OpenStudy, ...]
+    unsearched: tuple[OpenStudy, ...]
+    devices: Devices
+    prediction: Prediction
     embedding_bytes: int
     checkpoint_bytes: int
     free_bytes: int
 
     @property
-    def wall_seconds(self) -> float:
-        """Time on the clock for what is missing."""
-        todo = sum(cell.state is not State.DONE for cell in self.cells)
-        return wall_seconds(self.estimate.training_seconds, self.workers, todo)
+    def is_done(self) -> bool:
+        """True if nothing is left to run."""
+        return not self.unsearched and all(cell.state is State.DONE for cell in self.cells)
 
 
 def plan_space(
@@ -78,37 +77,69 @@ def plan_space(
     """
     sweep = load_sweep(space, settings)
     source = DataSource(workspace, display, makes_embeddings=False)
-    plan = make_plan(sweep.spec.name, sweep.trials, source.facts)
+    return assess(workspace, sweep, source, display, probes=probes)
+
+
+def assess(
+    workspace: Workspace, sweep: Sweep, source: DataSource, display: Display, *, probes: bool
+) -> PlanReport:
+    """What a space needs, has and costs; see `plan_space`."""
+    studies = open_studies(workspace, sweep, source.facts)
+    won = [trial for one in studies for trial in one.winning_trials()]
+    plan = make_plan(sweep.spec.name, (*sweep.trials, *won), source.facts)
     ledger = Ledger(workspace.trainings)
     cells = tuple(cells_of(plan, ledger))
-    paces = measured_paces(plan.trainings, ledger)
+    unsearched = tuple(one for one in studies if not one.is_searched(ledger))
+    todo = [c for c in cells if c.state is not State.DONE] + to_come(unsearched, ledger)
+    on = devices(sweep.spec.resources)
+    done = [t for one in studies for t in one.tried()]
+    paces = measured_paces([*plan.trainings, *done], ledger)
     if probes:
-        unknown = [
-            cell.training
-            for cell in cells
-            if cell.state is not State.DONE
-            and kind(cell.training) not in paces
-            and (cell.training.data.embeddings is None or _is_there(cell.training.data.embeddings))
-        ]
-        paces |= probed_paces(unknown, display)
-    sizes = [_parameters(ledger, cell) for cell in cells]
-    known = [size for size in sizes if size]
-    missing = sum(not cell.is_trained for cell in cells)
+        paces |= probed_paces(_unmeasured(todo, paces), display, on.threads)
+    cost = estimate(todo, paces)
     return PlanReport(
+        sweep=sweep,
         plan=plan,
         cells=cells,
-        estimate=estimate((c for c in cells if c.state is not State.DONE), paces),
-        workers=sweep.spec.resources.max_concurrent or os.cpu_count() or 1,
+        studies=tuple(studies),
+        unsearched=unsearched,
+        devices=on,
+        prediction=predict(workspace, cost, len(todo), on),
         embedding_bytes=source.missing_bytes,
-        checkpoint_bytes=max(known, default=0) * _CHECKPOINT_BYTES_A_PARAMETER * missing,
+        checkpoint_bytes=cost.checkpoint_bytes,
         free_bytes=workspace.free_bytes(),
+    )
+
+
+def _unmeasured(todo: Sequence[Cell], paces: dict[str, Pace]) -> list[Training]:
+    """Trainings of kinds without a pace that can be probed: their embeddings are there."""
+    return [
+        cell.training
+        for cell in todo
+        if kind(cell.training) not in paces
+        and (cell.training.data.embeddings is None or _is_there(cell.training.data.embeddings))
+    ]
+
+
+def to_come(unsearched: Sequence[OpenStudy], ledger: Ledger) -> list[Cell]:
+    """What searches will still run at most, and the trainings of their winners, by an example."""
+    found: list[Cell] = []
+    for one in unsearched:
+        tried = sum(c.state in (State.DONE, State.PRUNED) for c in one.cells(ledger))
+        found += [_missing(one.example)] * max(0, one.budget - tried)
+        if not one.winning_trials():
+            found += [_missing(training) for training in one.expected()]
+    return found
+
+
+def _missing(training: Training) -> Cell:
+    return Cell(
+        training=replace(training, train_id=""),  # an example's own number is nobody's
+        state=State.MISSING,
+        is_trained=False,
+        missing=tuple(e.eval_id for e in training.evaluations),
     )
 
 
 def _is_there(embeddings: str) -> bool:
     return (Path(embeddings) / "zarr.json").is_file()
-
-
-def _parameters(ledger: Ledger, cell: Cell) -> int:
-    fit = ledger.folder(cell.training.train_id).fit()
-    return 0 if fit is None else int(fit["trainable_parameters"])

@@ -10,7 +10,7 @@ from sweeper.config.sweep import trial_config, with_seeds
 from sweeper.pipeline.winners import front, rule_text, winner
 from sweeper.plan.expand import Plan, Training, make_plan
 from sweeper.plan.identity import short_hash, training_identity
-from sweeper.plan.states import Cell, State, cells_of
+from sweeper.plan.states import Cell, cells_of
 from sweeper.store.ledger import Ledger, read_json, write_json
 
 if TYPE_CHECKING:
@@ -104,11 +104,24 @@ class OpenStudy:
             for seeded in with_seeds(served, self.sweep.spec.seeds)
         ]
 
+    def expected(self) -> list[Training]:
+        """Trainings like those that the winner will stand for, to count and to estimate by."""
+        first = next(corners(self.study.tree))
+        trials = [
+            trial_config(seeded, self.sweep.document, self.study.origin)
+            for served in self.study.served(first)
+            for seeded in with_seeds(served, self.sweep.spec.seeds)
+        ]
+        return list(make_plan(self.sweep.spec.name, trials, self.facts).trainings)
+
     def cells(self, ledger: Ledger) -> list[Cell]:
         """Where each training stands that was tried so far."""
+        return cells_of(Plan(sweep=self.sweep.spec.name, trainings=tuple(self.tried())), ledger)
+
+    def tried(self) -> list[Training]:
+        """Every training tried so far."""
         record = self.record() or {"tried": []}
-        trainings = tuple(self.training(one["config"]) for one in record["tried"])
-        return cells_of(Plan(sweep=self.sweep.spec.name, trainings=trainings), ledger)
+        return [self.training(one["config"]) for one in record["tried"]]
 
     def write(self, tried: Sequence[Mapping[str, Any]], *, is_finished: bool) -> None:
         """Keep what was tried, and once it is over what won."""
@@ -175,11 +188,6 @@ def _study_id(study: Study, example: Training) -> str:
     )
 
 
-def is_missing_a_winner(studies: Sequence[OpenStudy], ledger: Ledger) -> bool:
-    """True if a search has to run before all cells of the table are known."""
-    return any(not one.is_searched(ledger) for one in studies)
-
-
 def selection_tags(studies: Sequence[OpenStudy], plan: Plan) -> dict[str, dict[str, str]]:
     """For each training of the table that a search chose: by what rule, of how many."""
     tags: dict[str, dict[str, str]] = {}
@@ -222,12 +230,3 @@ def summaries(studies: Sequence[OpenStudy]) -> list[dict[str, Any]]:
 def searched_cells(studies: Sequence[OpenStudy], ledger: Ledger) -> list[Cell]:
     """Where every training of the searches stands; those that were not begun have no cell."""
     return [cell for one in studies for cell in one.cells(ledger)]
-
-
-def unbegun(studies: Sequence[OpenStudy], ledger: Ledger) -> int:
-    """Trainings of the searches that are still to come, at most."""
-    return sum(
-        max(0, one.budget - sum(c.state is not State.MISSING for c in one.cells(ledger)))
-        for one in studies
-        if not one.is_searched(ledger)
-    )

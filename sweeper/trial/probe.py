@@ -24,13 +24,34 @@ if TYPE_CHECKING:
 
 
 def probe(
-    config: TrialConfig, dataset: str, embeddings: str | None, batches: int
-) -> tuple[float, float, int]:
+    config: TrialConfig, dataset: str, embeddings: str | None, batches: int, threads: int
+) -> tuple[float, float, int, int]:
     """Train and score a few batches, keep nothing: how fast is this kind of training here?
 
+    Training and validation slices are taken in the proportion of the source's split.
+
+    Args:
+        config: One of the kind.
+        dataset: Path of the dataset store.
+        embeddings: URI of the embedding store, or None.
+        batches: To train on, twice: the first time warms up.
+        threads: CPU threads that a training will have.
+
     Returns:
-        Seconds a training slice and epoch, seconds a scored slice, peak memory in bytes.
+        Seconds a slice of the source and epoch, seconds a scored slice, peak memory in bytes,
+        trainable parameters.
     """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return _probe(config, dataset, embeddings, batches)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _probe(
+    config: TrialConfig, dataset: str, embeddings: str | None, batches: int
+) -> tuple[float, float, int, int]:
     store = EmbeddingStore.open(embeddings) if embeddings else None
     data = DatasetStore.open(Path(dataset))
     sizes = sizes_of(data, store)
@@ -38,18 +59,20 @@ def probe(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reader = Reader(data, store, str(config.structure), method.reads)
     cases = choose_cases(config, data)
-    count = batches * config.training.batch_size
-    train = _first(reader(cases.train), count)
+    every_train, every_validation = reader(cases.train), reader(cases.validation)
+    train = _first(every_train, batches * config.training.batch_size)
+    share = len(train) / max(len(every_train), 1)
+    validation = _first(every_validation, max(1, round(share * len(every_validation))))
     schedule = replace(build_schedule(config, sizes), epochs=2)  # the first epoch warms up
     result = fit(
         method,
         train,
-        _first(reader(cases.validation), count),
+        validation,
         schedule,
         seed=config.seed,
         device=device,
     )
-    scored = reader(cases.validation)
+    scored = validation
     started = time.perf_counter()
     evaluate(
         method,
@@ -60,9 +83,10 @@ def probe(
     )
     seconds = time.perf_counter() - started
     return (
-        result.epochs[-1].seconds / len(train),
+        result.epochs[-1].seconds / (len(train) + len(validation)),
         seconds / max(len(scored), 1),
         result.peak_memory_bytes,
+        result.trainable_parameters,
     )
 
 

@@ -53,7 +53,8 @@ def begin(ledger: Ledger, training: Training, **identity: str) -> TrainingFolder
 
 
 def finish(folder: TrainingFolder, training: Training, n_scored: int) -> None:
-    folder.write("fit", {"seconds": 100.0, "n_train_slices": 10, "peak_memory_bytes": 5})
+    values = {"seconds": 100.0, "peak_memory_bytes": 5, "trainable_parameters": 1}
+    folder.write("fit", {**values, "epochs": [{}] * training.config.training.epochs})
     for evaluation in training.evaluations[:n_scored]:
         folder.write(
             f"evaluations/{evaluation.eval_id}/scores", {"scores": [], "seconds_per_slice": 0.5}
@@ -133,7 +134,11 @@ def test_the_pace_of_a_kind_is_taken_from_finished_trainings(plan: Plan, ledger:
     finish(begin(ledger, first), first, n_scored=2)
     paces = measured_paces(plan.trainings, ledger)
     assert paces[kind(first)] == Pace(
-        slice_seconds=0.2, scored_slice_seconds=0.5, peak_bytes=5, origin="measured"
+        slice_seconds=0.2,
+        scored_slice_seconds=0.5,
+        peak_bytes=5,
+        parameters=1,
+        origin="measured",
     )
     assert kind(first) == kind(second)
     missing = [c for c in cells_of(plan, ledger) if c.state is not State.DONE]

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 _HEARTBEAT_S = 30.0
+_NOT_AT_AN_END = ("again", "paused")
+"""Ends of an attempt that another one follows."""
 
 
 def display() -> TerminalDisplay | PlainDisplay:
@@ -38,7 +40,7 @@ class _Counts:
     def end(self, name: str, state: str) -> None:
         self.running.pop(name, None)
         self.done += state == "done"
-        self.failed += state != "done"
+        self.failed += state not in ("done", *_NOT_AT_AN_END)
 
     @property
     def ended(self) -> int:

@@ -53,21 +53,27 @@ def _settings(values: dict[str, Any]) -> tuple[str, ...]:
 @click.command()
 @_space_options
 @click.option("--address", help="Join a Ray cluster: 'auto' or ray://HOST:PORT.")
+@click.option("--notify", metavar="URL", help="Webhook to tell of the first failure and the end.")
 @click.pass_obj
-def run(workspace: Path, /, space: Path, address: str | None, **values: Any) -> int:
+def run(
+    workspace: Path, /, space: Path, address: str | None, notify: str | None, **values: Any
+) -> int:
     """Run what is missing of a search space, then print its table.
 
     The same command again runs only what is not done. Exit codes: 0 all done, 1 some trainings
-    failed, 2 wrong input, 130 interrupted.
+    failed, 2 wrong input, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
     """
-    return _run(workspace, space, address, _settings(values))
+    return _run(workspace, space, address, notify, _settings(values))
 
 
 @click.command()
 @_space_options
 @click.option("--address", help="Join a Ray cluster: 'auto' or ray://HOST:PORT.")
+@click.option("--notify", metavar="URL", help="Webhook to tell of the first failure and the end.")
 @click.pass_obj
-def retry(workspace: Path, /, space: Path, address: str | None, **values: Any) -> int:
+def retry(
+    workspace: Path, /, space: Path, address: str | None, notify: str | None, **values: Any
+) -> int:
     """Run the failed trainings of a sweep again, from their last checkpoint."""
     from sweeper.cli.progress import display
     from sweeper.pipeline.manage import forget_failures, status
@@ -77,17 +83,23 @@ def retry(workspace: Path, /, space: Path, address: str | None, **values: Any) -
     settings = _settings(values)
     count = forget_failures(status(opened, space, settings, display()), opened)
     click.echo(f"{count} failed trainings will run again")
-    return _run(workspace, space, address, settings)
+    return _run(workspace, space, address, notify, settings)
 
 
-def _run(root: Path, space: Path, address: str | None, settings: tuple[str, ...]) -> int:
+def _run(
+    root: Path,
+    space: Path,
+    address: str | None,
+    notify: str | None,
+    settings: tuple[str, ...],
+) -> int:
     from sweeper.cli.progress import display
     from sweeper.pipeline.run import RunRequest
     from sweeper.pipeline.run import run as run_sweep
     from sweeper.store.workspace import Workspace
 
     workspace = Workspace.open(root)
-    request = RunRequest(space=space, settings=settings, address=address)
+    request = RunRequest(space=space, settings=settings, address=address, notify=notify)
     outcome = run_sweep(workspace, request, display())
     return _finish(workspace, outcome, space)
 
@@ -104,6 +116,7 @@ def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
     for cell in failed:
         log = workspace.trainings / cell.training.train_id / "log.txt"
         click.echo(f"FAILED {cell.training.config.name()}: {cell.note}; log {log}", err=True)
+    click.echo(_summary(outcome))
     click.echo(f"everything is in {workspace.root}")
     if outcome.signal:
         left = len(outcome.cells) - outcome.count(State.DONE)
@@ -115,6 +128,18 @@ def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
     click.echo("next: sweeper ui    (curves and pictures in the browser)")
     click.echo(f"      sweeper report {space} --format latex    (the table for the paper)")
     return 0
+
+
+def _summary(outcome: RunOutcome) -> str:
+    """How many trainings stand where, how long it took; a bell for who looks elsewhere."""
+    import sys
+
+    from sweeper.cli.progress import clock
+    from sweeper.plan.states import State
+
+    counts = ", ".join(f"{outcome.count(s)} {s}" for s in State if outcome.count(s))
+    bell = "\a" if outcome.ran and sys.stdout.isatty() else ""
+    return f"{bell}{counts} in {clock(outcome.seconds)}"
 
 
 @click.command()

@@ -89,7 +89,7 @@ def encode_with_ray(
     """
     import ray
 
-    from sweeper.engine.ray_tune import start, stop
+    from sweeper.engine.cluster import start, stop
 
     blocks = blocks_of(missing, job.manifest.n_slices, job.manifest.block)
     calls = deque(blocks[i : i + _BLOCKS_PER_CALL] for i in range(0, len(blocks), _BLOCKS_PER_CALL))

@@ -13,16 +13,6 @@ from sweeper.records import Failure, FailureReason
 if TYPE_CHECKING:
     from pathlib import Path
 
-RETRIED = frozenset(
-    {
-        FailureReason.CUDA_OOM,
-        FailureReason.HOST_OOM,
-        FailureReason.PREEMPTED,
-        FailureReason.LOST_NODE,
-    }
-)
-"""Reasons that may go away when the training is run again; a bug does not."""
-
 
 def classify(error: BaseException) -> FailureReason:
     """The class of an exception that a training raised."""
@@ -51,3 +41,20 @@ def describe(error: BaseException, log: Path) -> Failure:
         traceback_hash=hashlib.sha256("|".join(shape).encode()).hexdigest()[:12],
         log_path=str(log),
     )
+
+
+def loss_of(error: BaseException | None) -> tuple[FailureReason, str]:
+    """Why a training's process was lost, and one line on it, from what Ray raised.
+
+    Ray's types are known by name only: this module is also read by workers, without Ray.
+    """
+    name, text = type(error).__name__, str(error)
+    if name == "OutOfMemoryError":
+        return FailureReason.HOST_OOM, "Ray ended its process: the machine was short of memory"
+    if getattr(error, "preempted", False):
+        return FailureReason.PREEMPTED, "its machine was taken away (preempted)"
+    if name == "NodeDiedError" or "node has died" in text or "node failure" in text.lower():
+        return FailureReason.LOST_NODE, "its machine was lost"
+    if "SIGTERM" in text:
+        return FailureReason.PREEMPTED, "its process was asked to end (SIGTERM)"
+    return FailureReason.LOST_NODE, "its process was killed or its machine was lost"

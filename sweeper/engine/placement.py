@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeper.engine.ray_tune import Placement
+from sweeper.errors import ResourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sweeper.config.sweep import ResourcesConfig
     from sweeper.plan.expand import Training
+    from sweeper.store.ledger import TrainingFolder
 
+CUDA_CONTEXT_BYTES = 500_000_000
+"""What each process pays on a GPU before its first tensor (engine.md 2.1)."""
 _CPU_A_GPU_TRAINING = 4
 _MEMORY_FLOOR = 2 * 1000**3  # torch and torchvision alone take 0.7 GB (engine.md rule 8)
 _SHORT_SLICE_EPOCHS = 20_000  # on a small encoder's embeddings this is below a minute
@@ -54,3 +58,51 @@ def _is_short(training: Training) -> bool:
     source = training.config.source
     n = slices.get(source, sum(slices.values()))
     return n * training.config.training.epochs <= _SHORT_SLICE_EPOCHS
+
+
+def check_packing(placement: Placement, peak_bytes: float, card_bytes: float) -> None:
+    """Refuse a fraction of a GPU that a training, as it was measured, does not fit into.
+
+    Args:
+        placement: What each training gets.
+        peak_bytes: Highest device memory measured on trainings of these kinds; 0: not known.
+        card_bytes: Memory of the smallest GPU; 0: not known.
+
+    Raises:
+        ResourceError: The packing cannot fit; says how many trainings do.
+    """
+    if not 0 < placement.gpu < 1 or not peak_bytes or not card_bytes:
+        return
+    need = peak_bytes + CUDA_CONTEXT_BYTES
+    if need <= placement.gpu * card_bytes:
+        return
+    fitting = max(1, int(card_bytes / need))
+    raise ResourceError(
+        f"resources.gpu is {placement.gpu:g}, which packs {int(1 / placement.gpu)} trainings on a"
+        f" GPU of {card_bytes / 1e9:.1f} GB, and such a training was measured at"
+        f" {peak_bytes / 1e9:.1f} GB (+ {CUDA_CONTEXT_BYTES / 1e9:.1f} GB for CUDA itself):"
+        f" {fitting} fits; --set resources.gpu={1 / fitting:.2g}, or split the batches with"
+        " --set training.accumulate=2"
+    )
+
+
+def measured_gpu_peak(trainings: Sequence[Training], ledger: Iterable[TrainingFolder]) -> float:
+    """Highest device memory of finished trainings of the same method, batch and precision."""
+    wanted = {_memory_kind(t.config.model_dump(mode="json")) for t in trainings}
+    peak = 0.0
+    for folder in ledger:
+        fit, description = folder.fit(), folder.config()
+        if fit is None or description is None or fit.get("device", "cpu") == "cpu":
+            continue
+        if _memory_kind(description["config"]) in wanted:
+            peak = max(peak, float(fit["peak_memory_bytes"]))
+    return peak
+
+
+def _memory_kind(config: Mapping[str, Any]) -> str:
+    """Trainings that need equal memory: the method, its batch as it is split, the encoder."""
+    training = config["training"]
+    names = ("batch_size", "accumulate", "precision")
+    return repr(
+        (config["method"], [training.get(name) for name in names], config["encoder"]["name"])
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import time
@@ -11,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-import ray
 from ray import tune
 from ray.tune import Callback
 
-from sweeper.engine import QUIET
-from sweeper.errors import ResourceError
+from sweeper.engine.failures import loss_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +22,11 @@ if TYPE_CHECKING:
 
     from ray.tune.experiment import Trial
 
+    from sweeper.records import FailureReason
+
 Work = Callable[[str, int, Callable[[dict[str, Any]], None]], str]
 """A job's text, the memory limit in bytes, and where to report epochs -> how it ended."""
 
-_STORE_BYTES = 256 * 1024**2  # nothing big goes through the object store (engine.md rule 15)
-_WORKER_ENVIRONMENT = {**QUIET, "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
-"""A driver's own environment does not reach workers (engine.md 1.8)."""
 _MAX_TRIALS = 1000  # Tune keeps 11 kB of state a trial (engine.md 1.3)
 
 
@@ -43,8 +39,12 @@ class Listener(Protocol):
     def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
         """An epoch has ended."""
 
-    def on_end(self, train_id: str, is_lost: bool) -> bool:
-        """A training has ended, or its process was lost; True stops the sweep."""
+    def on_end(self, train_id: str, word: str, loss: tuple[FailureReason, str] | None) -> bool:
+        """A training has ended with the worker's `word`, or its process was lost and this is why.
+
+        Returns:
+            True to stop the sweep.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,65 +75,6 @@ class Interrupt:
     """
 
     signal: int = field(default=0)
-
-
-def start(address: str | None, temp_dir: Path | None = None) -> dict[str, float]:
-    """Start Ray on this machine, or join the cluster at `address`; the resources it has.
-
-    Raises:
-        ResourceError: No cluster answers at the address.
-    """
-    options: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": "ERROR",
-        "runtime_env": {"env_vars": _WORKER_ENVIRONMENT},
-    }
-    if address is None:
-        options |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
-        if temp_dir is not None:
-            options["_temp_dir"] = str(temp_dir)
-    try:
-        ray.init(address=address or "local", **options)
-    except (ConnectionError, ValueError, RuntimeError) as err:
-        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
-        where = f"the Ray cluster at {address!r}" if address else "Ray on this machine"
-        raise ResourceError(
-            f"cannot start {where} ({reason}); check the address, or leave --address out to run"
-            " on this machine alone"
-        ) from err
-    for name in ("ray.tune", "ray.data", "ray"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return {name: float(amount) for name, amount in ray.cluster_resources().items()}
-
-
-def stop() -> None:
-    """Leave the cluster; a local one ends."""
-    ray.shutdown()
-
-
-def check_fits(placement: Placement) -> None:
-    """Refuse at once what Tune would wait for without end.
-
-    Raises:
-        ResourceError: No node has what one training asks for.
-    """
-    nodes = [n["Resources"] for n in ray.nodes() if n["Alive"]]
-    for node in nodes:
-        if (
-            node.get("CPU", 0) >= placement.cpu
-            and node.get("GPU", 0) >= placement.gpu
-            and node.get("memory", 0) >= placement.memory_bytes
-        ):
-            return
-    found = "; ".join(
-        f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU, {n.get('memory', 0) / 1e9:.1f} GB"
-        for n in nodes
-    )
-    raise ResourceError(
-        f"no machine fits a training that asks for {placement.cpu} CPU, {placement.gpu:g} GPU and"
-        f" {placement.memory_bytes / 1e9:.1f} GB; there is {found}. Lower 'resources:' in the"
-        " search space, or --set resources.cpu=1"
-    )
 
 
 def run_jobs(
@@ -226,13 +167,17 @@ class _Bridge(Callback):  # type: ignore[misc]  # Ray ships no types
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
     ) -> None:
-        self._end(trial, is_lost=False)
+        self._end(trial, str(trial.last_result.get("ended", "")), None)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        self._end(trial, is_lost=True)
+        try:
+            error = trial.get_pickled_error()
+        except Exception:  # the record of the error is lost too: the disk, or the file system
+            error = None
+        self._end(trial, "lost", loss_of(error))
 
-    def _end(self, trial: Trial, is_lost: bool) -> None:
-        if self._listener.on_end(_train_id(trial), is_lost):
+    def _end(self, trial: Trial, word: str, loss: tuple[FailureReason, str] | None) -> None:
+        if self._listener.on_end(_train_id(trial), word, loss):
             stop_in_good_order()
 
 

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import sys
-import threading
 import time
 import traceback
 from dataclasses import asdict
@@ -14,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desam_model.types import Decision, EpochRecord
-from sweeper.engine.failures import describe
+from sweeper.engine.failures import classify, describe
+from sweeper.engine.pulse import Pulse, failure_values, kernel_oom_kills
 from sweeper.plan.job import TrainingJob
+from sweeper.records import FailureReason
 from sweeper.store.ledger import TrainingFolder, read_json
+from sweeper.store.processes import is_here, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-HOST_OOM_EXIT = 137
-HUNG_EXIT = 124
-_MIN_HANG_S = 600.0
+DISK_FULL = "disk_full"
 
 
 def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]) -> str:
@@ -35,13 +35,35 @@ def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], N
         report: Told of every epoch.
 
     Returns:
-        `completed`, `pruned` or `failed`; `taken` if another sweep is at work on it.
+        `completed`, `pruned` or `failed`; `taken` if another sweep is at work on it; `disk_full`
+        if its disk has no room, where nothing may be left to read in its folder.
     """
     job = TrainingJob.from_json(text)
     folder = TrainingFolder(Path(job.folder))
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with _claimed(folder.path / ".lock") as is_ours:
-        return _train_claimed(job, folder, memory_bytes, report) if is_ours else "taken"
+    take_device(job.gpu)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with _claimed(folder.path / ".lock") as is_ours:
+            return _train_claimed(job, folder, memory_bytes, report) if is_ours else "taken"
+    except OSError as error:
+        if classify(error) is not FailureReason.DISK_FULL:
+            raise
+        return DISK_FULL
+
+
+def take_device(gpu: float) -> None:
+    """Hide the GPUs from a training on cores; keep one that shares a GPU within its share.
+
+    Ray's fractions are book-keeping only (engine.md 2.1): without the cap, one training could take
+    its neighbour's memory.
+    """
+    if gpu == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif gpu < 1:
+        import torch  # paid by the worker anyway
+
+        if torch.cuda.is_available():
+            torch.cuda.set_per_process_memory_fraction(gpu)
 
 
 def _train_claimed(
@@ -52,13 +74,18 @@ def _train_claimed(
 ) -> str:
     from sweeper.trial import run_trial  # imports torch: paid once a process, in the worker
 
-    attempt = read_json(folder.path / "attempt.json")
-    if folder.failure() is not None and attempt == {"owner": job.owner}:
-        return "failed"  # the guard ended it in this very run: unchanged, it would end so again
+    last = read_json(folder.path / "attempt.json")
+    if last is not None and last.get("owner") == job.owner:
+        if folder.failure() is not None:
+            return "failed"  # the guard ended it in this very run: unchanged, it would end so again
+        if _was_killed_for_memory(last):
+            text = "the kernel killed its process for want of memory"
+            folder.write("failure", failure_values(folder, FailureReason.HOST_OOM, text))
+            return "failed"
     folder.forget("failure", "pruned")
-    folder.write("attempt", {"owner": job.owner})
+    folder.write("attempt", {"owner": job.owner, "worker": mark(), "oom_kills": kernel_oom_kills()})
     folder.renew_lease(job.owner)
-    pulse = _Pulse(folder, job.owner, memory_bytes)
+    pulse = Pulse(folder, job.owner, memory_bytes)
 
     def on_epoch(record: EpochRecord) -> Decision:
         pulse.beat()
@@ -67,13 +94,35 @@ def _train_claimed(
 
     with _logged(folder.log), pulse:
         try:
-            return "completed" if run_trial(job, on_epoch) else "pruned"
+            word = "completed" if run_trial(job, on_epoch) else "pruned"
         except Exception as error:
-            traceback.print_exc()
-            folder.write("failure", asdict(describe(error, folder.log)))
-            return "failed"
+            word = _failed(error, folder)
         finally:
             folder.forget("lease")
+    folder.forget("attempt")
+    return word
+
+
+def _failed(error: Exception, folder: TrainingFolder) -> str:
+    """Put down what happened, as far as the disk has room for it."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+    failure = describe(error, folder.log)
+    if failure.reason is FailureReason.DISK_FULL:
+        with contextlib.suppress(OSError):
+            folder.write("failure", asdict(failure))
+        return DISK_FULL
+    folder.write("failure", asdict(failure))
+    return "failed"
+
+
+def _was_killed_for_memory(last: Mapping[str, Any]) -> bool:
+    """True if the attempt before this one was cut off, and the kernel has since killed for memory.
+
+    The counter is the machine's (or the container's), so an attempt elsewhere tells nothing.
+    """
+    is_same_machine = is_here(str(last.get("worker", "")))
+    return is_same_machine and kernel_oom_kills() > int(last.get("oom_kills", sys.maxsize))
 
 
 @contextlib.contextmanager
@@ -82,79 +131,23 @@ def _claimed(path: Path) -> Iterator[bool]:
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             yield False
         else:
             yield True
 
 
-class _Pulse:
-    """Renews the lease, and ends the process if it eats the host's memory or stops moving.
-
-    Memory mapped from stores is shared page cache and does not count: only anonymous pages do.
-    """
-
-    def __init__(self, folder: TrainingFolder, owner: str, memory_bytes: int) -> None:
-        self._folder, self._owner, self._limit = folder, owner, memory_bytes
-        self._last_beat = time.monotonic()
-        self._slowest = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="pulse", daemon=True)
-
-    def beat(self) -> None:
-        """An epoch has ended."""
-        now = time.monotonic()
-        self._slowest = max(self._slowest, now - self._last_beat)
-        self._last_beat = now
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        ticks = 0
-        while not self._stop.wait(0.1):
-            ticks += 1
-            if self._limit and anonymous_bytes() > self._limit:
-                self._end("host_oom", HOST_OOM_EXIT, f"over {self._limit / 1e9:.1f} GB")
-            if time.monotonic() - self._last_beat > max(_MIN_HANG_S, 10 * self._slowest):
-                self._end("hung", HUNG_EXIT, "no epoch ended for too long")
-            if ticks % 100 == 0:
-                self._folder.renew_lease(self._owner)
-
-    def _end(self, reason: str, code: int, message: str) -> None:
-        self._folder.write(
-            "failure",
-            {
-                "reason": reason,
-                "message": message,
-                "traceback_hash": reason,
-                "log_path": str(self._folder.log),
-            },
-        )
-        os._exit(code)
-
-
-def anonymous_bytes() -> int:
-    """Anonymous memory of this process; 0 where the system does not say."""
-    with contextlib.suppress(OSError, ValueError), Path("/proc/self/status").open() as file:
-        for line in file:
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Everything that the training prints goes to its own log."""
-    with path.open("a", encoding="utf-8", buffering=1) as log:
-        print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}", file=log)
-        old = sys.stdout, sys.stderr
+    log = path.open("a", encoding="utf-8", buffering=1)
+    old = sys.stdout, sys.stderr
+    try:
+        with contextlib.suppress(OSError):  # a full disk is noticed where it costs a result
+            print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}", file=log)
         sys.stdout = sys.stderr = log
-        try:
-            yield
-        finally:
-            sys.stdout, sys.stderr = old
+        yield
+    finally:
+        sys.stdout, sys.stderr = old
+        with contextlib.suppress(OSError):
+            log.close()

@@ -27,7 +27,7 @@ class Display(Protocol):
         """A training has ended an epoch (0-based) of `epochs`."""
 
     def ended(self, name: str, state: str, note: str) -> None:
-        """A training has ended: `done`, `failed`, `pruned`, `taken` or `lost`."""
+        """A training has ended: `done`, `failed`, `pruned`, `taken`; or it pauses: `again`, ..."""
 
     def close(self) -> None:
         """The sweep has ended."""

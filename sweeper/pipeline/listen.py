@@ -13,11 +13,11 @@ from sweeper.pipeline.record import training_record
 from sweeper.records import FailureReason, TrainingRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sweeper.pipeline.display import Display
     from sweeper.plan.expand import Training
-    from sweeper.store.ledger import Ledger
+    from sweeper.store.ledger import Ledger, TrainingFolder
     from sweeper.tracking.tracker import Tracker
 
 _SAME_BUG_LIMIT = 3
@@ -27,7 +27,14 @@ class SweepListener:
     """Told of every event of a sweep by the engine; the only writer of MLflow.
 
     Attributes:
-        failed: Message and log by train_id of what failed in this run.
+        failed: Message and log by train_id of what failed for good in this run.
+        ended: What has ended since the round began, whichever way; cleared by who starts rounds.
+        again: What of it is to be run again after a remedy.
+        taken: What of it another sweep is at work on.
+        disk_is_full: True if a training found no room on its disk.
+        is_hopeless: True if the first trainings all met the same bug.
+        remedy_of: Asked what to try after a failure; its text, or None if the failure is final.
+        on_failure: Told the name and the note of each final failure.
     """
 
     def __init__(
@@ -44,6 +51,13 @@ class SweepListener:
         self._bugs: Counter[str] = Counter()
         self._n_done = 0
         self.failed: dict[str, str] = {}
+        self.ended: set[str] = set()
+        self.again: set[str] = set()
+        self.taken: set[str] = set()
+        self.disk_is_full = False
+        self.is_hopeless = False
+        self.remedy_of: Callable[[Training, FailureReason], str | None] = lambda _, __: None
+        self.on_failure: Callable[[str, str], None] = lambda _, __: None
 
     def on_start(self, train_id: str) -> None:
         """A training has begun."""
@@ -56,35 +70,56 @@ class SweepListener:
         self._display.epoch(self._name(train_id), int(epoch["epoch"]), epochs)
         self._curves.add(train_id, epoch)
 
-    def on_end(self, train_id: str, is_lost: bool) -> bool:
-        """A training has ended; True stops a sweep in which the same bug came three times."""
+    def on_end(self, train_id: str, word: str, loss: tuple[FailureReason, str] | None) -> bool:
+        """A training has ended; True stops the sweep: a full disk, or one bug three times."""
         training, folder = self._trainings[train_id], self._ledger.folder(train_id)
-        if is_lost and folder.failure() is None:
-            folder.write(
-                "failure",
-                {
-                    "reason": FailureReason.LOST_NODE.value,
-                    "message": "its process was killed or its machine was lost",
-                    "traceback_hash": "lost",
-                    "log_path": str(folder.log),
-                },
-            )
-        self.keep(training)
-        failure, name = folder.failure(), self._name(train_id)
+        name = self._name(train_id)
+        try:
+            if loss is not None and folder.failure() is None and not _is_finished(folder, training):
+                folder.write("failure", _lost(folder, loss))
+        except OSError:  # no room even for that
+            word = FailureReason.DISK_FULL.value
+        if word == FailureReason.DISK_FULL.value:
+            self.disk_is_full = True
+            self._display.ended(name, "paused", "no room on the disk")
+            return True
+        self.ended.add(train_id)
+        failure = folder.failure()
         if failure is not None:
-            note = f"{failure['reason']}: {failure['message']}; log {failure['log_path']}"
-            self.failed[train_id] = note
-            self._display.ended(name, "failed", note)
-            self._bugs[failure["traceback_hash"]] += failure["reason"] == FailureReason.BUG
-            return self._n_done == 0 and max(self._bugs.values()) >= _SAME_BUG_LIMIT
+            return self._on_failure(training, failure)
+        self.keep(training)
         if folder.pruned() is not None:
             self._display.ended(name, "pruned", "")
-        elif folder.fit() is None:
+        elif word == "taken":
+            self.taken.add(train_id)
             self._display.ended(name, "taken", "another sweep is at work on it")
+        elif folder.fit() is None:
+            self._display.ended(name, "paused", "")
         else:
             self._n_done += 1
             self._display.ended(name, "done", dice_note(folder, training))
         return False
+
+    def _on_failure(self, training: Training, failure: Mapping[str, Any]) -> bool:
+        reason, name = FailureReason(failure["reason"]), training.config.name()
+        remedy = self.remedy_of(training, reason)
+        if remedy is not None:
+            self.again.add(training.train_id)
+            self._display.ended(name, "again", f"{remedy} ({failure['message']})")
+            return False
+        self.keep(training)
+        note = f"{reason}: {failure['message']}; log {failure['log_path']}"
+        self.failed[training.train_id] = note
+        self._display.ended(name, "failed", note)
+        self.on_failure(name, note)
+        self._bugs[failure["traceback_hash"]] += reason is FailureReason.BUG
+        self.is_hopeless = self._n_done == 0 and max(self._bugs.values()) >= _SAME_BUG_LIMIT
+        if self.is_hopeless:
+            self._display.say(
+                f"the first {_SAME_BUG_LIMIT} trainings met the same error: the sweep is stopped;"
+                f" it is {failure['message']}"
+            )
+        return self.is_hopeless
 
     def keep(self, training: Training) -> None:
         """Log a training that has ended to MLflow; trouble there never stops a sweep."""
@@ -92,11 +127,15 @@ class SweepListener:
         if folder.fit() is None and folder.failure() is None and folder.pruned() is None:
             return
         self._curves.end(training.train_id)
-        overlays = draw_overlays(training, folder) if folder.fit() is not None else {}
-        record: TrainingRecord = training_record(training, folder, self._sweep, overlays)
         try:
+            overlays = draw_overlays(training, folder) if folder.fit() is not None else {}
+        except Exception as err:  # a picture less; raised here, it would end Tune's loop
+            self._display.say(f"no overlays of {training.config.name()}: {err}")
+            overlays = {}
+        try:
+            record: TrainingRecord = training_record(training, folder, self._sweep, overlays)
             self._tracker.log_training(record)
-        except TrackingError as err:
+        except (TrackingError, OSError) as err:
             self._display.say(f"MLflow: {err}; the next run logs it from the training's folder")
 
     def close(self) -> None:
@@ -112,7 +151,22 @@ class SweepListener:
         return self._trainings[train_id].config.name()
 
 
-def dice_note(folder: Any, training: Training) -> str:
+def _lost(folder: TrainingFolder, loss: tuple[FailureReason, str]) -> dict[str, str]:
+    return {
+        "reason": loss[0].value,
+        "message": loss[1],
+        "traceback_hash": loss[0].value,
+        "log_path": str(folder.log),
+    }
+
+
+def _is_finished(folder: TrainingFolder, training: Training) -> bool:
+    """True if a process was lost only after all of its work was done."""
+    has_scores = all(folder.has_evaluation(e.eval_id) for e in training.evaluations)
+    return folder.fit() is not None and has_scores
+
+
+def dice_note(folder: TrainingFolder, training: Training) -> str:
     """Mean Dice over the target cases under the released protocol, for the person who waits."""
     found = folder.evaluation(training.evaluations[0].eval_id) or {"scores": []}
     values = [

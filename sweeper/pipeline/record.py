@@ -135,6 +135,7 @@ def _tags(training: Training, fit: Mapping[str, Any]) -> dict[str, str]:
         "encoder_fingerprint": str(identity["embedding"] or ""),
         "synthetic": "true" if data.is_synthetic else "false",
         "device": str(fit.get("device", "")),
+        "remedy": str(fit.get("remedy") or ""),
         **provenance(),
     }
 

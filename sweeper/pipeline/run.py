@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import socket
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper.config.sweep import Sweep, load_sweep
 from sweeper.pipeline.datasets import DataSource
 from sweeper.pipeline.listen import SweepListener
+from sweeper.pipeline.notify import Notifier
 from sweeper.pipeline.search import search
 from sweeper.pipeline.studies import searched_cells, selection_tags, summaries
 from sweeper.pipeline.tagging import TaggingTracker
 from sweeper.plan.expand import Plan, make_plan
-from sweeper.plan.job import TrainingJob
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.records import FailureReason
 from sweeper.store.ledger import Ledger
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sweeper.engine import ray_tune
     from sweeper.pipeline.display import Display
     from sweeper.pipeline.search import Searched
     from sweeper.pipeline.studies import OpenStudy
@@ -46,12 +46,14 @@ class RunRequest:
         settings: `key=value` overrides.
         address: Ray cluster to join, or None for this machine.
         retries_failed: True to run again what failed for good.
+        notify: Webhook that is told of the first failure and of the end; None for none.
     """
 
     space: Path
     settings: tuple[str, ...] = ()
     address: str | None = None
     retries_failed: bool = False
+    notify: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class RunOutcome:
         searched: Where each training of a search stands now; none of these is in a table.
         signal: Number of the signal that ended the run early; 0 if none.
         ran: Trainings that this run started.
+        seconds: The run took.
     """
 
     sweep: Sweep
@@ -75,6 +78,7 @@ class RunOutcome:
     searched: tuple[Cell, ...]
     signal: int
     ran: int
+    seconds: float = 0.0
 
     def count(self, state: State) -> int:
         """Trainings in a state."""
@@ -83,7 +87,9 @@ class RunOutcome:
 
 def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutcome:
     """Run what is missing, keep it in MLflow, and say how it ended."""
+    began = time.monotonic()
     sweep = load_sweep(request.space, request.settings)
+    notifier = Notifier(request.notify, sweep.spec.name, display)
     facts = DataSource(workspace, display).facts
     ledger = Ledger(workspace.trainings)
     tracker: Tracker = MlflowTracker(workspace)
@@ -100,10 +106,11 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
     listener = SweepListener(
         name, {t.train_id: t for t in plan.trainings}, ledger, tracker, display
     )
+    listener.on_failure = notifier.failure
     listener.close()  # what a killed driver left open
     _keep_what_mlflow_misses(name, cells, tracker, listener)
     number = _train(workspace, sweep, todo, request, listener, display) if todo else 0
-    return RunOutcome(
+    outcome = RunOutcome(
         sweep=sweep,
         name=name,
         plan=plan,
@@ -111,7 +118,11 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
         searched=tuple(searched_cells(searched.studies, ledger)),
         signal=number,
         ran=len(todo),
+        seconds=time.monotonic() - began,
     )
+    notifier.end({str(s): outcome.count(s) for s in State}, outcome.seconds, number)
+    notifier.wait()
+    return outcome
 
 
 def _after_the_search(sweep: Sweep, plan: Plan, searched: Searched, ledger: Ledger) -> RunOutcome:
@@ -193,39 +204,46 @@ def _train(
     listener: SweepListener,
     display: Display,
 ) -> int:
-    from sweeper.engine import ray_tune  # costs 4 s, and a finished sweep needs no engine
-    from sweeper.engine.placement import place
+    from sweeper.engine import cluster, ray_tune  # costs 4 s; a finished sweep needs no engine
+    from sweeper.engine.placement import check_packing, measured_gpu_peak, place
+    from sweeper.engine.preflight import check_machines, smallest_card_bytes
+    from sweeper.pipeline.rounds import Rounds
 
+    ledger = Ledger(workspace.trainings)
     display.phase("starting Ray")
-    resources = ray_tune.start(request.address)
+    resources = cluster.start(request.address)
     try:
-        placement = place(sweep.spec.resources, resources, [c.training for c in todo])
-        ray_tune.check_fits(placement)
-        owner = f"{socket.gethostname()}-{os.getpid()}"
-        jobs = [
-            (c.training.train_id, _job(c.training, workspace, placement.cpu, owner).to_json())
-            for c in todo
-        ]
-        display.begin(len(jobs), placement.max_concurrent)
-        interrupt = ray_tune.run_jobs(jobs, placement, listener, workspace.logs / "ray")
-        return interrupt.signal
+        trainings = [c.training for c in todo]
+        if request.address is not None:
+            check_machines(workspace.root, _local_stores(trainings))
+        placement = place(sweep.spec.resources, resources, trainings)
+        cluster.check_fits(placement)
+        peak = measured_gpu_peak(trainings, ledger) if 0 < placement.gpu < 1 else 0.0
+        check_packing(placement, peak, smallest_card_bytes(placement.gpu) if peak else 0.0)
+        display.begin(len(todo), placement.max_concurrent)
+
+        def run_jobs(
+            jobs: Sequence[tuple[str, str]], placement: ray_tune.Placement
+        ) -> ray_tune.Interrupt:
+            return ray_tune.run_jobs(jobs, placement, listener, workspace.logs / "ray")
+
+        rounds = Rounds(
+            workspace=workspace,
+            ledger=ledger,
+            listener=listener,
+            display=display,
+            placement=placement,
+            run_jobs=run_jobs,
+        )
+        return rounds.run(trainings)
     finally:
         display.close()
         listener.close()
-        ray_tune.stop()
+        cluster.stop()
 
 
-def _job(training: Training, workspace: Workspace, threads: int, owner: str) -> TrainingJob:
-    reads = training.config.method.reads_embeddings()
-    return TrainingJob(
-        train_id=training.train_id,
-        identity=training.identity,
-        config=training.config,
-        evaluations={e.eval_id: e.config for e in training.evaluations},
-        dataset=training.data.path,
-        embeddings=training.data.embeddings if reads else None,
-        folder=str(workspace.trainings / training.train_id),
-        threads=threads,
-        owner=owner,
-        checkpoint=training.data.checkpoint,
-    )
+def _local_stores(trainings: Sequence[Training]) -> list[str]:
+    """Paths that every machine must see; stores behind a URI are fetched by each."""
+    found = {t.data.path for t in trainings}
+    found |= {t.data.embeddings for t in trainings if t.data.embeddings is not None}
+    return sorted(path for path in found if "://" not in path)

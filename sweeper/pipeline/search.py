@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from sweeper.plan.expand import make_plan
 from sweeper.plan.job import TrainingJob
 from sweeper.records import FailureReason
 from sweeper.store.ledger import Ledger
+from sweeper.store.processes import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from sweeper.config.sweep import Sweep
     from sweeper.config.trial import TrialConfig
     from sweeper.engine.courses import Course, Step, Tried
+    from sweeper.engine.ray_tune import Placement
     from sweeper.pipeline.display import Display
     from sweeper.pipeline.studies import OpenStudy
     from sweeper.plan.expand import Training
@@ -88,20 +88,19 @@ def _run(
     display: Display,
     address: str | None,
 ) -> int:
-    from sweeper.engine import ray_tune, search_tune  # costs 4 s; a finished search needs no engine
+    from sweeper.engine import cluster, search_tune  # costs 4 s; a finished search needs no engine
     from sweeper.engine.placement import place
 
     display.phase("starting Ray")
-    resources = ray_tune.start(address)
+    resources = cluster.start(address)
     placement = place(
         left[0].sweep.spec.resources,
         resources,
         [one.example for one in left for _ in range(one.budget)],
     )
-    ray_tune.check_fits(placement)
+    cluster.check_fits(placement)
     courses = {one.study_id: _course(one, workspace) for one in left}
     listener = _Listener(name, left, courses, Ledger(workspace.trainings), tracker, display)
-    owner = f"{socket.gethostname()}-{os.getpid()}"
     display.begin(sum(one.budget for one in left), placement.max_concurrent)
     try:
         interrupt = search_tune.run_search(
@@ -111,14 +110,14 @@ def _run(
                 )
                 for one in left
             ],
-            lambda step: _job(step, workspace, placement.cpu, owner).to_json(),
+            lambda step: _job(step, workspace, placement).to_json(),
             placement,
             listener,
             workspace.logs / "ray",
         )
     finally:
         display.close()
-        ray_tune.stop()
+        cluster.stop()
     for one in left:
         course = courses[one.study_id]
         one.write([values_of(tried) for tried in course.tried], is_finished=course.is_finished)
@@ -147,7 +146,7 @@ def _course(one: OpenStudy, workspace: Workspace) -> Course:
     return PlainCourse(study=one.study, proposals=proposals, train=one.training)
 
 
-def _job(step: Step, workspace: Workspace, threads: int, owner: str) -> TrainingJob:
+def _job(step: Step, workspace: Workspace, placement: Placement) -> TrainingJob:
     """A step as it crosses to a worker: without any evaluation, so that no target is opened."""
     training = step.training
     reads = training.config.method.reads_embeddings()
@@ -160,9 +159,10 @@ def _job(step: Step, workspace: Workspace, threads: int, owner: str) -> Training
         dataset=training.data.path,
         embeddings=training.data.embeddings if reads else None,
         folder=str(workspace.trainings / training.train_id),
-        threads=threads,
-        owner=owner,
+        threads=placement.cpu,
+        owner=mark(),
         checkpoint=training.data.checkpoint,
+        gpu=placement.gpu,
         until=step.until,
         start_from=None if start is None else f"{workspace.trainings / start[0]}@{start[1]}",
     )

@@ -29,6 +29,8 @@ class TrainingJob:
         checkpoint: SAM's checkpoint, from which PRIM and MedSAM's decoder start; None: random.
         until: Pause after so many epochs, for a search that compares there; None: to the end.
         start_from: `FOLDER@EPOCHS`, another training to go on from if this one has not begun.
+        gpu: GPUs, or the share of one, that it may use; 0 hides them.
+        remedy: How the training is run after it ran out of memory, in words; None: as asked.
     """
 
     train_id: str
@@ -43,6 +45,8 @@ class TrainingJob:
     checkpoint: str | None = None
     until: int | None = None
     start_from: str | None = None
+    gpu: float = 1.0
+    remedy: str | None = None
 
     def to_json(self) -> str:
         """The job as text."""

@@ -21,6 +21,7 @@ class State(StrEnum):
     RUNNING = "running"
     FAILED = "failed"
     PRUNED = "pruned"
+    LOST = "lost"
     STALE = "stale"
     MISSING = "missing"
 
@@ -49,6 +50,9 @@ class Kept(Protocol):
 
     def lease_owner(self) -> str | None:
         """Who is at work on it now."""
+
+    def is_lost(self) -> bool:
+        """True if somebody was at work on it and is gone without a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,9 @@ def _cell(
         return _make(training, State.FAILED, is_trained, missing, note)
     if pruned is not None:
         return _make(training, State.PRUNED, False, missing, f"at epoch {pruned['epoch']}")
+    if folder.is_lost():
+        note = "its worker is gone; the same command goes on from its checkpoint"
+        return _make(training, State.LOST, is_trained, missing, note)
     return _make(training, State.MISSING, is_trained, missing)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
+from sweeper.store.processes import is_gone, is_here, mark, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,8 +28,13 @@ def write_json(path: Path, values: Any) -> None:
     """The values as a JSON file, replaced in one step so that no reader sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
-    temporary.replace(path)
+    text = json.dumps(values, indent=1, sort_keys=True)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:  # a full disk: leave nothing half written behind
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> Any:
@@ -85,6 +91,11 @@ class TrainingFolder:
         found: Mapping[str, Any] | None = read_json(self.path / "pruned.json")
         return found
 
+    def remedy(self) -> Mapping[str, Any] | None:
+        """How it is run since it ran out of memory; None if it never did."""
+        found: Mapping[str, Any] | None = read_json(self.path / "remedy.json")
+        return found
+
     def evaluation_folder(self, eval_id: str) -> Path:
         """Where one scoring lies."""
         return self.path / "evaluations" / eval_id
@@ -108,15 +119,27 @@ class TrainingFolder:
             (self.path / f"{name}.json").unlink(missing_ok=True)
 
     def renew_lease(self, owner: str) -> None:
-        """Say that `owner` is at work on it now."""
-        self.write("lease", {"owner": owner, "time": time.time()})
+        """Say that this process is at work on it now, for `owner`."""
+        self.write("lease", {"owner": owner, "worker": mark(), "time": time.time()})
 
     def lease_owner(self) -> str | None:
-        """Who is at work on it, or None if nobody's lease lives."""
+        """Who is at work on it, or None if nobody's lease lives.
+
+        A worker of this machine is asked for, so that a stopped or slow one keeps its lease and a
+        killed one loses it at once; one of another machine counts as long as it renews.
+        """
         lease = read_json(self.path / "lease.json")
-        if lease is None or time.time() - lease["time"] > LEASE_SECONDS:
-            return None
-        return str(lease["owner"])
+        return None if lease is None or _has_ended(lease) else short(str(lease["owner"]))
+
+    def owner_mark(self) -> str | None:
+        """The mark of the driver that last had it at work; None if it ended in good order."""
+        lease = read_json(self.path / "lease.json")
+        return None if lease is None else str(lease["owner"])
+
+    def is_lost(self) -> bool:
+        """True if somebody was at work on it and is gone without a word."""
+        lease = read_json(self.path / "lease.json")
+        return lease is not None and _has_ended(lease)
 
     def remove_checkpoints(self) -> int:
         """Delete weights that only a resume needs; the number of bytes freed."""
@@ -127,6 +150,13 @@ class TrainingFolder:
                 freed += file.stat().st_size
                 file.unlink()
         return freed
+
+
+def _has_ended(lease: Mapping[str, Any]) -> bool:
+    worker = str(lease.get("worker", ""))
+    if is_here(worker):
+        return is_gone(worker)
+    return bool(time.time() - lease["time"] > LEASE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
         method.load_state_dict(load_weights(folder.path / "best.pt"))
     for eval_id, config in job.evaluations.items():
         if not folder.has_evaluation(eval_id):
-            _score(folder, eval_id, config, method, reader, cases, device)
+            batch = max(1, config.training.batch_size // job.config.training.accumulate)
+            _score(folder, eval_id, config, batch, method, reader, cases, device)
     return True
 
 
@@ -111,6 +112,7 @@ def _train(
             "epochs": [asdict(epoch) for epoch in result.epochs],
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "n_train_slices": len(reader(cases.train)),
+            "remedy": job.remedy,
             "train_cases": list(cases.train),
             "validation_cases": list(cases.validation),
         },
@@ -122,6 +124,7 @@ def _score(
     folder: TrainingFolder,
     eval_id: str,
     config: TrialConfig,
+    batch_size: int,
     method: SegmentationMethod,
     reader: Reader,
     cases: Cases,
@@ -131,7 +134,7 @@ def _score(
     started = time.perf_counter()
     settings = build_settings(config.evaluation)
     view = reader(cases.scored)
-    result = evaluate(method, view, settings, batch_size=config.training.batch_size, device=device)
+    result = evaluate(method, view, settings, batch_size=batch_size, device=device)
     target = folder.evaluation_folder(eval_id)
     target.mkdir(parents=True, exist_ok=True)
     _save_masks(target / "masks.npz", result)
@@ -159,6 +162,10 @@ def _save_masks(path: Path, result: Evaluation) -> None:
     """One bit a pixel, by case: `(n, H, W)` packed along W."""
     packed: dict[str, Any] = {p.case: np.packbits(p.mask, axis=-1) for p in result.predictions}
     temporary = path.with_name(".masks.npz")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, **packed)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **packed)
+        temporary.replace(path)
+    except OSError:  # a full disk: leave nothing half written behind
+        temporary.unlink(missing_ok=True)
+        raise

@@ -7,10 +7,13 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from scripted import Sweep, expected, workers_need_not_import
 
+from sweeper.engine import cluster as ray_cluster
 from sweeper.engine import ray_tune
 from sweeper.engine.ray_tune import Placement
 from sweeper.errors import ResourceError
@@ -18,6 +21,7 @@ from sweeper.errors import ResourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+workers_need_not_import(__name__)
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own deprecations are not ours
 
 
@@ -28,6 +32,8 @@ class Notes:
         self.started: list[str] = []
         self.epochs: list[tuple[str, int]] = []
         self.ended: dict[str, bool] = {}
+        self.words: dict[str, str] = {}
+        self.losses: dict[str, Any] = {}
         self._stop_after = stop_after
         self._lock = threading.Lock()  # a real listener holds threads; none of it may be pickled
 
@@ -37,8 +43,10 @@ class Notes:
     def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
         self.epochs.append((train_id, epoch["epoch"]))
 
-    def on_end(self, train_id: str, is_lost: bool) -> bool:
-        self.ended[train_id] = is_lost
+    def on_end(self, train_id: str, word: str, loss: Any) -> bool:
+        self.ended[train_id] = loss is not None
+        self.words[train_id] = word
+        self.losses[train_id] = loss
         return train_id == self._stop_after
 
 
@@ -55,9 +63,9 @@ def placement(**changes: Any) -> Placement:
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    ray_tune.start(None)
+    ray_cluster.start(None)
     yield
-    ray_tune.stop()
+    ray_cluster.stop()
 
 
 def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
@@ -66,6 +74,9 @@ def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str
     if words[0] == "die" and not Path(words[1]).exists():
         Path(words[1]).touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if words[0] == "look":
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+        Path(words[1]).write_text(repr(devices))
     for epoch in range(2):
         report({"epoch": epoch})
         if words[0] == "slow":
@@ -116,4 +127,92 @@ def test_the_listener_can_stop_a_sweep(tmp_path: Path) -> None:
 
 def test_what_no_machine_can_give_is_refused_at_once_with_the_numbers() -> None:
     with pytest.raises(ResourceError, match=r"asks for 4096 CPU.*there is .* CPU"):
-        ray_tune.check_fits(placement(cpu=4096))
+        ray_cluster.check_fits(placement(cpu=4096))
+
+
+def test_every_failure_follows_its_rule_and_harms_no_other_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "freed"
+    sweep = Sweep(
+        root=tmp_path,
+        scripts={
+            0: ["bug"],
+            1: ["cuda_oom", 2],  # fits when a batch is split in two
+            2: ["cuda_oom", 99],  # never fits
+            3: ["nan"],
+            4: ["killed"],
+            6: ["disk_full", str(disk)],
+        },
+        seeds=8,
+        placement=placement(),
+    )
+    free_the_disk_once_paused(disk, monkeypatch)
+    assert sweep.run() == 0
+    assert [sweep.reason(seed) for seed in range(8)] == [
+        "bug",
+        None,
+        "cuda_oom",
+        "non_finite",
+        None,
+        None,
+        None,
+        None,
+    ]
+    for seed in (1, 4, 5, 6, 7):
+        assert sweep.numbers(seed) == expected(seed)
+        assert sweep.times_ended(seed) == 1
+    # The remedy is in the training's own record, in what MLflow gets, and was said aloud.
+    said = "gradients accumulated over 2 parts of a batch of 4"
+    assert said in sweep.folder(1).fit()["remedy"]
+    assert [r.tags["remedy"] for r in sweep.tracker.records if r.tags["seed"] == "1"] == [
+        "after cuda_oom: gradients accumulated over 2 parts of a batch of 4"
+    ]
+    assert any(said in note for _, state, note in sweep.told.ends if state == "again")
+    assert not list(tmp_path.rglob("*.json.[0-9]*"))
+    attempts = (sweep.folder(0).log).read_text().count("--- ")
+    assert attempts == 1  # a bug is not run again
+
+
+def free_the_disk_once_paused(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workspace's disk is full until the sweep has paused and somebody frees it."""
+    looks: list[Path] = []
+
+    def usage(path: Path) -> SimpleNamespace:
+        looks.append(path)
+        if len(looks) > 3:
+            disk.touch()
+        return SimpleNamespace(total=10**9, free=10**9 if disk.exists() else 0)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+
+
+def test_a_training_that_outgrows_its_memory_gets_more_of_the_machine(tmp_path: Path) -> None:
+    limit = 900_000_000
+    sweep = Sweep(
+        root=tmp_path,
+        scripts={0: ["hog", limit]},
+        seeds=2,
+        placement=placement(memory_bytes=limit),
+    )
+    assert sweep.run() == 0
+    assert [sweep.numbers(seed) for seed in range(2)] == [expected(0), expected(1)]
+    remedy = sweep.folder(0).fit()["remedy"]
+    assert remedy == "after host_oom: trainings side by side divided by 2"
+    assert sweep.folder(1).fit()["remedy"] is None
+
+
+def test_one_bug_in_the_first_three_trainings_stops_the_sweep(tmp_path: Path) -> None:
+    scripts = {seed: ["bug"] for seed in range(3)} | {seed: ["slow", 5] for seed in range(3, 9)}
+    sweep = Sweep(root=tmp_path, scripts=scripts, seeds=9, placement=placement(max_concurrent=1))
+    assert sweep.run() == 0
+    assert sweep.listener.is_hopeless
+    assert [sweep.reason(seed) for seed in range(3)] == ["bug"] * 3
+    assert not any(sweep.folder(seed).fit() for seed in range(3, 9))
+    assert any("same error" in line for line in sweep.told.lines)
+
+
+def test_a_training_on_cores_sees_no_gpu(tmp_path: Path) -> None:
+    notes = Notes()
+    run([f"look {tmp_path / 'seen'}"], notes, tmp_path)
+    assert (tmp_path / "seen").read_text() == "''"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sweeper.engine import ray_tune, search_tune
+from sweeper.engine import cluster as ray_cluster
+from sweeper.engine import search_tune
 from sweeper.engine.ray_tune import Placement
 from sweeper.engine.search_tune import RunningStudy
 
@@ -84,11 +85,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, An
         for study in found
     ]
     notes = Notes()
-    ray_tune.start(None)
+    ray_cluster.start(None)
     interrupt = search_tune.run_search(
         running, job_of, PLACEMENT, notes, tmp_path_factory.mktemp("tune"), work
     )
-    ray_tune.stop()
+    ray_cluster.stop()
     assert interrupt.signal == 0
     return {name: one.course for name, one in zip(SEARCHES, running, strict=True)}, notes
 

@@ -8,7 +8,8 @@ import pytest
 
 from desam_model.fit import NonFiniteLossError
 from sweeper.engine.failures import classify, describe
-from sweeper.engine.worker import anonymous_bytes, train_one
+from sweeper.engine.pulse import anonymous_bytes
+from sweeper.engine.worker import train_one
 from sweeper.errors import DataError, StoreError
 from sweeper.pipeline.listen import SweepListener
 from sweeper.records import FailureReason

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,9 +91,37 @@ def test_an_interrupted_training_is_missing_and_a_running_one_is_running(
     assert states(plan, ledger)[0] is State.MISSING
     folder.renew_lease("host-1")
     assert cells_of(plan, ledger)[0].note == "run by host-1"
-    lease = json.loads((folder.path / "lease.json").read_text())
-    write_json(folder.path / "lease.json", {**lease, "time": lease["time"] - 3600})
+    folder.forget("lease")
     assert states(plan, ledger)[0] is State.MISSING
+
+
+def test_a_worker_that_was_killed_here_is_lost_at_once_and_a_stopped_one_is_not(
+    plan: Plan, ledger: Ledger
+) -> None:
+    folder = begin(ledger, plan.trainings[0])
+    folder.renew_lease("driver")
+    lease = json.loads((folder.path / "lease.json").read_text())
+    folder.write("lease", {**lease, "time": lease["time"] - 3600})
+    assert states(plan, ledger)[0] is State.RUNNING  # this very process: slow, not dead
+    done = subprocess.run(
+        [sys.executable, "-c", "from sweeper.store.processes import mark; print(mark())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    folder.write("lease", {**lease, "worker": done.stdout.strip()})
+    assert states(plan, ledger)[0] is State.LOST
+
+
+def test_a_worker_elsewhere_is_lost_when_it_has_not_renewed_its_lease_for_a_minute(
+    plan: Plan, ledger: Ledger
+) -> None:
+    folder = begin(ledger, plan.trainings[0])
+    lease = {"owner": "d", "worker": "elsewhere/1/2/3", "time": time.time() - 50}
+    folder.write("lease", lease)
+    assert states(plan, ledger)[0] is State.RUNNING
+    folder.write("lease", {**lease, "time": time.time() - 61})
+    assert states(plan, ledger)[0] is State.LOST
 
 
 def test_failed_and_pruned_say_so(plan: Plan, ledger: Ledger) -> None:

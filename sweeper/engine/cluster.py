@@ -1,0 +1,165 @@
+"""The Ray that a sweep runs on: one of our own on this machine, or a cluster to join."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from sweeper.engine import QUIET
+from sweeper.engine.memory_monitor import harden
+from sweeper.errors import ResourceError
+
+if TYPE_CHECKING:
+    from sweeper.engine.ray_tune import Placement
+
+_STORE_BYTES = 256 * 1024**2  # nothing big goes through the object store (engine.md rule 15)
+_WORKER_ENVIRONMENT = {**QUIET, "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
+"""A driver's own environment does not reach workers (engine.md 1.8)."""
+_LONGEST_TEMP = 40
+"""Characters: Ray puts sockets below it, and a socket's path must have less than 108."""
+_KNOCK_S = 10.0
+_STARTS = 2
+"""Two sweeps that start at once may draw the same free port: the loser draws again."""
+
+_own_folder: Path | None = None
+
+
+def start(address: str | None, temp_dir: Path | None = None) -> dict[str, float]:
+    """Start Ray on this machine, or join the cluster at `address`; the resources it has.
+
+    Args:
+        address: `auto`, `HOST:PORT`, `ray://HOST:PORT`, or None for a Ray of our own, which nobody
+            else joins: its ports are drawn, its folder belongs to this process.
+        temp_dir: Where a Ray of our own puts its sockets and logs; by default a folder below the
+            system's temporary one that `stop` removes.
+
+    Raises:
+        ResourceError: No cluster answers at the address, or Ray does not start.
+    """
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": "CRITICAL",  # what matters is raised, and becomes one line
+        "runtime_env": {"env_vars": _WORKER_ENVIRONMENT},
+    }
+    if address is None:
+        _start_here(options, temp_dir)
+    else:
+        _join(address, options)
+        harden()
+    for name in ("ray.tune", "ray.data", "ray"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return {name: float(amount) for name, amount in ray.cluster_resources().items()}
+
+
+def stop(*, keeps_logs: bool = False) -> None:
+    """Leave the cluster; a local one ends, and its folder is removed.
+
+    Args:
+        keeps_logs: True to leave Ray's logs where they are, for a person to read.
+    """
+    global _own_folder
+    ray.shutdown()
+    if _own_folder is not None and not keeps_logs:
+        shutil.rmtree(_own_folder, ignore_errors=True)
+    _own_folder = None
+
+
+def own_folder() -> Path | None:
+    """Where the Ray that we started keeps its logs; None if we started none."""
+    return _own_folder
+
+
+def temporary_root() -> Path:
+    """The folder below which each sweep of this user on this machine has one of its own."""
+    base = Path(tempfile.gettempdir())
+    if len(str(base)) > _LONGEST_TEMP // 2:
+        base = Path("/tmp")  # the name below is made for us alone
+    return base / f"sweeper-{os.getuid()}"
+
+
+def check_fits(placement: Placement) -> None:
+    """Refuse at once what Tune would wait for without end.
+
+    Raises:
+        ResourceError: No node has what one training asks for.
+    """
+    nodes = [n["Resources"] for n in ray.nodes() if n["Alive"]]
+    for node in nodes:
+        if (
+            node.get("CPU", 0) >= placement.cpu
+            and node.get("GPU", 0) >= placement.gpu
+            and node.get("memory", 0) >= placement.memory_bytes
+        ):
+            return
+    found = "; ".join(
+        f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU, {n.get('memory', 0) / 1e9:.1f} GB"
+        for n in nodes
+    )
+    raise ResourceError(
+        f"no machine fits a training that asks for {placement.cpu} CPU, {placement.gpu:g} GPU and"
+        f" {placement.memory_bytes / 1e9:.1f} GB; there is {found}. Lower 'resources:' in the"
+        " search space, or --set resources.cpu=1"
+    )
+
+
+def _start_here(options: dict[str, Any], temp_dir: Path | None) -> None:
+    global _own_folder
+    for attempt in range(_STARTS):
+        folder = temp_dir or temporary_root() / uuid.uuid4().hex[:6]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=_STORE_BYTES,
+                _temp_dir=str(folder),
+                **options,
+            )
+        except Exception as err:  # Ray raises bare Exception when a process of its starts too late
+            with contextlib.suppress(Exception):
+                ray.shutdown()
+            if temp_dir is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            if attempt + 1 == _STARTS:
+                raise ResourceError(
+                    f"cannot start Ray on this machine ({_first_line(err)}); if other work keeps"
+                    " it busy, run the same command again later"
+                ) from err
+        else:
+            _own_folder = folder if temp_dir is None else None
+            return
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
+    try:
+        _knock(address)
+        ray.init(address=address, **options)
+    except Exception as err:  # connection, version, or a client library that is not there
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+        raise ResourceError(
+            f"cannot join the Ray cluster at {address!r} ({_first_line(err)}); check the address,"
+            " or leave --address out to run on this machine alone"
+        ) from err
+
+
+def _knock(address: str) -> None:
+    """Fail in seconds where Ray would wait for minutes, and then abort the process."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        with socket.create_connection((host, int(port)), timeout=_KNOCK_S):
+            pass
+
+
+def _first_line(err: BaseException) -> str:
+    text = str(err).strip()
+    return text.splitlines()[0] if text else type(err).__name__

@@ -170,13 +170,13 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def engine(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    from sweeper.engine import ray_tune, search_tune
+    from sweeper.engine import cluster, search_tune
 
     stand_in = Engine(Ledger(workspace.trainings))
     monkeypatch.setattr(search_tune, "run_search", stand_in)
-    monkeypatch.setattr(ray_tune, "start", lambda _: {"CPU": 2.0})
-    monkeypatch.setattr(ray_tune, "stop", lambda: None)
-    monkeypatch.setattr(ray_tune, "check_fits", lambda _: None)
+    monkeypatch.setattr(cluster, "start", lambda _: {"CPU": 2.0})
+    monkeypatch.setattr(cluster, "stop", lambda: None)
+    monkeypatch.setattr(cluster, "check_fits", lambda _: None)
     return stand_in
 
 

@@ -207,12 +207,19 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
         click.echo(f"  missing: {case} has no file; its numbers are undefined")
     for reason in outcome.unusable.values():
         click.echo(f"  not usable: {reason}")
+    for name in outcome.unmatched:
+        click.echo(f"  no case's: {name} is named after no case of the dataset")
+    if outcome.untested:
+        click.echo(
+            f"  not tested: {len(outcome.untested)} cases of the source itself"
+            f" ({', '.join(outcome.untested)})"
+        )
     click.echo(f"next: sweeper report {outcome.sweep}")
     return 0
 
 
 @click.command()
-@click.option("--port", type=int, default=5000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @click.pass_obj
 def ui(workspace: Path, /, port: int) -> int:
     """Open the MLflow UI on this workspace, at 127.0.0.1; Ctrl-C ends it."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sweeper.data.volume import Volume
 
 _TOLERANCE_MM = 0.01
+_MOVED_MM = 0.1  # headers are rounded on their way through tools
 _NNUNET_ENDINGS = ("_0000", "_seg", "_pred", "_segmentation")
 
 
@@ -82,6 +83,12 @@ def find_masks(folder: Path, cases: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def other_volumes(folder: Path, found: Mapping[str, Path]) -> list[Path]:
+    """The volumes in a folder that are no case's mask."""
+    kept = set(found.values())
+    return sorted(f for f in folder.rglob("*") if suffix_of(f) in SUFFIXES and f not in kept)
+
+
 def _case_name(stem: str, cases: Sequence[str]) -> str | None:
     names = {stem, *(stem.removesuffix(ending) for ending in _NNUNET_ENDINGS)}
     return next((case for case in cases if case in names), None)
@@ -106,7 +113,8 @@ def read_mask(path: Path, frame: CaseFrame, label: int | None) -> ForeignMask:
     mask = (values == label if label is not None else values > 0).astype(np.uint8)
     same_shape = mask.shape == frame.shape
     same_spacing = np.allclose(volume.spacing_mm, frame.spacing_mm, atol=_TOLERANCE_MM)
-    is_regridded = not (same_shape and (same_spacing or not volume.has_geometry))
+    is_same = same_shape and (same_spacing or not volume.has_geometry)
+    is_regridded = not is_same or _lies_elsewhere(volume, frame)
     if is_regridded:
         mask = _regrid(mask, volume, path, frame)
     plain: dict[str, Any] = {
@@ -116,6 +124,17 @@ def read_mask(path: Path, frame: CaseFrame, label: int | None) -> ForeignMask:
     settings = Preprocessing(**plain)
     slices = prepare_mask(mask, frame.spacing_mm, settings, frame.z).astype(bool)
     return ForeignMask(slices=slices, is_regridded=is_regridded)
+
+
+def _lies_elsewhere(volume: Volume, frame: CaseFrame) -> bool:
+    """True if a mask of the case's own size is at another place in space, by its corners."""
+    if frame.reference_file is None or not volume.has_geometry:
+        return False
+    target = read_volume(frame.reference_file)
+    last_xyz = np.array(frame.shape[::-1]) - 1
+    corners = np.array([[*(last_xyz * corner), 1] for corner in np.ndindex(2, 2, 2)]).T
+    moved_mm = np.linalg.norm(((volume.affine - target.affine) @ corners)[:3], axis=0)
+    return bool(target.has_geometry and moved_mm.max() > _MOVED_MM)
 
 
 def _regrid(

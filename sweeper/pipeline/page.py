@@ -61,7 +61,8 @@ def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -
         (folder / f"table.{SUFFIXES[name]}").write_text(text, encoding="utf-8")
     (folder / "rows.csv").write_text(render_long(query), encoding="utf-8")
     files = {f"report/{file.name}": file for file in sorted(folder.iterdir()) if file.is_file()}
-    MlflowTracker(workspace).attach(query.results.sweeps[-1], files)
+    note = "\n".join(map(RENDERERS["markdown"], tables))
+    MlflowTracker(workspace).attach(query.results.sweeps[-1], files, note)
     return page
 
 

@@ -69,7 +69,8 @@ def keep_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable
         for suffix, render in (("md", render_markdown), ("csv", render_csv)):
             files[f"report/table.{suffix}"] = file = Path(temporary) / f"table.{suffix}"
             file.write_text("\n".join(map(render, tables)), encoding="utf-8")
-        MlflowTracker(workspace).attach(query.results.sweeps[-1], files)
+        note = "\n".join(map(render_markdown, tables))
+        MlflowTracker(workspace).attach(query.results.sweeps[-1], files, note)
 
 
 def is_published(query: Query, tables: Sequence[ReportTable]) -> bool:

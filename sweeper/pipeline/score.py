@@ -13,10 +13,11 @@ import numpy as np
 
 from desam_model.metrics import score_case
 from desam_model.types import ScoringProtocol
-from sweeper.data.foreign_masks import CaseFrame, find_masks, read_mask
-from sweeper.errors import DataError, TrackingError
+from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
+from sweeper.errors import DataError
 from sweeper.records import METRICS, Row, TrainingRecord, TrialStatus
 from sweeper.tracking.mlflow_tracker import MlflowTracker
+from sweeper.tracking.tracker import sweep_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from sweeper.store.dataset_store import CaseRecord, DatasetStore
     from sweeper.store.workspace import Workspace
 
-IMPORTED_SWEEP = "imported"
-"""Where rows go if there is no sweep yet and none is named."""
+IMPORTED_SPACE = "imported"
+"""Where rows go if there is no sweep on their data and none is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,8 @@ class ScoreOutcome:
         regridded: Those of them whose file had another grid.
         missing: Target cases without a file; their rows are undefined.
         unusable: Case to reason; their rows are undefined too.
+        untested: Cases of the source itself that have a file; their numbers would be no test.
+        unmatched: Files that are named after no case.
     """
 
     sweep: str
@@ -68,6 +71,8 @@ class ScoreOutcome:
     regridded: tuple[str, ...]
     missing: tuple[str, ...]
     unusable: dict[str, str]
+    untested: tuple[str, ...]
+    unmatched: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +121,10 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
         regridded=tuple(one.case.case for one in scored if one.is_regridded),
         missing=tuple(case.case for case in target.cases if case.case not in files),
         unusable={one.case.case: one.problem for one in scored if one.problem},
+        untested=tuple(
+            c.case for c in dataset.cases if c.domain == request.source and c.case in files
+        ),
+        unmatched=tuple(file.name for file in other_volumes(request.folder, files)),
     )
 
 
@@ -255,27 +264,29 @@ def _record(
 
 
 def _sweep(tracker: MlflowTracker, dataset: DatasetStore, named: str | None) -> str:
-    """The sweep that gets the rows; made if there is none and none is named."""
-    try:
-        return tracker.results(None if named is None else [named]).sweeps[-1].name
-    except TrackingError:
-        if named is not None:
-            raise
-    plan = {
-        "cells": [],
-        "report": {},
-        "description": "Masks that other tools made.",
-        "dataset": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "synthetic": dataset.is_synthetic,
-            "domains": list(dataset.domains),
-            "n_cases": len(dataset.cases),
-        },
-        "encoder": {},
-    }
-    tracker.prepare(IMPORTED_SWEEP, plan)
-    return IMPORTED_SWEEP
+    """The sweep that gets the rows: the latest on the same data; made if there is none.
+
+    Raises:
+        DataError: The named sweep is on other data, whose cases these masks do not show.
+    """
+    if named is not None:
+        sweep = tracker.results([named]).sweeps[-1]
+        data = sweep.plan.get("dataset", {})
+        if data.get("fingerprint") != dataset.fingerprint:
+            raise DataError(
+                f"sweep {sweep.name} is on dataset {data.get('name')!r} and the masks are scored on"
+                f" {dataset.name!r}: no table has both; name another --sweep or --dataset"
+            )
+        return sweep.name
+    for sweep in reversed(tracker.sweeps()):
+        if sweep.plan.get("dataset", {}).get("fingerprint") == dataset.fingerprint:
+            return sweep.name
+    name = sweep_name(IMPORTED_SPACE, [dataset.name], [])
+    data = {"name": dataset.name, "fingerprint": dataset.fingerprint}
+    data |= {"synthetic": dataset.is_synthetic, "domains": list(dataset.domains)}
+    about = {"report": {"columns": "source"}, "description": "Masks that other tools made."}
+    tracker.prepare(name, {"cells": [], "encoder": {}, "dataset": data, **about})
+    return name
 
 
 def _hash(values: list[object]) -> str:

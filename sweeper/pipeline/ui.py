@@ -16,23 +16,42 @@ if TYPE_CHECKING:
 
 
 def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
-    """Serve until interrupted; the server's exit code, 0 after Ctrl-C.
+    """Serve until interrupted; 0 after Ctrl-C.
 
     Raises:
-        TrackingError: There is no sweep yet, or the port is taken.
+        TrackingError: There is no sweep yet, the port cannot be had, or the server ended itself.
     """
-    latest = MlflowTracker(workspace).results().sweeps[-1]
-    with socket.socket() as probe:
-        if probe.connect_ex((HOST, port)) == 0:
-            raise TrackingError(
-                f"port {port} is taken; name another one: sweeper ui --port {port + 1}"
-            )
+    tracker = MlflowTracker(workspace)
+    tracker.results()  # refuses a workspace without a sweep
+    check_port(port)
     say(f"MLflow starts in about 15 seconds at http://{HOST}:{port}   (Ctrl-C ends it)")
-    say(f"sweep {latest.name}: {sweep_url(latest, port)}")
-    server = start_server(workspace, port)
+    for sweep in tracker.sweeps():
+        say(f"sweep {sweep.name}: {sweep_url(sweep, port)}")
+    log = workspace.logs / "mlflow-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    server = start_server(workspace, port, log)
     try:
-        return server.wait()
+        code = server.wait()
     except KeyboardInterrupt:
         server.terminate()
         server.wait()
         return 0
+    raise TrackingError(f"MLflow's server ended with code {code}; its last lines are in {log}")
+
+
+def check_port(port: int) -> None:
+    """Refuse a port that nobody can listen at; told before a server needs 15 s to find out.
+
+    Raises:
+        TrackingError: It is taken, or needs rights that this user has not.
+    """
+    with socket.socket() as probe:
+        # as servers do: a port whose last connection is still closing down may be had
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as err:
+            raise TrackingError(
+                f"port {port} cannot be had ({err.strerror}); name another one: sweeper ui --port"
+                f" {port + 1 if 1023 < port < 65535 else 5001}"
+            ) from err

@@ -18,6 +18,7 @@ from sweeper.errors import TrackingError
 from sweeper.records import TrialStatus
 from sweeper.tracking.relocate import artifact_folder
 from sweeper.tracking.rows_file import ROWS_FILE, decode
+from sweeper.tracking.run_metrics import EVALUATION_TAG
 from sweeper.tracking.tracker import TrackedRun, TrackedSweep
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLAN_FILE = "plan.json"
-EVALUATION_TAG = "evaluation."
 
 _SWEEPS = """
 SELECT r.run_uuid, r.experiment_id, r.artifact_uri, s.value

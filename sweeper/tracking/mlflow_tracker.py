@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import TrackingError
 from sweeper.records import TrialStatus
-from sweeper.tracking.mlflow_reader import EVALUATION_TAG, PLAN_FILE, MlflowReader
+from sweeper.tracking.mlflow_reader import PLAN_FILE, MlflowReader
 from sweeper.tracking.mlflow_store import MlflowStore, log_file, log_metrics, log_texts
 from sweeper.tracking.relocate import artifact_folder
 from sweeper.tracking.rows_file import ROWS_FILE, decode, encode, scores_of
-from sweeper.tracking.run_metrics import CURVE, epoch_metrics, final_metrics
+from sweeper.tracking.run_metrics import CURVE, epoch_metrics, final_metrics, record_tags
 from sweeper.tracking.tracker import TrackedResults, space_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ _MLFLOW_STATUS = {
     TrialStatus.PRUNED: "KILLED",
     TrialStatus.FAILED: "FAILED",
 }
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""MLflow's pages then open with runs and charts rather than with language models."""
 
 
 class MlflowTracker:
@@ -111,7 +113,7 @@ class MlflowTracker:
             run_id, attempt = self._open.get(key) or self._child(
                 client, *key, record.name, record.status
             )
-            log_texts(client, run_id, record.params, _tags(record, attempt))
+            log_texts(client, run_id, record.params, record_tags(record, attempt))
             scores = scores_of(record.rows)
             self._log_epochs(
                 client, run_id, dict(enumerate(record.epochs)), last=len(record.epochs) - 1
@@ -146,11 +148,20 @@ class MlflowTracker:
                 for run_id in left:
                     client.set_terminated(run_id, "KILLED")
 
-    def attach(self, sweep: TrackedSweep, files: Mapping[str, Path]) -> None:
-        """Keep files (tables, figures, the page) with a sweep's parent run, by name."""
+    def attach(self, sweep: TrackedSweep, files: Mapping[str, Path], note: str = "") -> None:
+        """Keep files (tables, figures, the page) with a sweep's parent run, by name.
+
+        Args:
+            sweep: The sweep.
+            files: By their name in the run.
+            note: Markdown that the run's page shows below the sweep's description.
+        """
         with self._store.writing() as client:
             for name, path in files.items():
                 log_file(client, sweep.run_id, name, path)
+            if note:
+                said = str(sweep.plan.get("description", ""))
+                client.set_tag(sweep.run_id, "mlflow.note.content", f"{said}\n\n{note}")
 
     def logged(self, sweep: str) -> dict[str, set[str]]:
         """Per completed training of a sweep the evaluations whose numbers are kept."""
@@ -159,6 +170,10 @@ class MlflowTracker:
             for run in self._reader.runs(sweep)
             if run.status is TrialStatus.COMPLETED
         }
+
+    def sweeps(self) -> tuple[TrackedSweep, ...]:
+        """Every sweep, the one that was run last at the end."""
+        return self._reader.sweeps()
 
     def results(self, sweeps: Sequence[str] | None = None) -> TrackedResults:
         """What is kept of some sweeps, or of the latest one.
@@ -195,7 +210,9 @@ class MlflowTracker:
         experiment = client.get_experiment_by_name(space)
         if experiment is None:
             location = (self._artifacts / space).as_uri()
-            experiment_id = client.create_experiment(space, artifact_location=location)
+            experiment_id = client.create_experiment(
+                space, artifact_location=location, tags=_EXPERIMENT_TAGS
+            )
         else:
             experiment_id = experiment.experiment_id
         run = client.create_run(
@@ -269,22 +286,6 @@ class MlflowTracker:
         uri = client.get_run(run_id).info.artifact_uri
         scores = decode(artifact_folder(uri, self._artifacts) / ROWS_FILE)
         return [score for score in scores if score.eval_id not in replaced]
-
-
-def _tags(record: TrainingRecord, attempt: int) -> dict[str, str]:
-    tags = {
-        **record.tags,
-        "train_id": record.train_id,
-        "sweep": record.sweep,
-        "attempt": str(attempt),
-    }
-    for eval_id, settings in record.evaluations.items():
-        tags[f"{EVALUATION_TAG}{eval_id}"] = json.dumps(dict(settings), sort_keys=True)
-    if record.failure is not None:
-        tags["failure.reason"] = record.failure.reason.value
-        tags["failure.message"] = record.failure.message
-        tags["failure.log_path"] = record.failure.log_path
-    return tags
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ their own names. Dice here is in [0, 1], the mean is over pooled target cases.
 
 from __future__ import annotations
 
+import json
 import re
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from sweeper.records import TrainingRecord
     from sweeper.tracking.tracker import Score
+
+EVALUATION_TAG = "evaluation."
+"""Begins the name of the tag that holds an evaluation's settings."""
 
 DENSE_EPOCHS = 100
 """Epochs of which every one is a point of a curve; later ones are thinned."""
@@ -115,3 +119,20 @@ def _labels(evaluations: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 def legal_key(key: str) -> str:
     """A metric's name in the characters that MLflow allows."""
     return re.sub(r"[^0-9A-Za-z_\-. :/]", "_", key)
+
+
+def record_tags(record: TrainingRecord, attempt: int) -> dict[str, str]:
+    """A run's tags: the record's, its evaluations' settings, and why it failed."""
+    tags = {
+        **record.tags,
+        "train_id": record.train_id,
+        "sweep": record.sweep,
+        "attempt": str(attempt),
+    }
+    for eval_id, settings in record.evaluations.items():
+        tags[f"{EVALUATION_TAG}{eval_id}"] = json.dumps(dict(settings), sort_keys=True)
+    if record.failure is not None:
+        tags["failure.reason"] = record.failure.reason.value
+        tags["failure.message"] = record.failure.message
+        tags["failure.log_path"] = record.failure.log_path
+    return tags

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from sweeper.pipeline.data_options import ImportOptions
 from sweeper.pipeline.report import query, tables
 from sweeper.pipeline.score import ScoreRequest, score
 from sweeper.store.workspace import Workspace
+from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +108,48 @@ def test_a_mask_on_another_grid_is_resampled_and_listed(
     value = {row.label: row for row in table.rows}["fine"].cells[0].value
     assert value is not None
     assert value > 97
+
+
+def test_a_mask_of_the_right_size_at_another_place_is_moved_back_and_listed(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    import nibabel as nib
+
+    original = nib.load(f"{dataset.source}/b1_label.nii.gz")
+    affine = original.affine.copy()
+    affine[0, 3] += 20.0  # mm
+    values = np.roll(np.asarray(original.dataobj), round(-20 / affine[0, 0]), axis=0)
+    nib.save(nib.Nifti1Image(values, affine), tmp_path / "b1.nii.gz")
+    outcome = score(workspace, dataset, ScoreRequest(folder=tmp_path, method="moved", source="A"))
+    assert outcome.regridded == ("b1",)
+    spec = ReportSpec(columns="matrix", protocol="strict", undefined="skip")
+    built = tables(query(workspace, [outcome.sweep], spec))
+    (row,) = (t.rows[0] for t in built if t.row_header.startswith("moved"))
+    assert row.cells[1].value == pytest.approx(100.0)
+
+
+def test_files_that_are_no_target_cases_are_listed_too(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    for name in ("a1", "b1", "stranger"):
+        write_nifti(tmp_path / f"{name}.nii.gz", disc(1), SPACING_XYZ)
+    outcome = score(workspace, dataset, ScoreRequest(folder=tmp_path, method="more", source="A"))
+    assert outcome.untested == ("a1",)
+    assert outcome.unmatched == ("stranger.nii.gz",)
+
+
+def test_masks_never_join_a_sweep_on_other_data(dataset: DatasetStore, tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "w")
+    tracker = MlflowTracker(workspace)
+    other = {"cells": [], "report": {}, "dataset": {"name": "x", "fingerprint": "y"}, "encoder": {}}
+    tracker.prepare("other@x", other)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    write_nifti(masks / "b1.nii.gz", disc(1), SPACING_XYZ)
+    request = ScoreRequest(folder=masks, method="m", source="A")
+    assert score(workspace, dataset, request).sweep == f"imported@{dataset.name}"
+    with pytest.raises(DataError, match="other@x is on dataset 'x'"):
+        score(workspace, dataset, replace(request, sweep="other"))
 
 
 def test_what_cannot_be_scored_is_said_and_what_is_no_case_is_refused(

@@ -76,6 +76,8 @@ def _hours(query: Query) -> list[str]:
     """Training hours of the whole sweep by device; memory means the device's."""
     hours: dict[str, float] = {}
     for run in query.results.runs:
+        if "seconds" not in run.summary:
+            continue  # imported masks: nobody said what they cost
         device = run.tags.get("device") or "unknown device"
         hours[device] = hours.get(device, 0.0) + run.summary.get("seconds", 0.0) / 3600
     listed = ", ".join(

@@ -77,7 +77,8 @@ def _latex(table: PlainTable) -> str:
         [
             "\\begin{table}[t]",
             "\\centering",
-            f"\\caption{{{escape(' '.join((table.title, *table.notes)))}}}",
+            f"\\caption{{{escape(' '.join((f'{table.title}.', *table.notes)))}}}",
+            "\\smallskip",
             "\\resizebox{\\textwidth}{!}{%",
             f"\\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
             "\\toprule",

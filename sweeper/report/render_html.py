@@ -52,7 +52,7 @@ h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
   white-space: nowrap }
-th:first-child, td:first-child { text-align: left }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: Canvas }
 th { cursor: pointer } th:focus { outline: 2px solid #0072B2 }
 .published { color: var(--dim); font-style: italic }
 .best { font-weight: 700 } .second { text-decoration: underline }

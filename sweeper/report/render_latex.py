@@ -51,6 +51,7 @@ def render_latex(table: ReportTable) -> str:
             "\\centering",
             f"\\caption{{{words}}}",
             f"\\label{{tab:{table.name}}}",
+            "\\smallskip",
             "\\resizebox{\\textwidth}{!}{%",
             f"\\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
             "\\toprule",

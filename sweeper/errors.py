@@ -43,3 +43,9 @@ class DraftError(SweeperError):
     """A final table was asked for, and the results do not allow one."""
 
     exit_code = 3
+
+
+class DeclinedError(SweeperError):
+    """A person was shown what a run will cost, and said no."""
+
+    exit_code = 0

@@ -81,8 +81,8 @@ def cost_lines(report: PlanReport) -> Iterator[str]:
         )
     if found.unknown:
         yield (
-            f"time: {found.unknown} trainings are of a kind not measured here yet;"
-            " run 'sweeper plan' without --no-probe, after 'sweeper embed'"
+            f"time: not known for {found.unknown} trainings of a kind not measured here yet;"
+            " 'sweeper plan' measures it, after 'sweeper embed'"
         )
 
 

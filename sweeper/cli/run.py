@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sweeper.cli.approval import approval, cost_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,6 +54,7 @@ def _settings(values: dict[str, Any]) -> tuple[str, ...]:
 
 @click.command()
 @_space_options
+@cost_options
 @click.option("--address", help="Join a Ray cluster: 'auto' or ray://HOST:PORT.")
 @click.option("--notify", metavar="URL", help="Webhook to tell of the first failure and the end.")
 @click.pass_obj
@@ -63,11 +66,12 @@ def run(
     The same command again runs only what is not done. Exit codes: 0 all done, 1 some trainings
     failed, 2 wrong input, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
     """
-    return _run(workspace, space, address, notify, _settings(values))
+    return _run(workspace, space, address, notify, _settings(values), values)
 
 
 @click.command()
 @_space_options
+@cost_options
 @click.option("--address", help="Join a Ray cluster: 'auto' or ray://HOST:PORT.")
 @click.option("--notify", metavar="URL", help="Webhook to tell of the first failure and the end.")
 @click.pass_obj
@@ -83,7 +87,7 @@ def retry(
     settings = _settings(values)
     count = forget_failures(status(opened, space, settings, display()), opened)
     click.echo(f"{count} failed trainings will run again")
-    return _run(workspace, space, address, notify, settings)
+    return _run(workspace, space, address, notify, settings, values)
 
 
 def _run(
@@ -92,6 +96,7 @@ def _run(
     address: str | None,
     notify: str | None,
     settings: tuple[str, ...],
+    values: dict[str, Any],
 ) -> int:
     from sweeper.cli.progress import display
     from sweeper.pipeline.run import RunRequest
@@ -99,13 +104,21 @@ def _run(
     from sweeper.store.workspace import Workspace
 
     workspace = Workspace.open(root)
-    request = RunRequest(space=space, settings=settings, address=address, notify=notify)
+    request = RunRequest(
+        space=space,
+        settings=settings,
+        address=address,
+        notify=notify,
+        probes=not values["no_probe"],
+        approves=approval(values["yes"], values["ask_above"]),
+    )
     outcome = run_sweep(workspace, request, display())
     return _finish(workspace, outcome, space)
 
 
 def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
     """The table, where everything lies, what to try next; the exit code."""
+    from sweeper.cli.plan_text import comparison_lines
     from sweeper.cli.report import print_table
     from sweeper.plan.states import State
 
@@ -117,6 +130,9 @@ def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
         log = workspace.trainings / cell.training.train_id / "log.txt"
         click.echo(f"FAILED {cell.training.config.name()}: {cell.note}; log {log}", err=True)
     click.echo(_summary(outcome))
+    if outcome.costs is not None:
+        for line in comparison_lines(*outcome.costs):
+            click.echo(line)
     click.echo(f"everything is in {workspace.root}")
     if outcome.signal:
         left = len(outcome.cells) - outcome.count(State.DONE)

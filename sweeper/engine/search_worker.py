@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from sweeper.engine.worker import train_one
 from sweeper.plan.job import TrainingJob
 from sweeper.records import FailureReason
+from sweeper.store.epoch_records import EPOCHS_FILE, known_epochs
 from sweeper.store.ledger import TrainingFolder, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TAKEN_TRIES = 60
-EPOCHS_FILE = "epochs.jsonl"
 FINAL = frozenset(
     {FailureReason.BUG, FailureReason.NON_FINITE, FailureReason.DATA, FailureReason.HUNG}
 )
@@ -72,22 +72,3 @@ def search_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], 
             word = train_one(text, memory_bytes, note_and_report)
     is_paused = word == "pruned" and folder.pruned() is None
     return "paused" if is_paused else word
-
-
-def known_epochs(folder: TrainingFolder) -> list[dict[str, Any]]:
-    """Records of the epochs that a training has: of its fit, or of the stretches so far."""
-    fit = folder.fit()
-    if fit is not None:
-        return [dict(record) for record in fit["epochs"]]
-    records: dict[int, dict[str, Any]] = {}
-    try:
-        lines = (folder.path / EPOCHS_FILE).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:  # the process was killed while it wrote this
-            continue
-        records[record["epoch"]] = record
-    return [records[epoch] for epoch in sorted(records)]

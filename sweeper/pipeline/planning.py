@@ -81,9 +81,24 @@ def plan_space(
 
 
 def assess(
-    workspace: Workspace, sweep: Sweep, source: DataSource, display: Display, *, probes: bool
+    workspace: Workspace,
+    sweep: Sweep,
+    source: DataSource,
+    display: Display,
+    *,
+    probes: bool,
+    probes_from: int = 1,
 ) -> PlanReport:
-    """What a space needs, has and costs; see `plan_space`."""
+    """What a space needs, has and costs; see `plan_space`.
+
+    Args:
+        workspace: Where things lie.
+        sweep: The space.
+        source: What trials read.
+        display: Told what is probed.
+        probes: True to measure kinds that have not been measured here ...
+        probes_from: ... if so many trainings are to be run.
+    """
     studies = open_studies(workspace, sweep, source.facts)
     won = [trial for one in studies for trial in one.winning_trials()]
     plan = make_plan(sweep.spec.name, (*sweep.trials, *won), source.facts)
@@ -94,7 +109,7 @@ def assess(
     on = devices(sweep.spec.resources)
     done = [t for one in studies for t in one.tried()]
     paces = measured_paces([*plan.trainings, *done], ledger)
-    if probes:
+    if probes and len(todo) >= probes_from:
         paces |= probed_paces(_unmeasured(todo, paces), display, on.threads)
     cost = estimate(todo, paces)
     return PlanReport(

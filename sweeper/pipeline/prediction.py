@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sweeper.pipeline.estimate import wall_seconds
+from sweeper.store.epoch_records import known_epochs
 from sweeper.store.ledger import read_json, write_json
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def actual(cells: Iterable[Cell], ledger: Ledger, wall: float) -> Actual:
         folder = ledger.folder(cell.training.train_id)
         fit = folder.fit()
         if fit is None:
+            seconds += sum(record["seconds"] for record in known_epochs(folder))
+            ended += folder.pruned() is not None
             continue
         ended += 1
         seconds += 0.0 if cell.is_trained else float(fit["seconds"])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper.config.sweep import Sweep, load_sweep
+from sweeper.errors import DeclinedError
+from sweeper.pipeline.costs import Costs
 from sweeper.pipeline.datasets import DataSource
 from sweeper.pipeline.listen import SweepListener
 from sweeper.pipeline.notify import Notifier
@@ -20,11 +22,13 @@ from sweeper.store.ledger import Ledger
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sweeper.engine import ray_tune
     from sweeper.pipeline.display import Display
+    from sweeper.pipeline.planning import PlanReport
+    from sweeper.pipeline.prediction import Actual, Prediction
     from sweeper.pipeline.search import Searched
     from sweeper.pipeline.studies import OpenStudy
     from sweeper.plan.expand import Training
@@ -47,6 +51,8 @@ class RunRequest:
         address: Ray cluster to join, or None for this machine.
         retries_failed: True to run again what failed for good.
         notify: Webhook that is told of the first failure and of the end; None for none.
+        probes: True to measure kinds of training that have not been measured here.
+        approves: Shown what the run will cost before it begins; False ends it there.
     """
 
     space: Path
@@ -54,6 +60,8 @@ class RunRequest:
     address: str | None = None
     retries_failed: bool = False
     notify: str | None = None
+    probes: bool = True
+    approves: Callable[[PlanReport], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +77,7 @@ class RunOutcome:
         signal: Number of the signal that ended the run early; 0 if none.
         ran: Trainings that this run started.
         seconds: The run took.
+        costs: What was predicted and what it did cost; None where nothing was run.
     """
 
     sweep: Sweep
@@ -79,6 +88,7 @@ class RunOutcome:
     signal: int
     ran: int
     seconds: float = 0.0
+    costs: tuple[Prediction, Actual] | None = None
 
     def count(self, state: State) -> int:
         """Trainings in a state."""
@@ -90,8 +100,11 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
     began = time.monotonic()
     sweep = load_sweep(request.space, request.settings)
     notifier = Notifier(request.notify, sweep.spec.name, display)
-    facts = DataSource(workspace, display).facts
-    ledger = Ledger(workspace.trainings)
+    source = DataSource(workspace, display)
+    facts, ledger = source.facts, Ledger(workspace.trainings)
+    costs = Costs.begin(workspace, sweep, source, display, probes=request.probes)
+    if not costs.report.is_done and not request.approves(costs.report):
+        raise DeclinedError(f"sweep {sweep.spec.name} was not run; nothing was changed")
     tracker: Tracker = MlflowTracker(workspace)
     searched = search(workspace, sweep, facts, tracker, display, request.address)
     plan = make_plan(sweep.spec.name, (*sweep.trials, *searched.trials), facts)
@@ -119,6 +132,7 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
         signal=number,
         ran=len(todo),
         seconds=time.monotonic() - began,
+        costs=costs.end(todo, searched.studies) if todo or searched.ran else None,
     )
     notifier.end({str(s): outcome.count(s) for s in State}, outcome.seconds, number)
     notifier.wait()

@@ -15,7 +15,6 @@ from sweeper.config.report import ReportSpec
 from sweeper.config.sweep import Sweep, check_sweep
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.engine.courses import Ended
-from sweeper.engine.search_worker import EPOCHS_FILE, known_epochs
 from sweeper.errors import DraftError
 from sweeper.pipeline import report as reporting
 from sweeper.pipeline import search as searching
@@ -29,6 +28,7 @@ from sweeper.pipeline.winners import front, winner
 from sweeper.plan.expand import make_plan
 from sweeper.plan.identity import DataFacts
 from sweeper.plan.states import State
+from sweeper.store.epoch_records import EPOCHS_FILE, known_epochs
 from sweeper.store.ledger import Ledger
 from sweeper.store.workspace import Workspace
 from sweeper.tracking.mlflow_tracker import MlflowTracker

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 
 import click
 import pytest
 
+from sweeper.cli import approval as module
 from sweeper.cli.approval import approval
 from sweeper.pipeline.prediction import Devices, Prediction
 
@@ -28,12 +28,16 @@ def report(hours: float) -> SimpleNamespace:
     )
 
 
+def terminal(monkeypatch: pytest.MonkeyPatch, *, is_there: bool) -> None:
+    stream = SimpleNamespace(isatty=lambda: is_there)
+    monkeypatch.setattr(module, "sys", SimpleNamespace(stdin=stream, stdout=stream))
+
+
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A person at a terminal who says no to everything."""
     questions: list[str] = []
-    for stream in (sys.stdin, sys.stdout):
-        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    terminal(monkeypatch, is_there=True)
     monkeypatch.setattr(click, "confirm", lambda text: bool(questions.append(text)))
     return questions
 
@@ -59,7 +63,7 @@ def test_yes_is_never_asked(asked: list[str]) -> None:
 def test_without_a_terminal_the_run_begins_and_says_why(
     asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    terminal(monkeypatch, is_there=False)
     assert approval(yes=False, ask_above=0.0)(report(5.0))
     assert asked == []
     assert "nobody is asked" in capsys.readouterr().out

@@ -78,6 +78,7 @@ def write_contact_sheet(
 
 def _draw(axes: object, tile: Tile) -> None:
     from matplotlib.axes import Axes
+    from matplotlib.patheffects import withStroke
 
     if not isinstance(axes, Axes):  # narrows for the type checker; figures hand out only Axes
         raise TypeError(f"axes is {type(axes)}")
@@ -88,4 +89,13 @@ def _draw(axes: object, tile: Tile) -> None:
     for value in np.unique(tile.label[tile.label > 0]):
         colour = OUTLINES[(int(value) - 1) % len(OUTLINES)]
         axes.contour(tile.label == value, [0.5], colors=colour, linewidths=0.7)
-    axes.text(0.02, 0.02, tile.caption, transform=axes.transAxes, color="#ffd60a", fontsize=4.5)
+    shadow = [withStroke(linewidth=1.5, foreground="black")]  # readable on fat and on air
+    axes.text(
+        0.02,
+        0.025,
+        tile.caption,
+        transform=axes.transAxes,
+        color="#ffd60a",
+        fontsize=5.5,
+        path_effects=shadow,
+    )

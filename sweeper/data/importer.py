@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sweeper.data.source import SourceCase
     from sweeper.data.volume import Volume
 
-PART_VERSION = 2
+PART_VERSION = 3
 """Changed when preparing a case changes; older parts are then made again."""
 
 
@@ -60,6 +60,7 @@ class CaseFacts:
     n_source_slices: int
     source_spacing_mm: tuple[float, float, float]
     has_geometry: bool
+    affine: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,7 @@ def _prepare(
         n_source_slices=labels.shape[0],
         source_spacing_mm=image.spacing_mm,
         has_geometry=image.has_geometry,
+        affine=tuple(tuple(row) for row in image.affine.tolist()),
     )
     note = {
         "faults": [asdict(fault) for fault in checker.faults],
@@ -216,7 +218,7 @@ def _tuples(value: Any) -> Any:
     """JSON's lists as the tuples they were."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def hash_files(case: SourceCase) -> str:

@@ -59,6 +59,7 @@ def new_cases(
             source_hash=result.source_hash,
             content_hash="",
             has_geometry=facts.has_geometry,
+            affine=facts.affine,
         )
         yield NewCase(
             record=record if salt is None else _salt(record, salt), image=image, label=label

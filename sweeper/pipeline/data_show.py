@@ -76,10 +76,11 @@ def _tile(store: DatasetStore, cases: tuple[CaseRecord, ...], column: int) -> Ti
     part = (0.5, 0.85, 0.15)[column % 3]
     offset = min(case.count - 1, int(part * case.count))
     index = case.start + offset
+    mark = " val" if case.split is Split.VALIDATION else ""
     return Tile(
         image=store.image(index),
         label=store.label(index),
-        caption=f"{case.case} z={case.z[offset]} ({case.split.value})",
+        caption=f"{case.case.removeprefix(f'{case.domain}_')} z={case.z[offset]}{mark}",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +13,12 @@ import zarr
 
 from desam_model.types import Split
 from sweeper.errors import StoreError
+from sweeper.store.dataset_attributes import read_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-FORMAT = "sweeper-dataset"
-VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +43,8 @@ class CaseRecord:
         source_hash: SHA-256 over the image and label file; salted in a store with salted ids.
         content_hash: SHA-256 over the stored slices and labels.
         has_geometry: False where the files held no orientation or voxel size.
+        affine: `(4, 4)` by rows, from (x, y, z) indices of the source volume in the canonical frame
+            to millimetres in RAS+; empty in a store made before it was kept.
     """
 
     case: str
@@ -65,6 +64,7 @@ class CaseRecord:
     source_hash: str
     content_hash: str
     has_geometry: bool
+    affine: tuple[tuple[float, ...], ...] = ()
 
 
 class DatasetStore:
@@ -84,7 +84,7 @@ class DatasetStore:
             StoreError: There is none, it is no dataset store, or it is incomplete.
         """
         path = Path(path).absolute()
-        attributes = _attributes(path)
+        attributes = read_attributes(path)
         group = zarr.open_group(path, mode="r")
         store = cls(path, attributes, group)
         for name, array in (("image", store._image), ("label", store._label)):
@@ -258,30 +258,6 @@ class DatasetStore:
         )
 
 
-def _attributes(path: Path) -> Mapping[str, Any]:
-    file = path / "zarr.json"
-    if not file.is_file():
-        raise StoreError(
-            f"{path} is no dataset store; make one with `sweeper data import SOURCE --name"
-            f" {path.name.removesuffix('.zarr') or 'NAME'}`"
-        )
-    try:
-        attributes = json.loads(file.read_text())["attributes"]
-    except (ValueError, KeyError) as err:
-        raise StoreError(f"{file} cannot be read ({err}); import the dataset again") from err
-    if attributes.get("format") != FORMAT:
-        raise StoreError(f"{path} is a Zarr store, but not a dataset store; name another")
-    if not attributes.get("complete"):
-        raise StoreError(f"dataset store {path} is incomplete; import it again to finish it")
-    if attributes.get("version") != VERSION:
-        raise StoreError(
-            f"dataset store {path} has format version {attributes.get('version')}, this sweeper"
-            f" reads {VERSION}; import the dataset again"
-        )
-    found: Mapping[str, Any] = attributes
-    return found
-
-
 def content_hash(image: NDArray[np.uint8], label: NDArray[np.uint8]) -> str:
     """SHA-256 over a case's slices `(n, C, H, W)` and label maps `(n, H, W)`."""
     digest = hashlib.sha256(repr((image.shape, label.shape)).encode())
@@ -294,6 +270,7 @@ def _record(plain: Mapping[str, Any]) -> CaseRecord:
     values = dict(plain)
     values["split"] = Split(values["split"])
     values["foreground"] = {k: tuple(v) for k, v in values["foreground"].items()}
+    values["affine"] = tuple(tuple(row) for row in values.get("affine", ()))
     for key in ("z", "spacing_mm", "matrix", "source_spacing_mm"):
         values[key] = tuple(values[key])
     return CaseRecord(**values)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import zarr
 
 from sweeper.errors import StoreError
-from sweeper.store.dataset_store import FORMAT, VERSION, CaseRecord, DatasetStore, content_hash
+from sweeper.store.dataset_attributes import FORMAT, VERSION
+from sweeper.store.dataset_store import CaseRecord, DatasetStore, content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

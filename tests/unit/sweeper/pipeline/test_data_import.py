@@ -57,6 +57,19 @@ def test_every_layout_becomes_a_store(tmp_path, layout, n_cases, structures):
     assert store.damaged_cases() == ()
 
 
+def test_a_store_keeps_the_geometry_of_each_source(tmp_path):
+    # columns run to the right and slices down: the store tells the frame it turned them to
+    affine = sources.LPS @ np.diag([-1.0, 1.0, -1.0, 1.0])
+    affine[:3, 3] += sources.LPS[:3, :3] @ (23, 0, 3)
+    for name, array in (("Case00", sources.image_array()), ("Case00_seg", sources.label_array())):
+        name = name.replace("_seg", "_segmentation")
+        sources.write(tmp_path / "src" / "UCL" / f"{name}.nii.gz", array[::-1, :, ::-1], affine)
+    case = import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE).store.cases[0]
+    assert (case.matrix, case.n_source_slices, case.source_spacing_mm) == ((20, 24), 4, (3, 1, 1))
+    assert np.allclose(case.affine, sources.LPS)
+    assert case.z == (1, 2, 3)
+
+
 def test_parallel_and_serial_imports_are_equal_and_report_progress(tmp_path, monkeypatch):
     monkeypatch.setattr(case_pool, "WORKER_START_S", 0.0)  # tiny cases are not worth a worker
     source = sources.saml(tmp_path / "src")

@@ -72,6 +72,7 @@ class CaseResult:
         faults: Of its files.
         source_hash: SHA-256 over both files, empty where one cannot be read.
         voxel_hash: SHA-256 over the image's voxels, equal for the same scan in another file.
+        n_channels: Of the image; 0 where it cannot be read.
         part: File with the prepared arrays, or None.
         facts: Of the prepared arrays, or None.
         is_resumed: The part was already there.
@@ -82,6 +83,7 @@ class CaseResult:
     faults: tuple[Fault, ...] = ()
     source_hash: str = ""
     voxel_hash: str = ""
+    n_channels: int = 0
     part: Path | None = None
     facts: CaseFacts | None = None
     is_resumed: bool = False
@@ -108,6 +110,7 @@ def process_case(job: CaseJob) -> CaseResult:
         case=job.case,
         source_hash=source_hash,
         voxel_hash="" if image is None else _voxel_hash(image),
+        n_channels=0 if image is None else len(image.array),
         headers=header_texts(job.case, job.root, image, label),
     )
     facts = None
@@ -182,6 +185,7 @@ def _prepare(
         "faults": [asdict(fault) for fault in checker.faults],
         "facts": asdict(facts),
         "voxel_hash": result.voxel_hash,
+        "n_channels": result.n_channels,
         "has_headers": bool(result.headers),  # the texts themselves may name a person
     }
     partial = part.with_suffix(f".{os.getpid()}.partial")
@@ -201,6 +205,7 @@ def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult:
         ),
         source_hash=source_hash,
         voxel_hash=note["voxel_hash"],
+        n_channels=note["n_channels"],
         part=part,
         facts=CaseFacts(**{key: _tuples(value) for key, value in note["facts"].items()}),
         is_resumed=True,

@@ -169,7 +169,7 @@ def _patients(found: SourceDataset) -> list[Fault]:
 
 def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:
     """The same scan under two cases, found by its voxels; colour and grey mixed."""
-    faults = []
+    faults = _mixed_channels(results)
     first: dict[str, CaseResult] = {}
     for result in results:
         if not result.voxel_hash:
@@ -189,3 +189,24 @@ def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:
                 )
             )
     return tuple(faults)
+
+
+def _mixed_channels(results: Sequence[CaseResult]) -> list[Fault]:
+    """Grey among colour images or the reverse: the fewer of them are at fault."""
+    counts = Counter(result.n_channels for result in results if result.n_channels)
+    if len(counts) < 2:
+        return []
+    usual = counts.most_common(1)[0][0]
+    names = {1: "grey", 3: "in colour"}
+    return [
+        Fault(
+            code="channels-mixed",
+            where=result.case.image.name,
+            problem=f"it is {names.get(result.n_channels, f'of {result.n_channels} channels')}, and"
+            f" {counts[usual]} other images are {names.get(usual, f'of {usual} channels')}",
+            remedy="export all images in one way",
+            case=result.case.case,
+        )
+        for result in results
+        if result.n_channels not in (0, usual)
+    ]

@@ -238,6 +238,10 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as err:
+        if "PixelType" in str(err):
+            raise VolumeError(
+                "its pixels are of a kind that cannot be read, such as grey with transparency"
+            ) from err
         raise VolumeError("it is truncated, damaged or not what its suffix says") from err
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:

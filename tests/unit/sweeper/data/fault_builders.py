@@ -9,6 +9,7 @@ import fault_sources as sources
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
+from PIL import Image
 
 
 def image_without_label(root):
@@ -417,6 +418,26 @@ def csv_colour_label(root):
     grey = sources.image_array(5, (1, 20, 24))[0].astype(np.uint8)
     sitk.WriteImage(sitk.GetImageFromArray(grey), str(root / "seen.png"))
     path.write_text(path.read_text() + "late,north,seen.png,drawn.png\n")
+    return path
+
+
+def csv_colour_among_grey(root):
+    path = sources.csv_sound(root)
+    rng = np.random.default_rng(3)
+    colour = rng.integers(0, 255, (20, 24, 3)).astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(colour, isVector=True), str(root / "seen.png"))
+    label = sources.label_array()[1] * 255
+    sitk.WriteImage(sitk.GetImageFromArray(label), str(root / "drawn.png"))
+    path.write_text(path.read_text() + "late,north,seen.png,drawn.png\n")
+    return path
+
+
+def csv_picture_with_transparency(root):
+    path = sources.csv_sound(root)
+    picture = np.random.default_rng(3).integers(0, 255, (20, 24, 2)).astype(np.uint8)
+    Image.fromarray(picture, mode="LA").save(root / "seen.png")
+    sources.write(root / "drawn.nii.gz", sources.label_array()[1:2])
+    path.write_text(path.read_text() + "late,north,seen.png,drawn.nii.gz\n")
     return path
 
 

@@ -523,5 +523,27 @@ LINES = {
             "validation, the first as north0; give all scans of a patient the same split"
         ),
     ),
+    "csv_colour_among_grey": (
+        (
+            "warning [one-slice] drawn.png: foreground is on one slice only, and desam2024 "
+            "scoring drops a case's last; read this case's scores in a report with "
+            "--protocol strict"
+        ),
+        (
+            "error [channels-mixed] seen.png: it is in colour, and 4 other images are grey;"
+            " export all images in one way"
+        ),
+    ),
+    "csv_picture_with_transparency": (
+        (
+            "error [unreadable] seen.png: its pixels are of a kind that cannot be read, "
+            "such as grey with transparency; get the file again or remove the case"
+        ),
+        (
+            "warning [one-slice] drawn.nii.gz: foreground is on one slice only, and "
+            "desam2024 scoring drops a case's last; read this case's scores in a report "
+            "with --protocol strict"
+        ),
+    ),
 }
 """Name of the builder -> all lines, in order; several where one fault causes another."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,7 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
     Raises:
         DataError: The source or structure is not the dataset's, or no file is a case's.
     """
+    request = replace(request, source=find_domain(dataset, request.source))
     target = _target(dataset, request)
     files = find_masks(request.folder, [case.case for case in dataset.cases])
     scored = [_score_case(dataset, case, target, files, request.label) for case in target.cases]
@@ -128,11 +129,17 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
     )
 
 
+def find_domain(dataset: DatasetStore, named: str) -> str:
+    """The domain with a name, or the only one that begins with it: `A` is `A-ISBI`."""
+    found = [d for d in dataset.domains if d == named] or [
+        d for d in dataset.domains if d.startswith(named)
+    ]
+    if len(found) != 1:
+        raise DataError(f"source is {named!r}, {dataset.name} has {', '.join(dataset.domains)}")
+    return found[0]
+
+
 def _target(dataset: DatasetStore, request: ScoreRequest) -> _Target:
-    if request.source not in dataset.domains:
-        raise DataError(
-            f"source is {request.source!r}, dataset {dataset.name} has {', '.join(dataset.domains)}"
-        )
     structure = _structure(dataset, request.structure)
     train_id = _hash(
         ["imported", request.method, request.source, request.seed, structure, dataset.fingerprint]

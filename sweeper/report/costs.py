@@ -74,17 +74,19 @@ def duration_text(seconds: float) -> str:
 
 def _hours(query: Query) -> list[str]:
     """Training hours of the whole sweep by device; memory means the device's."""
-    hours: dict[str, float] = {}
+    hours_by_device: dict[str, float] = {}
     for run in query.results.runs:
         if "seconds" not in run.summary:
             continue  # imported masks: nobody said what they cost
         device = run.tags.get("device") or "unknown device"
-        hours[device] = hours.get(device, 0.0) + run.summary.get("seconds", 0.0) / 3600
+        spent = run.summary["seconds"] / 3600
+        hours_by_device[device] = hours_by_device.get(device, 0.0) + spent
     listed = ", ".join(
-        f"{duration_text(3600 * value)} on {device}" for device, value in hours.items()
+        f"{hours:.2f} {'CPU' if device == 'cpu' else 'GPU'}-hours ({device})"
+        for device, hours in hours_by_device.items()
     )
     return [
-        f"Whole sweep, failed and searched trainings included: {listed}.",
+        f"Whole sweep, failed and searched trainings included: {listed or 'not measured'}.",
         "Peak memory: the device's (CUDA), or the process's anonymous memory (CPU).",
     ]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from sweeper.errors import DataError
 from sweeper.pipeline.data_import import import_dataset
 from sweeper.pipeline.data_options import ImportOptions
 from sweeper.pipeline.report import query, tables
-from sweeper.pipeline.score import ScoreRequest, score
+from sweeper.pipeline.score import ScoreRequest, find_domain, score
 from sweeper.store.workspace import Workspace
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
@@ -165,3 +166,10 @@ def test_what_cannot_be_scored_is_said_and_what_is_no_case_is_refused(
     (tmp_path / "c1.nii.gz").write_bytes(b"")
     outcome = score(workspace, dataset, ScoreRequest(folder=tmp_path, method="m", source="A"))
     assert "0 bytes" in outcome.unusable["c1"]
+
+
+def test_the_beginning_of_a_sites_name_will_do_where_it_is_the_only_one() -> None:
+    prostate = SimpleNamespace(domains=("A-ISBI", "B-ISBI_1.5", "B-other"), name="prostate")
+    assert find_domain(prostate, "A") == "A-ISBI"  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="source is 'B'"):
+        find_domain(prostate, "B")  # type: ignore[arg-type]

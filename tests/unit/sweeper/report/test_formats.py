@@ -70,11 +70,15 @@ def test_challengers_layout_has_one_line_a_task_algorithm_and_case() -> None:
 
 def test_costs_say_a_dash_where_nothing_was_measured() -> None:
     measured = run(
-        "desam", "A", {"B": (0.5,) * 3}, summary={"seconds": 90.0, "trainable_parameters": 2.5e6}
+        "desam",
+        "A",
+        {"B": (0.5,) * 3},
+        summary={"seconds": 90.0, "trainable_parameters": 2.5e6},
+        tags={"device": "NVIDIA GeForce RTX 3060"},
     )
     table = cost_table(make_query(results(measured), ReportSpec(columns="source")), {})
     assert table.rows == (("desam", "1", "2.50", "–", "90.0 s", "–"),)
-    assert "90.0 s on unknown device" in table.notes[0]
+    assert "0.03 GPU-hours (NVIDIA GeForce RTX 3060)" in table.notes[0]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -150,6 +151,23 @@ def test_a_second_process_waits_for_the_first_and_finds_the_work_done(tmp_path):
         report = second.result()
     assert len(report.store.cases) == 4
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "way"),
+    [
+        (errno.ENOSPC, "free some space; the same command goes on where it stopped"),
+        (errno.EACCES, "mend its permissions, or name another folder"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_and_a_way_out(tmp_path, monkeypatch, number, way):
+    def refuse(*_args, **_kwargs):
+        raise OSError(number, os.strerror(number), "parts/a.npz")
+
+    monkeypatch.setattr(np, "savez", refuse)
+    with pytest.raises(DataError) as caught:
+        import_dataset(sources.saml(tmp_path / "src"), tmp_path / "x.zarr", ONE)
+    assert str(caught.value) == f"parts/a.npz: {os.strerror(number)}; {way}"
 
 
 def processes_of(group: int) -> list[int]:

@@ -39,6 +39,11 @@ def looks_like_abdominal(root: Path) -> bool:
     return any(_numbered(folder, _IMAGE) for folder, _ in _modality_folders(root))
 
 
+def looks_like_one_modality(folder: Path) -> bool:
+    """True if `img0001` or `image_1` volumes and labels lie in `folder`, whatever its name."""
+    return bool(_numbered(folder, _IMAGE)) and bool(_numbered(folder, _LABEL))
+
+
 def read_abdominal(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
     """Cases of `CT/**/img0001.nii.gz` + `label0001`, `MR/**/image_1.nii.gz` + `label_1`.
 

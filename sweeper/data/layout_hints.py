@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sweeper.data.layout_abdominal import looks_like_one_modality
 from sweeper.data.volume import ITK_SUFFIXES, NIFTI_SUFFIXES, suffix_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def hint(source: Path, tell: Callable[[Path], str | None]) -> str | None:
     above = tell(source.parent)
     if above in ("saml", "maxstyle", "abdominal"):
         return f"it is one site of layout {above}; name {source.parent}"
+    if looks_like_one_modality(source):
+        return (
+            "it looks like one modality of layout abdominal; call its folder CT (BTCV) or MR"
+            " (CHAOS) and name the folder above"
+        )
     if any(_is_dicom(file) for file in _first_files(source)):
         return "it holds DICOM files; make NIfTI of them first (dcm2niix)"
     n_csv = sum(1 for file in source.glob("*.csv"))

@@ -94,4 +94,8 @@ def _fitting(folder: Path) -> list[Layout]:
 
 
 def _told(folder: Path) -> str | None:
-    return next(iter(_fitting(folder)), None)
+    """Layout of a folder near the one that was named; None also where it may not be looked into."""
+    try:
+        return next(iter(_fitting(folder)), None)
+    except OSError:
+        return None

@@ -184,6 +184,10 @@ def empty_folder(root):
         (lambda r: sources.maxstyle(r / "reorganized").parent, "looks like layout maxstyle; name"),
         (lambda r: sources.saml(r) / "UCL", "it is one site of layout saml; name"),
         (lambda r: sources.abdominal(r) / "CT", "it is one site of layout abdominal; name"),
+        (
+            lambda r: (sources.abdominal(r) / "CT").rename(r.parent / "Training"),
+            "it looks like one modality of layout abdominal; call its folder CT (BTCV) or MR",
+        ),
         (dicom_without_suffix, "it holds DICOM files; make NIfTI of them first (dcm2niix)"),
         (two_csv_files, "it holds 2 CSV files; name one of them"),
         (archive, "it is an archive; unpack it and name the folder"),

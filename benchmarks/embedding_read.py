@@ -170,6 +170,7 @@ def main() -> None:
         store = make_store(folder / "f16.zarr", features, n)
         zstd = make_store(folder / "zstd.zarr", features, RELEASED_SLICES, "zstd")
         int8 = convert_store(store, folder / "int8.zarr", "int8")
+        small = convert_store(zstd, folder / "small.zarr", "int8")
         files = [folder / f"slice_{k}.npz" for k in range(RELEASED_SLICES)]
         for k, file in enumerate(files):
             released_file(file, features[k], k)
@@ -183,11 +184,15 @@ def main() -> None:
         # Apart, because giving memory back to the kernel disturbs whoever comes next.
         others: dict[str, Callable[[int], object]] = {
             "ours, zstd": lambda k: collate([as_slice(zstd.embedding(k % 2))], buffers=of_zstd),
+            "ours, int8, zstd": lambda k: collate([as_slice(small.embedding(k % 2))]),
             "released": lambda k: read_released(files[k % 2]),
-            "ours, new memory": lambda k: store.embedding(k).to(dtype=torch.float32),
-            "numpy.memmap, new memory": lambda k: raw(k).to(dtype=torch.float32),
         }
-        found = times_ms(reads, n) | times_ms(others, n)
+        four = [as_slice(store.embedding(k % n)) for k in range(4)]
+        batches: dict[str, Callable[[int], object]] = {
+            "a batch of four": lambda k: collate(four, buffers=pool),
+            "the same, new memory": lambda k: collate(four),
+        }
+        found = times_ms(reads, n) | times_ms(others, n) | times_ms(batches, n)
         ours = found["ours, float16"]
         print(f"a random slice into float32, ViT-H, warm, {torch.get_num_threads()} threads")
         for label, ms in found.items():
@@ -201,6 +206,7 @@ def main() -> None:
             ("float16", bytes_of_slices(store)),
             ("float16, zstd", bytes_of_slices(zstd)),
             ("int8", bytes_of_slices(int8)),
+            ("int8, zstd", bytes_of_slices(small)),
         ):
             print(f"  {label:14s} {size / 2**20:8.2f} MiB   {size / per_file:.3f} of released")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CACHE_BYTES = 20 * 10**9
 """Size of a node's cache for stores behind a URL."""
 
-_MAX_MAPS = 8192
+_MAX_MAPS = 32768
 """Memory maps kept open; the kernel allows a process 65,530."""
 
 

@@ -1,0 +1,61 @@
+"""A driver in a process of its own, to be killed: `scripted_driver.py ROOT SEEDS EPOCH_S NODES`.
+
+Runs what is missing of a scripted sweep, on a Ray of its own or on a cluster of so many worker
+nodes, whose raylets' process ids it writes to `ROOT/raylets.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from scripted import Sweep
+
+from sweeper.engine import cluster
+from sweeper.engine.ray_tune import Placement
+
+
+def main(root: Path, seeds: int, epoch_s: float, nodes: int) -> None:
+    address = start_nodes(root, nodes) if nodes else None
+    cluster.start(address)
+    sweep = Sweep(
+        root=root,
+        scripts={seed: ["slow", epoch_s] for seed in range(seeds)},
+        seeds=seeds,
+        placement=Placement(
+            cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True
+        ),
+    )
+    missing = [t for t in sweep.plan.trainings if not is_done(sweep, t)]
+    try:
+        sweep.run(missing)
+    finally:
+        cluster.stop()
+
+
+def is_done(sweep: Sweep, training: object) -> bool:
+    folder = sweep.ledger.folder(training.train_id)
+    scores = all(folder.has_evaluation(e.eval_id) for e in training.evaluations)
+    return folder.fit() is not None and scores
+
+
+def start_nodes(root: Path, nodes: int) -> str:
+    from ray.cluster_utils import Cluster
+
+    store = 100 * 1024**2
+    started = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": store}
+    )
+    for _ in range(nodes):
+        started.add_node(num_cpus=1, object_store_memory=store)
+    workers = list(started.worker_nodes)
+    pids = [node.all_processes["raylet"][0].process.pid for node in workers]
+    (root / "raylets.json").write_text(json.dumps(pids))
+    return str(started.address)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

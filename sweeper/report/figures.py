@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Okabe and Ito's palette."""
 
+_MARKERS, _HATCHES = ("o", "D", "^"), ("", "////", "xxxx")
+"""For the ninth row and further ones, whose colours come again."""
+
 _DPI = 150
 _MARGIN_IN = 0.15
 _LABELS = {"dice": "Dice (%)", "hd95_mm": "HD95 (mm)", "asd_mm": "ASD (mm)"}
@@ -96,7 +99,7 @@ def box_plot(query: Query) -> Figure | None:
     width = 0.8 / len(means)
     generator = np.random.default_rng(0)
     for i, (label, found) in enumerate(means.items()):
-        colour = COLOURS[i % len(COLOURS)]
+        colour, again = COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(_MARKERS)
         for position, site in enumerate(sites):
             values = [value for unit, value in found.items() if unit[0] == site]
             if not values:
@@ -105,11 +108,21 @@ def box_plot(query: Query) -> Figure | None:
             box = axes.boxplot(
                 [values], positions=[x], widths=width * 0.85, showfliers=False, patch_artist=True
             )
-            box["boxes"][0].set(facecolor=colour, alpha=0.35, edgecolor=colour)
+            box["boxes"][0].set(
+                facecolor=colour, alpha=0.35, edgecolor=colour, hatch=_HATCHES[again]
+            )
             box["medians"][0].set(color="black")
             spread = generator.uniform(-width / 5, width / 5, len(values))
-            axes.scatter(x + spread, values, s=9, color=colour, linewidths=0, zorder=3)
-        axes.scatter([], [], s=40, color=colour, label=label)
+            axes.scatter(
+                x + spread,
+                values,
+                s=9,
+                color=colour,
+                marker=_MARKERS[again],
+                linewidths=0,
+                zorder=3,
+            )
+        axes.scatter([], [], s=40, color=colour, marker=_MARKERS[again], label=label)
     axes.set_xticks(range(len(sites)), sites)
     axes.set_xlim(-0.6, len(sites) - 0.4)
     axes.set_ylim(bottom=0, top=100 if query.spec.metric == "dice" else None)
@@ -179,9 +192,9 @@ def seed_strip(query: Query) -> Figure | None:
     figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(found)))
     axes = figure.add_subplot()
     for y, by_seed in enumerate(found.values()):
-        colour = COLOURS[y % len(COLOURS)]
+        colour, marker = COLOURS[y % len(COLOURS)], _MARKERS[y // len(COLOURS) % len(_MARKERS)]
         values = list(by_seed.values())
-        axes.plot(values, [y] * len(values), "o", color=colour, markersize=6, alpha=0.75)
+        axes.plot(values, [y] * len(values), marker, color=colour, markersize=6, alpha=0.75)
         if values:
             axes.plot([fmean(values)], [y], "|", color="black", markersize=16)
     axes.set_yticks(range(len(found)), list(found), fontsize=8)

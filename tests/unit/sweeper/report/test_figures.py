@@ -4,11 +4,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hand_made import plain, results, run
 from PIL import Image
 
 from sweeper.config.report import ReportSpec
-from sweeper.report.figures import box_plot, grid_plot, heat_map, write_figures
+from sweeper.report.figures import (
+    box_plot,
+    forest_plot,
+    grid_plot,
+    heat_map,
+    seed_strip,
+    write_figures,
+)
 from sweeper.report.query import make_query
 
 if TYPE_CHECKING:
@@ -35,6 +43,34 @@ def test_the_box_plot_shows_every_patient_once_a_row() -> None:
     dots = sum(len(c.get_offsets()) for c in axes.collections)
     assert dots == 2 * 6
     assert [t.get_text() for t in axes.get_xticklabels()] == ["A", "B", "C"]
+
+
+def test_more_rows_than_colours_are_told_apart_by_their_markers() -> None:
+    runs = [r for i in range(10) for r in plain(method=f"m{i}", gain=0.01 * i)]
+    axes = box_plot(make_query(results(*runs), ReportSpec(columns="source"))).axes[0]
+    looks = {
+        (tuple(handle.get_facecolor()[0]), len(handle.get_paths()[0].vertices))
+        for handle in axes.get_legend().legend_handles
+    }
+    assert len(looks) == 10
+
+
+def test_the_forest_shows_the_statistics_differences() -> None:
+    axes = forest_plot(query()).axes[0]
+    squares = [line for line in axes.lines if line.get_marker() == "s"]
+    # C's only patient gains 30 points under sources A and B: 30/4 and 30/3 over three columns
+    assert squares[0].get_xdata()[0] == pytest.approx((30 / 4 + 30 / 3) / 3)
+    ticks = [t.get_text() for t in axes.get_yticklabels()]
+    assert ticks == ["all: desam", "A: desam", "B: desam", "C: desam"]
+    assert [s.get_xdata()[0] for s in squares[1:]] == pytest.approx([0, 0, 30])
+
+
+def test_the_seed_strip_shows_every_seeds_average_and_none_for_a_single_seed() -> None:
+    assert seed_strip(query()) is None
+    runs = (*plain(seed=0), *plain(seed=1, gain=0.3))
+    axes = seed_strip(make_query(results(*runs), ReportSpec(columns="source"))).axes[0]
+    first = 134 / 3
+    assert list(axes.lines[0].get_xdata()) == pytest.approx([first, first + (7.5 + 10) / 3])
 
 
 def test_the_heat_map_holds_the_matrix() -> None:

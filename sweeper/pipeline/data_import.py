@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.case_pool import default_processes, process_cases
 from sweeper.data.faults import Fault, FaultyDataError, errors
-from sweeper.data.importer import CaseJob, CaseResult
+from sweeper.data.importer import CaseJob, CaseResult, hash_files
 from sweeper.data.layouts import read_source
 from sweeper.data.privacy import salted
 from sweeper.data.set_checks import check_results, check_source
@@ -102,7 +102,7 @@ def _import(
         preprocessing={d: s.as_mapping() for d, s in options.settings(found).items()},
         split_rule=options.split_words(),
         import_key=key,
-        content_key=content_key(found, options),
+        content_key=content_key(found, options, [result.source_hash for result in results]),
         skipped=_skipped(faults, options.salt),
         source="" if options.salt else str(source.absolute()),
         layout=found.layout,
@@ -206,7 +206,10 @@ def _existing(
         store = DatasetStore.open(target)
     except StoreError:
         return None
-    if store.import_key == key or store.content_key == content_key(found, options):
+    if store.import_key == key:
+        return store
+    hashes = [hash_files(case) for case in found.cases]
+    if store.content_key == content_key(found, options, hashes):
         return store
     if options.replace:
         return None

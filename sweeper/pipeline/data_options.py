@@ -7,13 +7,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweeper.data.importer import hash_files
 from sweeper.data.preprocessing import profile
 from sweeper.data.privacy import salted
 from sweeper.data.volume import files_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sweeper.data.preprocessing import LabelResize, Preprocessing
     from sweeper.data.source import SourceDataset
@@ -77,9 +76,15 @@ def import_key(found: SourceDataset, options: ImportOptions) -> str:
     return _digest([_choices(found, options), files])
 
 
-def content_key(found: SourceDataset, options: ImportOptions) -> str:
-    """The same with the contents of all files in the place of their names, sizes and times."""
-    return _digest([_choices(found, options), [hash_files(case) for case in found.cases]])
+def content_key(found: SourceDataset, options: ImportOptions, hashes: Sequence[str]) -> str:
+    """The same with the contents of all files in the place of their names, sizes and times.
+
+    Args:
+        found: The source.
+        options: Of the import.
+        hashes: `hash_files` of each of its cases.
+    """
+    return _digest([_choices(found, options), list(hashes)])
 
 
 def _choices(found: SourceDataset, options: ImportOptions) -> list[Any]:

@@ -86,6 +86,7 @@ def report(
     """
     from sweeper.pipeline.report import changed_query, rows_text, side_tables, tables
     from sweeper.report.plain_table import PLAIN_RENDERERS
+    from sweeper.report.render import join
     from sweeper.store.workspace import Workspace
 
     opened = Workspace.open(workspace)
@@ -108,7 +109,7 @@ def report(
     else:
         parts = [_render(table, format_) for table in built]
         sides = side_tables(asked, opened, has_statistics=statistics, has_costs=costs)
-        text = "\n".join([*parts, *(PLAIN_RENDERERS[format_](side) for side in sides)])
+        text = join(format_, [*parts, *(PLAIN_RENDERERS[format_](side) for side in sides)])
     if output is None:
         click.echo(text, nl=False)
     else:

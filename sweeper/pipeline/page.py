@@ -10,7 +10,7 @@ from sweeper.pipeline.data import open_dataset
 from sweeper.pipeline.report import PAGE, SUFFIXES, side_tables
 from sweeper.report.figures import save, write_figures
 from sweeper.report.qualitative import choose, qualitative_figure
-from sweeper.report.render import RENDERERS
+from sweeper.report.render import RENDERERS, join
 from sweeper.report.render_html import Page, render_html
 from sweeper.report.render_long import render_long
 from sweeper.tracking.mlflow_tracker import MlflowTracker
@@ -57,7 +57,7 @@ def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -
     page = folder / PAGE
     page.write_text(make_page(workspace, query, tables), encoding="utf-8")
     for name, render in RENDERERS.items():
-        text = "\n".join(map(render, tables))
+        text = join(name, [render(table) for table in tables])
         (folder / f"table.{SUFFIXES[name]}").write_text(text, encoding="utf-8")
     (folder / "rows.csv").write_text(render_long(query), encoding="utf-8")
     files = {f"report/{file.name}": file for file in sorted(folder.iterdir()) if file.is_file()}

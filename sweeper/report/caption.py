@@ -74,7 +74,8 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
         return ()
     return (
         f"Stars: against {tests.baseline}, Wilcoxon signed-rank over patients averaged over seeds,"
-        f" two-sided, Holm over the table's {len(tests.tests)} tests: * .05, ** .01, *** .001."
+        f" two-sided (better or worse), Holm over the table's {len(tests.tests)} tests: * .05,"
+        " ** .01, *** .001."
         f" {reach_note(tests)}",
     )
 

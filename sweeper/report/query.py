@@ -141,7 +141,8 @@ def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query
         names = ", ".join(sweep.name for sweep in results.sweeps)
         raise TrackingError(f"sweep {names} holds no trainings; run it: sweeper run SPACE.yaml")
     selected = select_trainings(entries, chosen.select)
-    domains = list(results.sweeps[-1].plan.get("dataset", {}).get("domains", ()))
+    plans = [sweep.plan for sweep in results.sweeps]
+    domains = [d for plan in plans for d in plan.get("dataset", {}).get("domains", ())]
     measured = [s.target for e in entries if e.run is not None for s in e.run.scores]
     planned = [e.source for e in entries if e.source not in ("", "all")]
     return Query(

@@ -8,7 +8,7 @@ from sweeper.report.render_latex import render_latex
 from sweeper.report.render_text import render_csv, render_json, render_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sweeper.report.table import ReportTable
 
@@ -19,3 +19,10 @@ RENDERERS: Mapping[str, Callable[[ReportTable], str]] = {
     "json": render_json,
 }
 """One table to text; the terminal's own renderer also takes a width."""
+
+
+def join(format_: str, texts: Sequence[str]) -> str:
+    """Several tables as one text; in JSON a list where there are more than one."""
+    if format_ == "json" and len(texts) > 1:
+        return "[\n" + ",\n".join(text.rstrip() for text in texts) + "\n]\n"
+    return "\n".join(texts)

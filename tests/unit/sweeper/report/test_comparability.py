@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hand_made import plain, results, run
 
 from sweeper.config.report import ReportSpec
+from sweeper.config.yaml_reader import read_yaml
 from sweeper.errors import ConfigError
 from sweeper.records import TrialStatus
 from sweeper.report.build import build_table, build_tables
 from sweeper.report.query import make_query, spec_of
 from sweeper.report.render_terminal import render_terminal
 from sweeper.report.table import Mark, ReportTable
+
+SPACES = Path(__file__).parents[4] / "search_spaces"
 
 
 def table(*runs, missing=(), **spec) -> ReportTable:
@@ -39,6 +43,11 @@ def test_a_query_without_a_direction_is_an_error_that_names_the_directions() -> 
         spec_of({"columns": "sauce"})
     named = make_query(results(*plain(), report={"columns": "target"}))
     assert build_table(named).rows[0].cells[1].value == pytest.approx(45)
+
+
+@pytest.mark.parametrize("space", sorted(SPACES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_space_names_the_direction_of_its_table(space: Path) -> None:
+    assert read_yaml(space).value.get("report", {}).get("columns") is not None
 
 
 def test_a_cell_that_was_never_planned_at_a_source_makes_a_draft() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import shutil
 import subprocess
@@ -12,10 +13,11 @@ from hand_made import plain, results, run
 
 from sweeper.config.report import ReportSpec
 from sweeper.records import TrialStatus
-from sweeper.report.build import build_table
+from sweeper.report.build import build_table, build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.plain_table import PLAIN_RENDERERS
 from sweeper.report.query import make_query
+from sweeper.report.render import RENDERERS, join
 from sweeper.report.render_latex import latex_document, render_latex
 from sweeper.report.render_long import render_challenger, render_long
 from sweeper.report.render_terminal import render_terminal
@@ -66,6 +68,20 @@ def test_challengers_layout_has_one_line_a_task_algorithm_and_case() -> None:
     assert len(found) == 4 + 3 + 5
     c1 = [line for line in found if line["task"] == "A" and "c1" in line["case"]]
     assert float(c1[0]["value"]) == pytest.approx(40)
+
+
+def test_several_tables_are_one_json_document() -> None:
+    query = make_query(
+        results(*plain(method="a"), *plain(method="b")), ReportSpec(columns="matrix")
+    )
+    texts = [RENDERERS["json"](table) for table in build_tables(query)]
+    texts.append(PLAIN_RENDERERS["json"](cost_table(query, {})))
+    assert [one["name"] for one in json.loads(join("json", texts))] == [
+        "golden-a",
+        "golden-b",
+        "golden-costs",
+    ]
+    assert json.loads(join("json", texts[:1]))["name"] == "golden-a"
 
 
 def test_costs_say_a_dash_where_nothing_was_measured() -> None:

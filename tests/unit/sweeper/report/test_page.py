@@ -16,7 +16,9 @@ from sweeper.report.costs import cost_table
 from sweeper.report.figures import write_figures
 from sweeper.report.qualitative import by_rule
 from sweeper.report.query import make_query
+from sweeper.report.render import RENDERERS
 from sweeper.report.render_html import Page, render_html
+from sweeper.report.words import cell_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +58,20 @@ def test_the_page_names_no_other_host_and_escapes_what_it_shows(page: Path) -> N
 def test_cells_sort_by_their_unrounded_values(page: Path) -> None:
     values = re.findall(r"data-value=\"([^\"]+)\"", page.read_text(encoding="utf-8"))
     assert any(abs(float(value) - 134 / 3) < 1e-12 for value in values)
+
+
+def test_the_page_markdown_csv_and_latex_hold_the_same_cells(page: Path) -> None:
+    runs = (*plain(method="unet"), *plain(method="<desam>", gain=0.3))
+    query = make_query(results(*runs), ReportSpec(columns="source", baseline="unet"))
+    (table,) = build_tables(query)
+    html = page.read_text(encoding="utf-8")
+    csv = RENDERERS["csv"](table)
+    for row in table.rows:
+        for cell in row.cells:
+            assert f">{cell_text(cell)}</td>" in html
+            assert cell_text(cell) in RENDERERS["markdown"](table)
+            assert cell_text(cell) in RENDERERS["latex"](table)
+            assert repr(cell.value) in csv
 
 
 def test_cases_are_chosen_by_rule_and_each_once() -> None:

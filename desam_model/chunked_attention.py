@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 _PIECE = 2**19
-"""Scores held at once: 2 MB in float32, about a core's second-level cache."""
+"""Scores that a core holds at once: 2 MB in float32, about its second-level cache."""
 
 
 def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor, along_h: Tensor, along_w: Tensor) -> Tensor:
@@ -36,8 +36,9 @@ def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor, along_h: Tensor, along_w: 
     n = batch * heads
     q, k, v = (x.reshape(n, -1, dim) for x in (q, k, v))
     along_h, along_w = along_h.reshape(n, tokens, height), along_w.reshape(n, tokens, width)
-    rows = min(tokens, max(1, _PIECE // k.shape[1]))
-    pack = max(1, _PIECE // (k.shape[1] * rows))
+    piece = _PIECE * torch.get_num_threads()
+    rows = min(tokens, max(1, piece // k.shape[1]))
+    pack = max(1, piece // (k.shape[1] * rows))
     mixed = torch.empty_like(q, dtype=v.dtype)
     held = torch.empty(pack, rows, height, width, device=q.device)
     for head in range(0, n, pack):

@@ -81,10 +81,10 @@ def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
     return {
         label: {
             patient: value
-            for patient, value in patient_means(list(by_column.values())).items()
+            for patient, value in patient_means(list(query.averaged(label).values())).items()
             if math.isfinite(value)
         }
-        for label, by_column in query.pools.items()
+        for label in query.pools
     }
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sweeper.config.report import ReportSpec
     from sweeper.report.entries import Entry
 
+_PAIR = " -> "
+
 CaseShares = frozenset[tuple[tuple[str, tuple[str, str, str]], float]]
 """((group, case), share of seeds) of every case behind a cell."""
 
@@ -142,10 +144,16 @@ def _collect(
             numbers[column, seed][score.structure].append(measured)
 
 
+def is_own_pair(column: str) -> bool:
+    """True for a matrix's column of a source tested on itself."""
+    source, is_pair, target = column.partition(_PAIR)
+    return bool(is_pair) and source == target
+
+
 def _column(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
     """Name of the column that a pair counts in; empty if in none."""
     if spec.columns == "matrix":
-        return f"{source} -> {target}"
+        return f"{source}{_PAIR}{target}"
     is_own = entry.method == REFERENCE_METHOD and bool(entry.values.get("fold"))
     if source == target and not is_own:
         return ""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sweeper.config.report import ReportSpec
 from sweeper.errors import ConfigError, TrackingError
 from sweeper.report.entries import REFERENCE_METHOD, gather, label_rows, restrict
-from sweeper.report.measurements import case_shares, pools
+from sweeper.report.measurements import case_shares, is_own_pair, pools
 from sweeper.report.select import select_trainings
 
 if TYPE_CHECKING:
@@ -76,15 +76,24 @@ class Query:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Columns that some row plans, in the order of the domains, then as planned.
+        """Columns that enter the average, in the order of the domains, then as planned.
 
-        An upper bound adds none to those of the other rows.
+        They are those that some row plans; an upper bound adds none to those of the other rows,
+        and the diagonal of a matrix, source validation, is none.
         """
-        own = [name for label in self._ranked_rows for name in self.pools[label]]
-        found = own or [name for by_column in self.pools.values() for name in by_column]
+        own = [name for label in self._ranked_rows for name in self.averaged(label)]
+        found = own or [name for label in self.pools for name in self.averaged(label)]
         order = {domain: i for i, domain in enumerate(self.domains)}
         there = dict.fromkeys(found or self.domains)
         return tuple(sorted(there, key=lambda name: order.get(name, len(order))))
+
+    def averaged(self, label: str) -> dict[str, dict[str, Pool]]:
+        """What a row's average is made of, by column and seed."""
+        return {
+            column: by_seed
+            for column, by_seed in self.pools[label].items()
+            if not is_own_pair(column)
+        }
 
     @cached_property
     def case_shares(self) -> dict[str, dict[str, CaseShares]]:

@@ -101,7 +101,8 @@ def table_tests(query: Query, baseline: str | None = None) -> TableTests:
 def testable_rows(query: Query) -> tuple[list[str], tuple[str, ...]]:
     """Rows that may be compared: no upper bound, every column there and finished."""
     usable, left_out = [], []
-    for label, by_column in query.pools.items():
+    for label in query.rows:
+        by_column = query.averaged(label)
         if label in query.references:
             left_out.append(f"{label}: an upper bound is no competitor")
         elif set(query.columns) - set(by_column) or not all(
@@ -114,7 +115,7 @@ def testable_rows(query: Query) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _means_by_column(query: Query, label: str) -> dict[str, dict[Patient, float]]:
-    by_column = query.pools[label]
+    by_column = query.averaged(label)
     found = {column: patient_means([by_column[column]]) for column in query.columns}
     found[AVERAGE_COLUMN] = patient_means(list(by_column.values()))
     return found

@@ -102,7 +102,7 @@ def table_statistics(query: Query, baseline: str | None = None) -> Statistics:
 
 def defined_patients(query: Query, labels: Sequence[str]) -> list[Patient]:
     """Patients with a defined number in every row, in order."""
-    means = [patient_means(list(query.pools[label].values())) for label in labels]
+    means = [patient_means(list(query.averaged(label).values())) for label in labels]
     if not means:
         return []
     return sorted(
@@ -139,7 +139,7 @@ def compare_rows(
 
 
 def _weighted(query: Query, label: str, patients: Collection[Patient]) -> dict[Patient, float]:
-    return contributions(query.pools[label], query.spec.aggregate, frozenset(patients))
+    return contributions(query.averaged(label), query.spec.aggregate, frozenset(patients))
 
 
 def contributions(

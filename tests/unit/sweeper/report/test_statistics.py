@@ -129,6 +129,14 @@ def test_over_some_patients_the_average_is_theirs_and_not_a_part_of_the_whole() 
     assert sum(only_c.values()) == pytest.approx(25)
 
 
+def test_source_validation_is_in_no_statistic_of_a_matrix() -> None:
+    query = make_query(results(*plain()), ReportSpec(columns="matrix"))
+    assert set(query.columns) == {f"{s} -> {t}" for s in "ABC" for t in "ABC" if s != t}
+    # the six cells off the diagonal: 60, 20, 60, 30, 40, 30
+    (row,) = table_statistics(query).rows
+    assert row.mean == pytest.approx(40)
+
+
 def test_structures_of_a_patient_are_one_unit() -> None:
     query = make_query(results(*plain()), ReportSpec(columns="source"))
     by_column = query.pools["unet"]

@@ -15,6 +15,19 @@ class ConfigError(SweeperError):
     """A search space or a setting is wrong."""
 
 
+class CellError(ConfigError):
+    """A trial names what its dataset does not have; whoever knows the file adds the line.
+
+    Attributes:
+        key: Key of the trial.
+        value: The value.
+    """
+
+    def __init__(self, key: str, value: str | None, message: str) -> None:
+        super().__init__(message)
+        self.key, self.value = key, value
+
+
 class DataError(SweeperError):
     """A dataset, an image or a label is wrong."""
 

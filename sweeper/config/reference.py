@@ -40,6 +40,50 @@ an axis exists for one method only. Cells that differ in nothing real (a grid si
 points) are one cell. `include: other.yaml` lays this file over another one; `--set key=value` is
 stronger than both, with keys as below `trial:` or from the top.
 
+Several `blocks:` in one file are parts of one table; each is laid over `trial:`. `toggles:` are
+changes to a baseline, combined as their mode says:
+
+```yaml
+trial: {source: A-ISBI, method: {name: desam, ablation: pdmm_only}}
+toggles:
+  mode: one_at_a_time        # the baseline, then each change alone
+                             # leave_one_out: all of them, then all but one
+                             # cumulative: the baseline, then one change more each time
+  options:
+    mask_embedding: {method: {ablation: mask_embedding}}
+    more_epochs: {training: {epochs: 100}}
+```
+
+## Searches
+
+With `search: {algorithm: ...}` each point of the grids is a cell that looks for its best values:
+
+1. What is not a grid (`choice`, `loguniform` ...) is searched inside the cell. Its trainings
+   are never scored on a target: what decides is `metric`, on the source's validation cases.
+2. The winner of each cell is trained with every one of `seeds:`, scored, and stands in the table.
+   The rule, the study and the number of trainings tried are tags of its run (`selection.*`).
+
+The budget of each method (trainings and epochs in all) is printed before, what was spent and what
+won after. Pruned trainings are kept as such and enter no table. An interrupted search goes on when
+the same command is given again; a larger `samples` extends it. Of several metrics the winner is the
+training of the Pareto front nearest to the best of each, scaled by their ranges over the front.
+
+| `algorithm` | proposes |
+|---|---|
+| `grid` | every combination of the lists |
+| `random` | independent draws, the same for every cell |
+| `optuna` | TPE; its memory is `sweeps/NAME/optuna.db` in the workspace |
+
+| `scheduler` | stops |
+|---|---|
+| `asha` | at rungs of epochs, as trainings come there (Ray's) |
+| `hyperband` | at rungs, when all of a bracket have come there |
+| `median` | what is worse than the median of the others so far (Ray's) |
+| `pbt` | nothing: the worst quarter goes on from the best with changed values |
+
+What `pbt` finds is a training whose values change at named epochs: `training.changes`. It has an
+identity like any other and is trained again from the start with each seed.
+
 The level says what a change of the value costs: `training` trains anew, `evaluation` only scores
 anew, `nothing` changes no result.
 """
@@ -52,8 +96,14 @@ def reference_markdown() -> str:
         if name != "trial":
             parts += [f"\n### `{name}:`\n", *_table(model, shows_level=False)]
     parts += ["\n## `trial:`, one training\n", *_table(TrialConfig, shows_level=True)]
+    written: set[type[BaseModel]] = set()
     for name, model in _nested(TrialConfig):
         parts += [f"\n### `{name}:`\n", *_table(model, shows_level=True)]
+        for below, inner in _nested(model):
+            if inner not in written:  # several methods share one, such as the network
+                key = f"{name.partition(':')[0]}.{below}"
+                parts += [f"\n### `{key}:`\n", *_table(inner, shows_level=True)]
+                written.add(inner)
     return "\n".join(parts) + "\n"
 
 
@@ -75,19 +125,29 @@ def json_schema() -> dict[str, Any]:
         if name in _trial_models():
             _allow_searched(definition)
     schema["$defs"] = definitions
-    schema["properties"]["trial"] = {"$ref": "#/$defs/Trial"}
+    trial_itself = {"$ref": "#/$defs/Trial"}
+    schema["properties"]["trial"] = trial_itself
+    definitions["BlockConfig"]["properties"]["trial"] = trial_itself
+    options = definitions["ToggleConfig"]["properties"]["options"]
+    options["additionalProperties"] = trial_itself
+    metric = definitions["SearchConfig"]["properties"]["metric"]
+    definitions["SearchConfig"]["properties"]["metric"] = {"anyOf": [metric, metric["items"]]}
     schema["title"] = "sweeper search space"
     return schema
 
 
 def _trial_models() -> set[str]:
-    return {"Trial"} | {model.__name__ for _, model in _nested(TrialConfig)}
+    direct = [model for _, model in _nested(TrialConfig)]
+    below = [inner for model in direct for _, inner in _nested(model)]
+    return {"Trial"} | {model.__name__ for model in (*direct, *below)}
 
 
 def _allow_searched(definition: dict[str, Any]) -> None:
     """Any property may be searched, and none is required: blocks and includes may give it."""
     definition.pop("required", None)
     for key, value in definition.get("properties", {}).items():
+        if "oneOf" in value:  # with a searched name, or none, several methods may be meant
+            value = {"anyOf": value["oneOf"], "title": value.get("title", key)}
         definition["properties"][key] = {"anyOf": [value, {"$ref": "#/$defs/Searched"}]}
 
 

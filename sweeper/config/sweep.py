@@ -178,32 +178,35 @@ def _trees(spec: SweepSpec) -> Iterator[tuple[Path_, dict[str, Any]]]:
     for origin, block in blocks:
         base = merge(spec.trial, block.trial)
         toggles = block.toggles or spec.toggles
-        for variant in _variants(base, toggles):
-            yield origin, variant
+        at = (*origin[:-1], "toggles") if block.toggles else ("toggles",)
+        for name, variant in _variants(base, toggles):
+            yield origin if name is None else (*at, "options", name), variant
 
 
-def _variants(base: dict[str, Any], toggles: ToggleConfig | None) -> Iterator[dict[str, Any]]:
-    """The baseline and its toggled forms, baseline first (leave one out: all on first)."""
+def _variants(
+    base: dict[str, Any], toggles: ToggleConfig | None
+) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """The baseline and its toggled forms with the name of the toggle laid on last, baseline first.
+
+    Leave one out: all on first.
+    """
     if toggles is None:
-        yield base
+        yield None, base
         return
-    options = list(toggles.options.values())
-    everything = base
-    for option in options:
-        everything = merge(everything, option)
+    options = toggles.options
     if toggles.mode == "leave_one_out":
-        yield everything
-        for left_out in range(len(options)):
-            tree = base
-            for i, option in enumerate(options):
-                tree = tree if i == left_out else merge(tree, option)
-            yield tree
+        for left_out in (None, *options):
+            tree, last = base, None
+            for name, option in options.items():
+                if name != left_out:
+                    tree, last = merge(tree, option), name
+            yield last, tree
         return
-    yield base
+    yield None, base
     tree = base
-    for option in options:
+    for name, option in options.items():
         tree = merge(tree if toggles.mode == "cumulative" else base, option)
-        yield tree
+        yield name, tree
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -256,6 +259,8 @@ def _include(document: Document, seen: tuple[Path, ...]) -> Document:
     path = document.path.parent / name
     if path in seen:
         raise ConfigError(f"{where}: {name} includes itself; remove one of the two")
+    if not path.is_file():
+        raise ConfigError(f"{where}: no file {path}; paths are read from this file's folder")
     base = _include(read_yaml(path), (*seen, path))
     lines = {**base.lines, **document.lines}
     return Document(path=document.path, value=merge(base.value, value), lines=lines)
@@ -268,7 +273,11 @@ def _override(document: Document, setting: str) -> Document:
     keys: Path_ = tuple(key.split("."))
     if keys[0] not in SweepSpec.model_fields:
         keys = ("trial", *keys)
-    value = parse_value(text)
+    try:
+        value = parse_value(text)
+    except ConfigError as err:
+        problem = str(err).rpartition("not valid YAML: ")[2]
+        raise ConfigError(f"--set {setting}: the value is not valid YAML: {problem}") from err
     for part in reversed(keys):
         value = {part: value}
     merged = merge(document.value, value)

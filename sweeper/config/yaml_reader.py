@@ -15,7 +15,7 @@ import yaml
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 Path_ = tuple[str | int, ...]
@@ -37,12 +37,61 @@ class Document:
     lines: Mapping[Path_, str]
 
     def where(self, keys: Path_) -> str:
-        """`FILE:LINE: a.b.c` for messages; the line of the nearest known ancestor."""
-        dotted = ".".join(str(key) for key in keys)
-        place = next(
-            self.lines[keys[:end]] for end in range(len(keys), -1, -1) if keys[:end] in self.lines
-        )
+        """`FILE:LINE: a.b.c` for messages; the line of the nearest known ancestor.
+
+        A value that a toggle or a block does not give itself stands in the part they are laid over.
+        """
+        candidates = list(self._places(keys))
+        found = min(candidates, key=lambda keys: len(keys) - self._known(keys))
+        dotted = ".".join(str(key) for key in found)
+        place = self.lines[found[: self._known(found)]]
         return f"{place}: {dotted}" if dotted else place
+
+    def _known(self, keys: Path_) -> int:
+        """How many of the keys lead to a line."""
+        return next(end for end in range(len(keys), -1, -1) if keys[:end] in self.lines)
+
+    def _places(self, keys: Path_) -> Iterator[Path_]:
+        """Where the value of a trial's key may stand, the strongest place first."""
+        yield keys
+        rest = keys
+        if "toggles" in (keys[0:1] + keys[2:3]) and "options" in keys[:4]:
+            head = keys[: keys.index("options") + 1]
+            rest = ("trial", *keys[len(head) + 1 :])
+            yield from ((*head, name, *rest[1:]) for name in self._at(head))
+            if head[0] == "blocks":
+                yield (*head[:2], *rest)
+        elif keys[:1] == ("blocks",) and keys[2:3] == ("trial",):
+            rest = keys[2:]
+        yield rest
+
+    def _at(self, keys: Path_) -> Any:
+        """The value at a path; empty where there is none."""
+        value: Any = self.value
+        for key in keys:
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                return ()
+        return value
+
+    def holds(self, keys: Path_, value: Any) -> bool:
+        """True if the value stands at the path, alone or in a searched list."""
+        found = self._at(keys)
+        if isinstance(found, dict) and len(found) == 1:
+            found = next(iter(found.values()))
+        return found == value or (isinstance(found, list) and value in found)
+
+    def line_of(self, keys: Path_, value: Any) -> str:
+        """As `where`, down to the item of a searched list that has the value."""
+        listed = self._at(keys)
+        if isinstance(listed, dict) and len(listed) == 1:
+            kind, values = next(iter(listed.items()))
+            if isinstance(values, list) and value in values:
+                place = self.lines.get((*keys, kind, values.index(value)))
+                if place is not None:
+                    return f"{place}: {'.'.join(str(key) for key in keys)}"
+        return self.where(keys)
 
 
 class _Loader(yaml.SafeLoader):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.config.sweep import load_sweep
+from sweeper.errors import CellError, ConfigError
 from sweeper.pipeline.datasets import DataSource
 from sweeper.pipeline.estimate import Pace, estimate, kind, measured_paces, probed_paces
 from sweeper.pipeline.prediction import Devices, Prediction, devices, predict
@@ -16,7 +18,7 @@ from sweeper.plan.states import Cell, State, cells_of
 from sweeper.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sweeper.config.sweep import Sweep
     from sweeper.pipeline.display import Display
@@ -99,9 +101,10 @@ def assess(
         probes: True to measure kinds that have not been measured here ...
         probes_from: ... if so many trainings are to be run.
     """
-    studies = open_studies(workspace, sweep, source.facts)
-    won = [trial for one in studies for trial in one.winning_trials()]
-    plan = make_plan(sweep.spec.name, (*sweep.trials, *won), source.facts)
+    with placed_errors(sweep):
+        studies = open_studies(workspace, sweep, source.facts)
+        won = [trial for one in studies for trial in one.winning_trials()]
+        plan = make_plan(sweep.spec.name, (*sweep.trials, *won), source.facts)
     ledger = Ledger(workspace.trainings)
     cells = tuple(cells_of(plan, ledger))
     unsearched = tuple(one for one in studies if not one.is_searched(ledger))
@@ -124,6 +127,23 @@ def assess(
         checkpoint_bytes=cost.checkpoint_bytes,
         free_bytes=workspace.free_bytes(),
     )
+
+
+@contextmanager
+def placed_errors(sweep: Sweep) -> Iterator[None]:
+    """Adds file and line to what only the dataset could tell, such as an unknown site."""
+    try:
+        yield
+    except CellError as err:
+        document = sweep.document
+        heads: list[tuple[str | int, ...]] = [
+            *(("blocks", i, "trial") for i in range(len(sweep.spec.blocks))),
+            ("trial",),
+        ]
+        places = [(*head, err.key) for head in heads]
+        own = [place for place in places if document.holds(place, err.value)]
+        place = own[0] if own else ("trial", err.key)
+        raise ConfigError(f"{document.line_of(place, err.value)}: {err}") from err
 
 
 def _unmeasured(todo: Sequence[Cell], paces: dict[str, Pace]) -> list[Training]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.config.problems import nearest
 from sweeper.config.trial import TrialConfig, flatten
-from sweeper.errors import ConfigError
+from sweeper.errors import CellError
 from sweeper.plan.identity import (
     DataFacts,
     evaluation_identity,
@@ -93,7 +93,7 @@ def make_plan(
         data_of: What a trial reads.
 
     Raises:
-        ConfigError: A source, target or structure that the dataset does not have.
+        CellError: A source, target or structure that the dataset does not have.
     """
     trainings: dict[str, Training] = {}
     evaluations: dict[str, dict[str, Evaluation]] = {}
@@ -164,10 +164,12 @@ def require_domains(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> 
         if value is None or value in domains or (key == "source" and value == "all"):
             continue
         several = f", or all: --set '{key}={{grid: [{', '.join(domains)}]}}'"
-        raise ConfigError(
+        raise CellError(
+            key,
+            value,
             f"{key} is {value!r}{nearest(value, list(domains))}, dataset {name!r} has"
             f" {', '.join(domains)}; name one, such as --set {key}={domains[0]}"
-            f"{several if len(domains) > 1 else ''}"
+            f"{several if len(domains) > 1 else ''}",
         )
 
 
@@ -178,12 +180,16 @@ def _require_structure(trial: TrialConfig, data: DataFacts) -> str:
         return str(trial.structure)
     if trial.structure is not None:
         near = nearest(trial.structure, list(data.structures))
-        raise ConfigError(
-            f"structure is {trial.structure!r}{near}, dataset {data.name!r} has {allowed}"
+        raise CellError(
+            "structure",
+            trial.structure,
+            f"structure is {trial.structure!r}{near}, dataset {data.name!r} has {allowed}",
         )
     if len(data.structures) == 1:
         return data.structures[0]
-    raise ConfigError(
+    raise CellError(
+        "structure",
+        None,
         f"structure is not set and dataset {data.name!r} has several; set trial.structure to"
-        f" one of {allowed}, or search it: {{grid: [{allowed}]}}"
+        f" one of {allowed}, or search it: {{grid: [{allowed}]}}",
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.config.reference import json_schema, reference_markdown
+from sweeper.config.yaml_reader import parse_yaml, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +21,37 @@ def test_the_schema_allows_a_searched_value_where_a_constant_stands() -> None:
     source = schema["$defs"]["Trial"]["properties"]["source"]
     assert {"$ref": "#/$defs/Searched"} in source["anyOf"]
     assert "required" not in schema["$defs"]["Trial"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "search_spaces").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_every_space_that_ships_satisfies_the_schema(path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(read_yaml(path).value, json_schema())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: t\ntrial: {sed: 1}",
+        "name: t\ntrial: {training: {lr: {loguniforn: [1, 2]}}}",
+        "name: t\ntrial: {method: {name: dsam}}",
+        "name: t\ntrial: {}\nsearch: {algorithm: bayes}",
+        "name: t\ntrial: {}\nblocks: [{trial: {sed: 1}}]",
+        "name: t\ntrial: {}\ntoggles: {options: {a: {training: {epoch: 5}}}}",
+    ],
+)
+def test_the_schema_refuses_what_the_reader_refuses(text: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(parse_yaml(text).value, json_schema())
+
+
+def test_every_option_of_every_method_is_in_the_reference() -> None:
+    page = reference_markdown()
+    for word in ("loss_weights", "`iou`", "`width`", "grace_epochs", "interval", "changes"):
+        assert word in page
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from sweeper.config.sweep import Sweep, check_sweep, load_sweep
 from sweeper.config.yaml_reader import parse_yaml
-from sweeper.errors import ConfigError
+from sweeper.errors import CellError, ConfigError
+from sweeper.pipeline.planning import placed_errors
 
 SPACES = Path(__file__).resolve().parents[3] / "search_spaces"
 
@@ -47,7 +48,7 @@ def test_the_ablation_space_is_six_sites_times_four_ablations() -> None:
         (BASE + "sedes: [1]\n", ["s.yaml:6", "sedes", "did you mean 'seeds'"]),
         (
             BASE + "  training: {epochs: many}\n",
-            ["s.yaml:6", "trial.training.epochs", "'many'", "integer"],
+            ["s.yaml:6", "trial.training.epochs", "'many'", "a whole number"],
         ),
         (BASE + "  training: {epochs: 0}\n", ["trial.training.epochs", "0", "greater than"]),
         (BASE + "  seed: {grid: []}\n", ["s.yaml:6", "trial.seed.grid", "is empty"]),
@@ -66,6 +67,55 @@ def test_the_ablation_space_is_six_sites_times_four_ablations() -> None:
             ["s.yaml:6", "0 < low < high"],
         ),
         (BASE + "  training: {lr: {uniform: [0.1, 0.2]}}\n", ["s.yaml:6", "no 'search:' block"]),
+        (
+            "name: t\ntrial: {source: A, method: {name: unet, prompt_mode: whole_box}}\n",
+            ["s.yaml:2", "trial.method.prompt_mode", "is an option of desam"],
+        ),
+        (BASE + "  training: {lr: {grid: [1e-4, fast]}}\n", ["s.yaml:6", "'fast'", "a number"]),
+        (
+            BASE + "blocks:\n  - trial: {}\n  - tral: {}\n",
+            ["s.yaml:8", "blocks.1.tral", "did you mean 'trial'"],
+        ),
+        (
+            BASE + "blocks:\n  - trial:\n      method: {name: desam, ablation: fulll}\n",
+            ["s.yaml:8", "blocks.0.trial.method.ablation", "did you mean 'full'"],
+        ),
+        (
+            BASE + "toggles: {mode: one_at_time, options: {a: {}}}\n",
+            ["s.yaml:6", "toggles.mode", "did you mean 'one_at_a_time'"],
+        ),
+        (
+            BASE + "toggles:\n  options:\n    a:\n      method: {prompt_mode: box}\n",
+            ["s.yaml:9", "toggles.options.a.method.prompt_mode", "did you mean 'whole_box'"],
+        ),
+        (
+            BASE + "  training: {lr: {log_uniform: [1e-5, 1e-3]}}\nsearch: {}\n",
+            ["s.yaml:6", "training.lr", "did you mean 'loguniform'"],
+        ),
+        (
+            BASE + "  training: {lr: {grid: [1e-5], choice: [1e-3]}}\n",
+            ["s.yaml:6", "a searched value has one key, this has 2"],
+        ),
+        (BASE + "  training: {lr: [1e-4, 1e-3]}\n", ["s.yaml:6", "to try several values write"]),
+        (BASE + "  epochs: 5\n", ["s.yaml:6", "did you mean 'training.epochs'"]),
+        (BASE + "seeds: [0, yes]\n", ["s.yaml:6", "seeds.1", "'yes'", "a whole number"]),
+        (BASE + "report: {columns: sources}\n", ["s.yaml:6", "did you mean 'source'"]),
+        (BASE + "resources: {gpu: -1}\n", ["s.yaml:6", "resources.gpu", "equal to 0"]),
+        ("name: t\ntrial: {source: A, method: }\n", ["s.yaml:2", "method", "is empty"]),
+        ("name: t\ntrial: {source: A, method: desam}\n", ["s.yaml:2", "{name: desam}"]),
+        (
+            "name: t\ntrial:\n  source: A\n  method:\n    grid: [{name: desam, grid_size: 3}]\n",
+            ["s.yaml:4", "trial.method.grid_size", "unknown key"],
+        ),
+        ("name: my sweep\ntrial: {}\n", ["s.yaml:1", "'my sweep'", "without spaces"]),
+        (
+            BASE + "  training: {epochs: 5, changes: [[9, training.lr, 0.1]]}\n",
+            ["training.changes names epoch 9", "1 to 4"],
+        ),
+        (
+            BASE + "  method2:\n    grid:\n",
+            ["s.yaml:7", "trial.method2.grid", "is None"],
+        ),
         ("name: t\nname: u\n", ["s.yaml:2", "stands twice"]),
         ("name: [t\n", ["s.yaml", "not valid YAML"]),
         ("- a\n", ["s.yaml", "a list", "expected a mapping"]),
@@ -192,3 +242,65 @@ def test_an_override_is_stronger_than_a_block_and_names_itself_when_wrong(tmp_pa
         load_sweep(path, ["training.epochs=x"])
     with pytest.raises(ConfigError, match="expected key=value"):
         load_sweep(path, ["training.epochs"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [
+        ("training.epoch=5", ["--set training.epoch=5", "did you mean 'epochs'"]),
+        ("method.name=unett", ["--set method.name=unett", "did you mean 'unet'"]),
+        ("seeds=[1,", ["--set seeds=[1,", "not valid YAML"]),
+        ("=5", ["--set =5", "expected key=value"]),
+    ],
+)
+def test_a_wrong_override_names_itself(setting: str, parts: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(BASE)
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(path, [setting])
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_an_include_of_nothing_names_the_file_that_asks_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("include: nowhere.yaml\nname: t\n")
+    with pytest.raises(ConfigError, match=r"s\.yaml:1: include: no file .*nowhere\.yaml"):
+        load_sweep(path)
+
+
+def test_a_draw_may_stand_inside_a_grid_of_mappings() -> None:
+    text = """
+name: t
+trial:
+  source: A-ISBI
+  training:
+    grid:
+      - {optimizer: sgd, momentum: {uniform: [0.5, 0.9]}}
+      - {optimizer: adam}
+  method: {name: desam}
+search: {samples: 3}
+"""
+    loaded = sweep(text)
+    optimizers = [trial.training.optimizer for trial in loaded.trials]
+    assert optimizers.count("sgd") == 3
+    assert optimizers.count("adam") == 1
+
+
+def test_what_only_the_dataset_knows_is_told_with_file_and_line() -> None:
+    loaded = sweep(
+        """
+name: t
+trial:
+  source:
+    grid:
+      - A-ISBI
+      - D-UCX
+  method: {name: desam}
+"""
+    )
+    with (
+        pytest.raises(ConfigError, match=r"s\.yaml:7: trial\.source: 'D-UCX' is unknown"),
+        placed_errors(loaded),
+    ):
+        raise CellError("source", "D-UCX", "'D-UCX' is unknown")

@@ -11,6 +11,13 @@ from sweeper.config.base import Level, MethodConfigBase, Strict
 Ablation = Literal["pdmm_only", "iou_head", "mask_embedding", "full"]
 
 
+PROFILE_WEIGHTS = {
+    "paper": {"dice": 1.0, "ce": 1.0, "iou": 10.0},
+    "released": {"dice": 1.0, "ce": 0.0, "iou": 1.0},
+}
+"""What `desam_model.losses` trains with where nothing is set; a test holds the two together."""
+
+
 class LossWeightsConfig(Strict):
     """Weights of DeSAM's loss; what is not set is the profile's."""
 
@@ -64,16 +71,19 @@ class DesamConfig(MethodConfigBase):
         return "desam_model.desam"
 
     def at_level(self, level: Level) -> dict[str, Any]:
-        """Without PRIM, or with a box, the choice and the rating of points are nothing real."""
+        """Without what changes nothing real: points that nobody chooses or rates, usual weights."""
         values = super().at_level(level)
         if self.ablation == "pdmm_only":
             values.pop("prompt_mode", None)
         if not self.uses_prompt_grid():
             values.pop("training_points", None)
-        if not self.rates_prompts() and "loss_weights" in values:
-            values["loss_weights"].pop("iou", None)
-        if not values.get("loss_weights", True):
-            values.pop("loss_weights")
+        own = values.pop("loss_weights", {})
+        usual = PROFILE_WEIGHTS[self.loss_profile]
+        if not self.rates_prompts():
+            own.pop("iou", None)
+        own = {name: weight for name, weight in own.items() if weight != usual[name]}
+        if own:
+            values["loss_weights"] = own
         return values
 
     def label(self) -> str:

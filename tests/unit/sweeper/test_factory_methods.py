@@ -112,3 +112,13 @@ def test_decoders_start_from_sams_weights_where_a_checkpoint_is_given(
     own = {tuple(v.flatten()[:8].tolist()) for v in method.state_dict().values() if v.numel() > 8}
     token = weights["mask_decoder.iou_token.weight"]
     assert tuple(token.flatten()[:8].tolist()) in own
+
+
+def test_the_loss_weights_that_the_plan_knows_are_those_that_are_trained_with() -> None:
+    from desam_model.losses import LossProfile, loss_weights
+    from sweeper.config.desam import PROFILE_WEIGHTS
+
+    assert set(PROFILE_WEIGHTS) == {profile.value for profile in LossProfile}
+    for profile, usual in PROFILE_WEIGHTS.items():
+        weights = loss_weights(profile)
+        assert {name: getattr(weights, name) for name in usual} == usual

@@ -96,6 +96,16 @@ def test_what_the_method_cannot_see_makes_no_new_cell() -> None:
     assert len(plan(text).trainings) == 1
 
 
+def test_a_loss_weight_that_the_profile_has_anyway_makes_no_new_cell() -> None:
+    def weights(text: str, more: str = "") -> Plan:
+        return plan(BASE.replace("desam}", f"desam, loss_weights: {text}{more}}}"))
+
+    assert ids(weights("{iou: 10, dice: 1}")) == ids(plan(BASE))
+    assert ids(weights("{iou: 9}")) != ids(plan(BASE))
+    boxed = ", prompt_mode: whole_box"  # the only prompt there is is rated by nobody
+    assert ids(weights("{iou: 9}", boxed)) == ids(weights("{}", boxed))
+
+
 training_values = st.fixed_dictionaries(
     {
         "epochs": st.integers(1, 500),

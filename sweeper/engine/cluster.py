@@ -17,6 +17,7 @@ import ray
 from sweeper.engine import QUIET
 from sweeper.engine.memory_monitor import harden
 from sweeper.errors import ResourceError
+from sweeper.store.processes import is_gone, mark
 
 if TYPE_CHECKING:
     from sweeper.engine.ray_tune import Placement
@@ -27,6 +28,8 @@ _WORKER_ENVIRONMENT = {**QUIET, "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
 _LONGEST_TEMP = 40
 """Characters: Ray puts sockets below it, and a socket's path must have less than 108."""
 _KNOCK_S = 10.0
+_OWNER = "owner"
+"""File that names the process a folder belongs to."""
 _STARTS = 2
 """Two sweeps that start at once may draw the same free port: the loser draws again."""
 
@@ -86,6 +89,14 @@ def temporary_root() -> Path:
     return base / f"sweeper-{os.getuid()}"
 
 
+def remove_leftovers() -> None:
+    """Remove the folders of sweeps of this user that were killed on this machine."""
+    for owner in temporary_root().glob(f"*/{_OWNER}"):
+        with contextlib.suppress(OSError):
+            if is_gone(owner.read_text(encoding="utf-8")):
+                shutil.rmtree(owner.parent, ignore_errors=True)
+
+
 def check_fits(placement: Placement) -> None:
     """Refuse at once what Tune would wait for without end.
 
@@ -113,9 +124,11 @@ def check_fits(placement: Placement) -> None:
 
 def _start_here(options: dict[str, Any], temp_dir: Path | None) -> None:
     global _own_folder
+    remove_leftovers()
     for attempt in range(_STARTS):
         folder = temp_dir or temporary_root() / uuid.uuid4().hex[:6]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / _OWNER).write_text(mark(), encoding="utf-8")
         try:
             ray.init(
                 address="local",

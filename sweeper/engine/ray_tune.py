@@ -96,21 +96,26 @@ def run_jobs(
     Returns:
         Whether a signal ended it early.
     """
+    from sweeper.engine.remote_tune import is_outside, run_jobs_there
+
+    if is_outside():
+        return run_jobs_there(jobs, placement, listener, storage, work)
     interrupt = Interrupt()
     with Signals(interrupt):
         for begin in range(0, len(jobs), _MAX_TRIALS):
             if not interrupt.signal:
-                _fit(jobs[begin : begin + _MAX_TRIALS], placement, listener, storage, work)
+                fit(jobs[begin : begin + _MAX_TRIALS], placement, listener, storage, work)
     return interrupt
 
 
-def _fit(
+def fit(
     jobs: Sequence[tuple[str, str]],
     placement: Placement,
     listener: Listener,
     storage: Path,
     work: Work | None,
 ) -> None:
+    """One Tuner over jobs; see `run_jobs`."""
     limit = placement.memory_bytes
 
     def training(config: dict[str, Any]) -> dict[str, Any]:
@@ -189,8 +194,8 @@ def stop_in_good_order() -> None:
 class Signals:
     """Ctrl-C and SIGTERM end the sweep in good order; a second one ends it at once."""
 
-    def __init__(self, interrupt: Interrupt) -> None:
-        self._interrupt = interrupt
+    def __init__(self, interrupt: Interrupt, *, ends_tune: bool = True) -> None:
+        self._interrupt, self._ends_tune = interrupt, ends_tune
 
     def __enter__(self) -> None:
         self._old = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -203,4 +208,5 @@ class Signals:
         if self._interrupt.signal:
             os._exit(128 + number)
         self._interrupt.signal = number
-        stop_in_good_order()
+        if self._ends_tune:
+            stop_in_good_order()

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sweeper.errors import ResourceError
 from sweeper.pipeline.record import name_of_sweep, training_record
 from sweeper.pipeline.studies import open_studies
 from sweeper.pipeline.study_text import budget_lines, outcome_lines, short
@@ -91,6 +92,11 @@ def _run(
     from sweeper.engine import cluster, search_tune  # costs 4 s; a finished search needs no engine
     from sweeper.engine.placement import place
 
+    if address is not None and address.startswith("ray://"):
+        raise ResourceError(
+            f"a search cannot be run through Ray's client ({address}); run the command on a machine"
+            " of the cluster, with --address auto"
+        )
     display.phase("starting Ray")
     resources = cluster.start(address)
     placement = place(

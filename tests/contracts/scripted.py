@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -103,6 +104,11 @@ def _act(words: Sequence[Any], job: TrainingJob, folder: TrainingFolder, epoch: 
     if words[0] == "disk_full" and not Path(words[1]).exists():
         (folder.path / ".last.json.half").write_text("{")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if words[0] == "fill" and not (folder.path / "filled").exists():
+        (folder.path / "filled").touch()
+        with contextlib.suppress(OSError), Path(words[1]).open("wb", buffering=0) as ballast:
+            while ballast.write(b"x" * 4096):
+                pass
     if words[0] == "nan":
         raise NonFiniteLossError("the loss is nan")
     if words[0] == "bug":

@@ -1,7 +1,7 @@
-"""A driver in a process of its own, to be killed: `scripted_driver.py ROOT SEEDS EPOCH_S NODES`.
+"""A driver in a process of its own, to be killed: `scripted_driver.py ROOT SEEDS EPOCH_S WHERE`.
 
-Runs what is missing of a scripted sweep, on a Ray of its own or on a cluster of so many worker
-nodes, whose raylets' process ids it writes to `ROOT/raylets.json`.
+Runs what is missing of a scripted sweep: on a Ray of its own (0), on a cluster of so many worker
+nodes, whose raylets' process ids it writes to `ROOT/raylets.json`, or at an address.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from scripted import Sweep
 
 from sweeper.engine import cluster
+from sweeper.engine.preflight import check_machines
 from sweeper.engine.ray_tune import Placement
 
 
-def main(root: Path, seeds: int, epoch_s: float, nodes: int) -> None:
-    address = start_nodes(root, nodes) if nodes else None
+def main(root: Path, seeds: int, epoch_s: float, where: str) -> None:
+    if where.isdecimal():
+        address = start_nodes(root, int(where)) if int(where) else None
+    else:
+        address = where
     cluster.start(address)
+    if address is not None:
+        check_machines(root, [])
     sweep = Sweep(
         root=root,
         scripts={seed: ["slow", epoch_s] for seed in range(seeds)},
@@ -34,6 +40,7 @@ def main(root: Path, seeds: int, epoch_s: float, nodes: int) -> None:
         sweep.run(missing)
     finally:
         cluster.stop()
+    sys.stdout.write(f"told of {len(sweep.told.ends)} ends, {len(sweep.tracker.records)} records")
 
 
 def is_done(sweep: Sweep, training: object) -> bool:
@@ -58,4 +65,4 @@ def start_nodes(root: Path, nodes: int) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4])

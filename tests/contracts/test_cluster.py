@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +20,11 @@ from sweeper.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 workers_need_not_import(__name__)
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own deprecations are not ours
+DRIVER = Path(__file__).with_name("scripted_driver.py")
+PLACEMENT = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
 STORE = 100 * 1024**2
 
 
@@ -27,9 +32,16 @@ STORE = 100 * 1024**2
 def nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    started = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE}
-    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        started_at = free.getsockname()[1]
+    head = {
+        "num_cpus": 0,
+        "object_store_memory": STORE,
+        "ray_client_server_port": started_at,
+    }
+    started = Cluster(initialize_head=True, head_node_args=head)
+    started.client_address = f"ray://127.0.0.1:{started_at}"
     for _ in range(2):
         started.add_node(num_cpus=1, object_store_memory=STORE)
     cluster.start(started.address)
@@ -47,6 +59,23 @@ def test_every_machine_is_asked_before_the_first_training(nodes: Any, tmp_path: 
         check_machines(tmp_path, [str(tmp_path / "store-that-is-elsewhere")])
 
 
+@pytest.mark.slow
+def test_a_sweep_from_outside_through_rays_client_is_told_of_everything(
+    nodes: Any, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), str(tmp_path), "2", "0.0", nodes.client_address],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    sweep = Sweep(root=tmp_path, scripts={}, seeds=2, placement=PLACEMENT)
+    assert [sweep.numbers(seed) for seed in range(2)] == [expected(seed) for seed in range(2)]
+    assert "told of 2 ends, 2 records" in done.stdout
+
+
 def test_a_sweep_on_three_nodes_ends_complete_when_one_is_killed(
     nodes: Any, tmp_path: Path
 ) -> None:
@@ -54,9 +83,7 @@ def test_a_sweep_on_three_nodes_ends_complete_when_one_is_killed(
         root=tmp_path,
         scripts={seed: ["slow", 0.4] for seed in range(4)},
         seeds=4,
-        placement=Placement(
-            cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True
-        ),
+        placement=PLACEMENT,
     )
 
     def kill_one_in_mid_sweep() -> None:
@@ -71,6 +98,29 @@ def test_a_sweep_on_three_nodes_ends_complete_when_one_is_killed(
     assert len(nodes.worker_nodes) == 1
     assert [sweep.numbers(seed) for seed in range(4)] == [expected(seed) for seed in range(4)]
     assert [sweep.times_ended(seed) for seed in range(4)] == [1] * 4
+
+
+@pytest.mark.slow
+def test_two_sweeps_that_start_at_once_on_one_machine_do_not_collide(tmp_path: Path) -> None:
+    roots = [tmp_path / "one", tmp_path / "other"]
+    for root in roots:
+        root.mkdir()
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, str(DRIVER), str(root), "3", "0.3", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for root in roots
+    ]
+    for driver, root in zip(drivers, roots, strict=True):
+        out, err = driver.communicate(timeout=150)
+        assert driver.returncode == 0, err[-3000:]
+        assert out == "told of 3 ends, 3 records"
+        sweep = Sweep(root=root, scripts={}, seeds=3, placement=PLACEMENT)
+        assert [sweep.numbers(seed) for seed in range(3)] == [expected(s) for s in range(3)]
+        assert [sweep.times_ended(seed) for seed in range(3)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -185,6 +187,36 @@ def free_the_disk_once_paused(disk: Path, monkeypatch: pytest.MonkeyPatch) -> No
         return SimpleNamespace(total=10**9, free=10**9 if disk.exists() else 0)
 
     monkeypatch.setattr("shutil.disk_usage", usage)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 32 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a small file system is not permitted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_that_is_really_full_pauses_the_sweep_until_there_is_room(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    sweep = Sweep(
+        root=small_disk, scripts={0: ["fill", str(ballast)]}, seeds=3, placement=placement()
+    )
+
+    def free_once_paused() -> None:
+        while not any("disk full" in line for line in sweep.told.lines):
+            time.sleep(0.05)
+        ballast.unlink()
+
+    threading.Thread(target=free_once_paused, daemon=True).start()
+    assert sweep.run() == 0
+    assert any("goes on by itself" in line for line in sweep.told.lines)
+    assert [sweep.numbers(seed) for seed in range(3)] == [expected(seed) for seed in range(3)]
+    assert [sweep.times_ended(seed) for seed in range(3)] == [1, 1, 1]
 
 
 def test_a_training_that_outgrows_its_memory_gets_more_of_the_machine(tmp_path: Path) -> None:

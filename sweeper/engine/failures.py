@@ -49,7 +49,7 @@ def loss_of(error: BaseException | None) -> tuple[FailureReason, str]:
     Ray's types are known by name only: this module is also read by workers, without Ray.
     """
     name, text = type(error).__name__, str(error)
-    if name == "OutOfMemoryError":
+    if name == "OutOfMemoryError" or text.startswith("OutOfMemoryError"):
         return FailureReason.HOST_OOM, "Ray ended its process: the machine was short of memory"
     if getattr(error, "preempted", False):
         return FailureReason.PREEMPTED, "its machine was taken away (preempted)"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.engine.ray_tune import Placement
 from sweeper.errors import ResourceError
+from sweeper.plan.identity import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,6 +104,5 @@ def _memory_kind(config: Mapping[str, Any]) -> str:
     """Trainings that need equal memory: the method, its batch as it is split, the encoder."""
     training = config["training"]
     names = ("batch_size", "accumulate", "precision")
-    return repr(
-        (config["method"], [training.get(name) for name in names], config["encoder"]["name"])
-    )
+    split = [training.get(name) for name in names]
+    return canonical_json([config["method"], split, config["encoder"]["name"]])

@@ -57,15 +57,24 @@ class Rubbish:
 
 def find_rubbish(workspace: Workspace) -> Rubbish:
     """What finished trainings do not need any more; results, masks and chosen weights stay."""
+    folders = list(Ledger(workspace.trainings))
     files = [
         folder.path / "last.pt"
-        for folder in Ledger(workspace.trainings)
+        for folder in folders
         if folder.fit() is not None and (folder.path / "last.pt").is_file()
     ]
+    idle = [folder for folder in folders if folder.lease_owner() is None]
+    files += [part for folder in idle for part in _half_written(folder.path)]
     ray_logs = workspace.logs / "ray"
-    if ray_logs.is_dir():
+    if ray_logs.is_dir() and len(idle) == len(folders):  # a running sweep needs its own
         files += sorted(p for p in ray_logs.iterdir() if p.is_dir())
     return Rubbish(files=tuple(files), n_bytes=sum(_size(path) for path in files))
+
+
+def _half_written(folder: Path) -> list[Path]:
+    """What a killed worker was writing: files that would have been renamed when whole."""
+    patterns = (".*.tmp", ".masks.npz", ".*.json.[0-9]*")
+    return sorted(path for pattern in patterns for path in folder.rglob(pattern))
 
 
 def remove(rubbish: Rubbish) -> None:

@@ -116,10 +116,15 @@ def test_another_grid_size_is_scored_from_the_same_training(
     assert "1 of them are trained and only need scoring" in plan.stdout
 
 
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_ctrl_c_stops_in_good_order_and_the_next_run_goes_on(
-    first: subprocess.CompletedProcess[str], workspace: Path
+    first: subprocess.CompletedProcess[str], workspace: Path, number: signal.Signals, code: int
 ) -> None:
-    words = ["run", str(SPACES / "smoke.yaml"), "--set", "seed=1", "--set", "training.epochs=2000"]
+    seed = f"seed={code}"  # a training that the other signal has not begun
+    words = ["run", str(SPACES / "smoke.yaml"), "--set", seed, "--set", "training.epochs=2000"]
     running = subprocess.Popen(
         [sys.executable, "-m", "sweeper.cli", "--workspace", str(workspace), *words],
         stdout=subprocess.PIPE,
@@ -133,9 +138,9 @@ def test_ctrl_c_stops_in_good_order_and_the_next_run_goes_on(
         if any((folder / "last.pt").is_file() for folder in new):
             break
         time.sleep(0.2)
-    os.kill(running.pid, signal.SIGINT)
+    os.kill(running.pid, number)
     out, err = running.communicate(timeout=60)
-    assert running.returncode == 130, out + err
+    assert running.returncode == code, out + err
     assert "the same command goes on" in err
     status = sweeper(workspace, "status", *words[1:])
     assert "1 missing" in status.stdout

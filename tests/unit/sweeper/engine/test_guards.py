@@ -1,0 +1,159 @@
+"""What keeps one training from taking what is another's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from sweeper.engine.failures import loss_of
+from sweeper.engine.memory_monitor import harden
+from sweeper.engine.placement import check_packing, measured_gpu_peak
+from sweeper.engine.pulse import kernel_oom_kills
+from sweeper.engine.ray_tune import Placement
+from sweeper.engine.worker import take_device
+from sweeper.errors import ResourceError
+from sweeper.records import FailureReason
+from sweeper.store.ledger import Ledger
+from sweeper.store.processes import is_gone, mark, short
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def placement(gpu: float) -> Placement:
+    return Placement(cpu=1, gpu=gpu, memory_bytes=0, max_concurrent=2, shares_processes=False)
+
+
+def test_a_packing_that_was_measured_not_to_fit_is_refused_with_the_numbers() -> None:
+    with pytest.raises(ResourceError) as caught:
+        check_packing(placement(0.5), peak_bytes=7.1e9, card_bytes=12e9)
+    assert str(caught.value) == (
+        "resources.gpu is 0.5, which packs 2 trainings on a GPU of 12.0 GB, and such a training was"
+        " measured at 7.1 GB (+ 0.5 GB for CUDA itself): 1 fits; --set resources.gpu=1, or split"
+        " the batches with --set training.accumulate=2"
+    )
+
+
+@pytest.mark.parametrize(("gpu", "peak"), [(0.5, 5.4e9), (1.0, 11.9e9), (0.5, 0.0), (0.0, 9e9)])
+def test_what_fits_or_was_never_measured_is_let_through(gpu: float, peak: float) -> None:
+    check_packing(placement(gpu), peak_bytes=peak, card_bytes=12e9)
+
+
+def test_the_peak_is_that_of_trainings_of_the_same_kind_on_a_gpu(tmp_path: Path) -> None:
+    from scripted_kinds import training
+
+    ledger = Ledger(tmp_path)
+    for name, batch, device, peak in (
+        ("same", 8, "NVIDIA X", 3e9),
+        ("cpu", 8, "cpu", 9e9),
+        ("other batch", 16, "NVIDIA X", 6e9),
+    ):
+        config = training(batch).config.model_dump(mode="json")
+        ledger.folder(name).write("config", {"config": config})
+        ledger.folder(name).write("fit", {"device": device, "peak_memory_bytes": peak})
+    assert measured_gpu_peak([training(8)], ledger) == 3e9
+
+
+def test_a_training_on_cores_is_shown_no_gpu_and_one_that_shares_a_gpu_has_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares: list[float] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    take_device(1.0)
+    take_device(0.25)
+    assert (shares, os.environ["CUDA_VISIBLE_DEVICES"]) == ([0.25], "0")
+    take_device(0.0)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_the_kernels_count_of_processes_killed_for_memory_is_read(tmp_path: Path) -> None:
+    events, vmstat = tmp_path / "memory.events", tmp_path / "vmstat"
+    vmstat.write_text("pgfault 5\noom_kill 7\n")
+    assert kernel_oom_kills((events, vmstat)) == 7
+    events.write_text("low 0\noom 3\noom_kill 2\n")
+    assert kernel_oom_kills((events, vmstat)) == 2
+    assert kernel_oom_kills((tmp_path / "nothing",)) == 0
+
+
+def test_a_process_is_gone_only_when_it_surely_ended() -> None:
+    sleeper = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from sweeper.store.processes import mark; print(mark(), flush=True); input()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert sleeper.stdout is not None
+    its_mark = sleeper.stdout.readline().strip()
+    assert not is_gone(its_mark)
+    sleeper.kill()
+    deadline = time.monotonic() + 5
+    while not is_gone(its_mark) and time.monotonic() < deadline:  # a zombie counts as gone
+        time.sleep(0.01)
+    assert is_gone(its_mark)
+    sleeper.communicate()
+    assert not is_gone(mark())
+    host, namespace, pid, started = mark().split("/")
+    assert is_gone(f"{host}/{namespace}/{pid}/{int(started) + 1}")  # the number was given again
+    assert not is_gone(f"elsewhere/1/{pid}/{started}")  # nobody here can know
+    assert short(mark()) == f"{host} pid {pid}"
+
+
+class RayLikeError(Exception):
+    """Something that Ray raises; only names and texts are looked at."""
+
+    preempted = False
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "preempted", "reason"),
+    [
+        ("OutOfMemoryError", "low on memory", False, FailureReason.HOST_OOM),
+        ("ActorDiedError", "drained", True, FailureReason.PREEMPTED),
+        ("ActorDiedError", "its node has died", False, FailureReason.LOST_NODE),
+        ("ActorDiedError", "received SIGTERM", False, FailureReason.PREEMPTED),
+        ("ActorUnavailableError", "Socket closed", False, FailureReason.LOST_NODE),
+    ],
+)
+def test_a_lost_process_is_told_apart(
+    name: str, text: str, preempted: bool, reason: FailureReason
+) -> None:
+    error = type(name, (RayLikeError,), {"preempted": preempted})(text)
+    assert loss_of(error)[0] is reason
+    assert loss_of(None)[0] is FailureReason.LOST_NODE
+
+
+def test_a_kill_by_rays_memory_monitor_ends_one_trial_and_not_the_sweep() -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import OutOfMemoryError
+
+    told: list[Any] = []
+
+    class Task:
+        class _tracked_actor:  # noqa: N801  # named as Ray names it
+            actor_id = 1
+            _on_error = staticmethod(lambda actor, error: told.append(error))
+
+        _on_error = None
+
+    class Manager:
+        _failed_actor_ids: set[int] = set()  # noqa: RUF012  # as small as can be
+
+        def _cleanup_actor(self, tracked_actor: Any) -> None:
+            pass
+
+    assert harden()
+    assert harden()  # twice is once
+    RayActorManager._actor_task_failed(Manager(), Task(), OutOfMemoryError("low on memory"))
+    assert loss_of(told[0])[0] is FailureReason.HOST_OOM

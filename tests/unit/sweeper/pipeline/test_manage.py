@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +17,9 @@ from sweeper.plan.identity import DataFacts
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.store.ledger import Ledger, TrainingFolder
 from sweeper.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FACTS = DataFacts(
     name="d",
@@ -91,7 +94,7 @@ def test_only_what_no_result_needs_is_rubbish(workspace: Workspace) -> None:
 
 
 def test_what_a_running_sweep_is_writing_is_left_alone(workspace: Workspace) -> None:
-    done, failed = folders(workspace)
+    _done, failed = folders(workspace)
     failed.renew_lease("somebody")
     (failed.path / ".last.pt.78.tmp").write_bytes(b"0")
     names = {path.name for path in find_rubbish(workspace).files}

@@ -283,6 +283,7 @@ def test_a_machine_that_cannot_compile_says_so_once_and_trains(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # compiling took 270 s on one busy core
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's own; it hides it by itself
 def test_compiled_steps_change_no_number_beyond_rounding(small_desam, train, validation, caplog):
     plain, compiled = small_desam(), small_desam()

@@ -200,7 +200,8 @@ def status(workspace: Path, /, space: Path, only_failed: bool, **values: Any) ->
             for line in last_lines(opened, cell):
                 click.echo(f"    | {line}")
     counts = {state: sum(c.state is state for c in cells) for state in State}
-    click.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    known = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    click.echo(known or "nothing yet: the searches of this space have not begun")
     return EXIT_FAILED if counts[State.FAILED] else 0
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from sweeper.config.sweep import load_sweep
 from sweeper.errors import ConfigError
 from sweeper.pipeline.datasets import DataSource
+from sweeper.pipeline.planning import placed_errors
+from sweeper.pipeline.studies import open_studies, searched_cells
 from sweeper.plan.expand import make_plan
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.store.ledger import Ledger
@@ -26,12 +28,17 @@ _LOG_LINES = 20
 def status(
     workspace: Workspace, space: Path, settings: Sequence[str], display: Display
 ) -> list[Cell]:
-    """Every training of a space and where it stands."""
+    """Every training of a space and where it stands, those that its searches tried first."""
     sweep = load_sweep(space, settings)
-    plan = make_plan(
-        sweep.spec.name, sweep.trials, DataSource(workspace, display, makes_embeddings=False).facts
-    )
-    return cells_of(plan, Ledger(workspace.trainings))
+    facts = DataSource(workspace, display, makes_embeddings=False).facts
+    ledger = Ledger(workspace.trainings)
+    with placed_errors(sweep):
+        studies = open_studies(workspace, sweep, facts)
+        won = [trial for one in studies for trial in one.winning_trials()]
+        plan = make_plan(sweep.spec.name, (*sweep.trials, *won), facts)
+    planned = {training.train_id for training in plan.trainings}
+    searched = searched_cells(studies, ledger)
+    return [c for c in searched if c.training.train_id not in planned] + cells_of(plan, ledger)
 
 
 def last_lines(workspace: Workspace, cell: Cell, count: int = _LOG_LINES) -> list[str]:

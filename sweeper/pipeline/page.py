@@ -30,6 +30,7 @@ _CAPTIONS = {
     " and by target site.",
     "grid": "The average over the number of prompt points, with its 95 % bootstrap band.",
     "matrix": "Source x target; the diagonal is source validation.",
+    "seeds": "The average of every seed, a row each; the bar is the mean over seeds.",
 }
 
 

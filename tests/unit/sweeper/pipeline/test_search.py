@@ -19,6 +19,7 @@ from sweeper.errors import DraftError
 from sweeper.pipeline import report as reporting
 from sweeper.pipeline import search as searching
 from sweeper.pipeline.display import Silent
+from sweeper.pipeline.page import make_page
 from sweeper.pipeline.record import training_record
 from sweeper.pipeline.run import tracked_plan
 from sweeper.pipeline.studies import open_studies, searched_cells, selection_tags
@@ -272,6 +273,20 @@ def test_pruned_and_searched_trainings_never_enter_a_table(
     for run in chosen:
         assert run.tags["selection.tried"] == "3"
         assert "hyperband, highest source_dice" in run.tags["selection.rule"]
+
+
+def test_the_page_of_a_table_with_several_seeds_is_made(workspace: Workspace) -> None:
+    sweep = space("name: t\nseeds: [0, 1]\ntrial: {source: A-ISBI, method: {name: desam}}\n")
+    plan = make_plan("t", sweep.trials, facts)
+    tracker, ledger = MlflowTracker(workspace), Ledger(workspace.trainings)
+    tracker.prepare("t", tracked_plan(sweep, plan))
+    for training in plan.trainings:
+        folder = ledger.folder(training.train_id)
+        finish(training, folder, 0.25 + 0.1 * training.config.seed)
+        tracker.log_training(training_record(training, folder, "t", {}))
+    query = reporting.query(workspace, ["t"], ReportSpec(rows="method", columns="source"))
+    text = make_page(workspace, query, reporting.tables(query))
+    assert "The average of every seed" in text
 
 
 def test_a_table_training_that_is_only_pruned_is_a_dash_and_refuses_a_final_table(

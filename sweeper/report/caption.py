@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweeper.report.aggregate import average_cell, make_cell
-from sweeper.report.ranks import unequal_columns
+from sweeper.report.ranks import find_row, unequal_columns
 from sweeper.report.significance import reach_note
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
         )
     if query.spec.columns in ("source", "target"):
         lines += _other_average(query, rows)
+    if query.spec.columns != "matrix":  # whose rows are sources
+        lines += _within_spread(rows, query.spec.baseline)
     unequal = unequal_columns(query)
     if unequal:
         lines.append(
@@ -140,6 +142,19 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
         )
     lines += _fewer_sources(query)
     return tuple(lines)
+
+
+def _within_spread(rows: Sequence[TableRow], baseline: str | None) -> list[str]:
+    """Differences that are smaller than what another seed alone makes."""
+    if baseline is None:
+        return []
+    base = find_row(rows, baseline)
+    small = []
+    for row in rows:
+        spread = max((c.deviation or 0.0 for c in (row.cells[-1], base.cells[-1])), default=0.0)
+        if row is not base and row.delta is not None and abs(row.delta) < spread:
+            small.append(f"{row.label} {row.delta:+.2f} against ± {spread:.2f}")
+    return [f"Δ smaller than the spread over seeds: {'; '.join(small)}."] if small else []
 
 
 def _fewer_sources(query: Query) -> list[str]:

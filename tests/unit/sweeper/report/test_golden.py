@@ -128,6 +128,16 @@ def test_differences_are_taken_to_the_named_row() -> None:
         table(*plain(method="low"), *plain(method="high"), baseline="hihg")
 
 
+def test_a_difference_below_the_spread_of_seeds_is_said() -> None:
+    # the seeds' averages are 44.67 and 50.50 (7.5 + 10 points over three columns): sd 4.12
+    base = (*plain(method="base"), *plain(method="base", seed=1, gain=0.3))
+    near = (*plain(method="near", gain=0.04), *plain(method="near", seed=1, gain=0.34))
+    made = table(*base, *near, baseline="base")
+    assert "Δ smaller than the spread over seeds: near +0.78 against ± 4.12." in made.notes
+    alone = table(*plain(method="base"), *plain(method="near", gain=0.04), baseline="base")
+    assert not any("spread over seeds" in note for note in alone.notes)
+
+
 def test_trainings_that_differ_in_more_than_the_row_says_are_never_averaged() -> None:
     slow = tuple(
         replace(r, params={**r.params, "training.lr": "0.1"}) for r in plain(method="unet")

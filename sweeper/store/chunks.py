@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import torch
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
 
     from sweeper.store.embedding_manifest import EmbeddingManifest
 
-TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32, "int8": torch.int8}
+# torch is imported where tensors are made: plans and status open stores and need none.
 
 
 class DamagedChunkError(Exception):
@@ -48,9 +46,11 @@ class MappedChunks:
 
     def read(self, array: str, index: int) -> Tensor:
         """A map of the chunk's file."""
+        import torch
+
         shape, dtype = self._manifest.arrays[array]
         chunk = self._path / self._manifest.chunk_key(array, index)
-        torch_dtype = TORCH_DTYPES[dtype]
+        torch_dtype: torch.dtype = getattr(torch, dtype)
         count = torch.Size(shape).numel()
         try:
             size = chunk.stat().st_size
@@ -74,6 +74,7 @@ class ZarrChunks:
 
     def read(self, array: str, index: int) -> Tensor:
         """A decoded copy of the chunk; a lost one reads as nan and fails its checksum."""
+        import torch
         import zarr
 
         if array not in self._arrays:

@@ -15,7 +15,6 @@ import uuid
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
 
 from sweeper.errors import StoreError, WorkspaceError
 from sweeper.store.commits import Commit, append_commits, checksum, read_journal, revoke_commits
@@ -25,7 +24,6 @@ from sweeper.store.embedding_manifest import (
     EmbeddingManifest,
     parse_manifest,
 )
-from sweeper.store.quantise import quantise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from desam_model.types import Embedding
 
 _TEMPORARY = ".partial"
-_TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
 class ChunkWriter:
@@ -196,6 +193,10 @@ def stored_arrays(
     Raises:
         StoreError: A value is not finite in the stored precision, or a shape is wrong.
     """
+    import torch  # by whoever encodes; plans and status open stores and need none
+
+    from sweeper.store.quantise import quantise
+
     values = {"taps": torch.stack(embedding.taps), "neck": embedding.neck}
     arrays: dict[str, np.ndarray] = {}
     for name, tensor in values.items():
@@ -211,7 +212,7 @@ def stored_arrays(
             whole, scale = quantise(tensor.half())
             arrays[name], arrays[f"{name}_scale"] = whole.numpy(), scale.numpy()
         else:
-            stored = tensor.to(_TORCH_DTYPES[manifest.precision]).contiguous()
+            stored = tensor.to(getattr(torch, manifest.precision)).contiguous()
             _require_finite(stored, manifest, index, name)
             arrays[name] = stored.numpy()
     return arrays
@@ -233,7 +234,7 @@ def _codecs(manifest: EmbeddingManifest) -> list[dict[str, object]] | None:
 
 
 def _require_finite(tensor: Tensor, manifest: EmbeddingManifest, index: int, name: str) -> None:
-    if not bool(torch.isfinite(tensor).all()):
+    if not bool(tensor.isfinite().all()):
         raise StoreError(
             f"{manifest.slice_name(index)}: {name} holds values that are not finite as"
             f" {manifest.precision}; embed with --precision float32, or check the checkpoint"

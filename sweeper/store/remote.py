@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 
 from sweeper.errors import StoreError
 from sweeper.store.commits import JOURNAL, Commit, checksum, parse_journal
@@ -22,6 +21,8 @@ from sweeper.store.embedding_writer import ChunkWriter, Filling, create_store, e
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from torch import Tensor
 
     from sweeper.store.embedding_store import EmbeddingStore
 
@@ -204,7 +205,7 @@ class RemoteChunks:
         self._limit = cache_bytes
         self._cache.mkdir(parents=True, exist_ok=True)
 
-    def read(self, array: str, index: int) -> torch.Tensor:
+    def read(self, array: str, index: int) -> Tensor:
         """The slice, from the cache or fetched into it."""
         file = self._cache / self._manifest.chunk_key(array, index).replace("/", ".")
         shape, dtype = self._manifest.arrays[array]
@@ -217,6 +218,8 @@ class RemoteChunks:
         if values is None or checksum(values) != self._commits[index].checksums.get(array):
             values = self._remote.values(self._manifest, array, index, self._commits)
             self._keep(file, values)
+        import torch
+
         return torch.from_numpy(values)
 
     def _keep(self, file: Path, values: np.ndarray) -> None:

@@ -25,6 +25,11 @@ def test_a_search_space_is_checked_without_torch_ray_or_mlflow() -> None:
     assert loaded_after(code, ("torch", "ray", "mlflow", "zarr", "pandas")) == set()
 
 
+def test_plan_and_status_need_no_torch_ray_or_mlflow() -> None:
+    code = "import sweeper.pipeline.planning, sweeper.pipeline.manage, sweeper.cli.plan_text"
+    assert loaded_after(code, ("torch", "ray", "mlflow", "pandas")) == set()
+
+
 def test_the_model_package_needs_no_sweep_machinery() -> None:
     code = "import desam_model.desam, desam_model.fit, desam_model.evaluate"
     forbidden = ("sweeper", "ray", "mlflow", "zarr", "pydantic", "click", "yaml", "monai")

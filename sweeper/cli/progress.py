@@ -25,12 +25,14 @@ class _Counts:
 
     def __init__(self) -> None:
         self.total, self.workers = 0, 1
-        self.done, self.failed = 0, 0
+        self.done, self.failed, self.pruned = 0, 0, 0
         self.running: dict[str, float] = {}
         self._started = time.monotonic()
 
     def begin(self, total: int, workers: int) -> None:
         self.total, self.workers = total, max(workers, 1)
+        self.done, self.failed, self.pruned = 0, 0, 0  # a search may have come before
+        self.running.clear()
         self._started = time.monotonic()
 
     def set_epoch(self, name: str, epoch: int, epochs: int) -> None:
@@ -40,11 +42,12 @@ class _Counts:
     def end(self, name: str, state: str) -> None:
         self.running.pop(name, None)
         self.done += state == "done"
-        self.failed += state not in ("done", *_NOT_AT_AN_END)
+        self.pruned += state == "pruned"
+        self.failed += state not in ("done", "pruned", *_NOT_AT_AN_END)
 
     @property
     def ended(self) -> int:
-        return self.done + self.failed
+        return self.done + self.failed + self.pruned
 
     @property
     def left(self) -> int:
@@ -55,12 +58,14 @@ class _Counts:
         work = self.ended + sum(self.running.values())
         if work < 0.2:
             return "ETA soon"
-        seconds = (time.monotonic() - self._started) * (self.total - work) / work
+        left = max(self.total - work, 0.0)  # a population adds trainings that nobody counted
+        seconds = (time.monotonic() - self._started) * left / work
         return f"ETA {clock(seconds)}"
 
     def line(self) -> str:
+        pruned = f" {self.pruned} pruned," if self.pruned else ""
         return (
-            f"{self.done} done, {len(self.running)} running, {self.failed} failed,"
+            f"{self.done} done, {len(self.running)} running,{pruned} {self.failed} failed,"
             f" {self.left} left, {self.eta()}"
         )
 

@@ -104,6 +104,10 @@ class OpenStudy:
             for seeded in with_seeds(served, self.sweep.spec.seeds)
         ]
 
+    def chosen(self) -> Plan:
+        """Trainings and evaluations of `winning_trials`."""
+        return make_plan(self.sweep.spec.name, self.winning_trials(), self.facts)
+
     def expected(self) -> list[Training]:
         """Trainings like those that the winner will stand for, to count and to estimate by."""
         first = next(corners(self.study.tree))
@@ -202,8 +206,7 @@ def selection_tags(studies: Sequence[OpenStudy], plan: Plan) -> dict[str, dict[s
             "selection.tried": str(len(record["tried"])),
             "selection.winner": record["winner"]["train_id"],
         }
-        chosen = make_plan(plan.sweep, one.winning_trials(), one.facts)
-        tags.update({t.train_id: own for t in chosen.trainings if t.train_id in trained})
+        tags.update({t.train_id: own for t in one.chosen().trainings if t.train_id in trained})
     return tags
 
 
@@ -221,6 +224,7 @@ def summaries(studies: Sequence[OpenStudy]) -> list[dict[str, Any]]:
             {
                 **{key: record[key] for key in keys},
                 **{s: states.count(s) for s in ("completed", "pruned", "failed")},
+                "trainings": [t.train_id for t in one.chosen().trainings],
                 "winner": won and {k: won[k] for k in ("train_id", "values", "objectives")},
             }
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.ranks import find_row, unequal_columns
+from sweeper.report.searches import search_notes
 from sweeper.report.significance import reach_note
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
             f" {', '.join(unequal)}."
         )
     lines += _fewer_sources(query)
-    return tuple(lines)
+    return (*lines, *search_notes(query))
 
 
 def _within_spread(rows: Sequence[TableRow], baseline: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.entries import REFERENCE_METHOD
 from sweeper.report.ranks import unequal_columns
+from sweeper.report.searches import search_reasons
 from sweeper.report.table import Origin
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     reasons += _different_cases(query)
     reasons += _mixed(query)
     reasons += _uneven_budget(query)
+    reasons += search_reasons(query)
     undefined = sum(row.cells[-1].n_undefined for row in rows)
     if undefined and query.spec.undefined == "nan":
         reasons.append(f"{undefined} undefined case numbers")

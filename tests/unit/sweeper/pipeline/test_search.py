@@ -267,12 +267,32 @@ def test_pruned_and_searched_trainings_never_enter_a_table(
     (table,) = reporting.tables(reporting.query(workspace, [found.name]), is_final=True)
     assert [row.label for row in table.rows] == ["desam grid_points"]  # ... and none is shown
     assert all(cell.seeds_done == 2 for cell in table.rows[0].cells[:-1])
-    assert "pruned" not in reporting.render_markdown(table)
+    said = reporting.render_markdown(table)
+    assert "pruned" not in said
+    assert "3 trainings tried for each cell, each seen on its source alone" in said
     chosen = [run for run in logged if run.tags.get("stage") == "table"]
     assert {run.train_id for run in chosen} == {t.train_id for t in plan.trainings}
     for run in chosen:
         assert run.tags["selection.tried"] == "3"
         assert "hyperband, highest source_dice" in run.tags["selection.rule"]
+
+
+def test_rows_of_unequal_searches_are_a_draft(workspace: Workspace, engine: Engine) -> None:
+    text = SPACE.replace("seeds:", "blocks:\n  - trial: {}\n  - trial: {BLOCK}\nseeds:")
+    sweep = space(text.replace("{BLOCK}", "{method: {name: unet}, training: {lr: 0.1}}"))
+    found = run_search(workspace, sweep)
+    plan = make_plan("t", (*sweep.trials, *found.trials), facts)
+    tracker, ledger = MlflowTracker(workspace), Ledger(workspace.trainings)
+    tracker.prepare("t", tracked_plan(sweep, plan, found.studies))
+    for training in plan.trainings:
+        folder = ledger.folder(training.train_id)
+        finish(training, folder, 0.25)
+        tracker.log_training(training_record(training, folder, "t", {}))
+    with pytest.raises(
+        DraftError,
+        match=r"unequal searches .*(desam grid_points 9, unet 0|unet 0, desam grid_points 9)",
+    ):
+        reporting.tables(reporting.query(workspace, ["t"]), is_final=True)
 
 
 def test_the_page_of_a_table_with_several_seeds_is_made(workspace: Workspace) -> None:

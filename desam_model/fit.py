@@ -265,11 +265,12 @@ class _Trainer:
         self.method.eval()
         losses: list[float] = []
         masks: list[np.ndarray] = []
-        for batch in self._loader(self.validation):
-            with self._autocast():
-                loss_of_slices, mask = self.method.validate(batch, VALIDATION_SETTINGS)
-            losses += loss_of_slices.float().tolist()
-            masks += list(mask[:, 0].cpu().numpy())
+        for whole in self._loader(self.validation):
+            for batch in split_batch(whole, self.schedule.accumulate):
+                with self._autocast():
+                    loss_of_slices, mask = self.method.validate(batch, VALIDATION_SETTINGS)
+                losses += loss_of_slices.float().tolist()
+                masks += list(mask[:, 0].cpu().numpy())
         loss = sum(losses) / len(losses)
         if not math.isfinite(loss):
             bad = [i for i, value in enumerate(losses) if not math.isfinite(value)]

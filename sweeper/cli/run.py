@@ -136,7 +136,8 @@ def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
     click.echo(f"everything is in {workspace.root}")
     if outcome.signal:
         left = len(outcome.cells) - outcome.count(State.DONE)
-        click.echo(f"interrupted with {left} trainings left; the same command goes on", err=True)
+        where = f"with {left} trainings left" if outcome.cells else "in the search"
+        click.echo(f"interrupted {where}; the same command goes on", err=True)
         return EXIT_TERMINATED if outcome.signal == _SIGTERM else EXIT_INTERRUPTED
     if failed:
         click.echo(f"next: sweeper status {space} --failed    then: sweeper retry {space}")

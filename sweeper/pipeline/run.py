@@ -106,11 +106,14 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
     if not costs.report.is_done and not request.approves(costs.report):
         raise DeclinedError(f"sweep {sweep.spec.name} was not run; nothing was changed")
     tracker: Tracker = MlflowTracker(workspace)
-    searched = search(workspace, sweep, facts, tracker, display, request.address)
+    searched = search(
+        workspace, sweep, facts, tracker, display, request.address, on_failure=notifier.failure
+    )
     plan = make_plan(sweep.spec.name, (*sweep.trials, *searched.trials), facts)
     name = searched.name
     if searched.signal or not plan.trainings:
-        return _after_the_search(sweep, plan, searched, ledger)
+        seconds = time.monotonic() - began
+        return _told(notifier, _after_the_search(sweep, plan, searched, ledger, seconds))
     tracker.prepare(name, tracked_plan(sweep, plan, searched.studies))
     tracker = TaggingTracker(tracker, selection_tags(searched.studies, plan))
     cells = cells_of(plan, ledger)
@@ -134,12 +137,20 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
         seconds=time.monotonic() - began,
         costs=costs.end(todo, searched.studies) if todo or searched.ran else None,
     )
-    notifier.end({str(s): outcome.count(s) for s in State}, outcome.seconds, number)
+    return _told(notifier, outcome)
+
+
+def _told(notifier: Notifier, outcome: RunOutcome) -> RunOutcome:
+    """The outcome, once the webhook knows of it."""
+    every = {str(s): outcome.count(s) for s in State}
+    notifier.end(every, outcome.seconds, outcome.signal)
     notifier.wait()
     return outcome
 
 
-def _after_the_search(sweep: Sweep, plan: Plan, searched: Searched, ledger: Ledger) -> RunOutcome:
+def _after_the_search(
+    sweep: Sweep, plan: Plan, searched: Searched, ledger: Ledger, seconds: float
+) -> RunOutcome:
     """The search was interrupted, or nothing came of it: there is no table to train for."""
     return RunOutcome(
         sweep=sweep,
@@ -149,6 +160,7 @@ def _after_the_search(sweep: Sweep, plan: Plan, searched: Searched, ledger: Ledg
         searched=tuple(searched_cells(searched.studies, ledger)),
         signal=searched.signal,
         ran=0,
+        seconds=seconds,
     )
 
 

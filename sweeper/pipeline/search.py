@@ -59,6 +59,7 @@ def search(
     tracker: Tracker,
     display: Display,
     address: str | None,
+    on_failure: Callable[[str, str], None] = lambda _, __: None,
 ) -> Searched:
     """Run the searches that are not finished; nothing of a target is read by them."""
     studies = open_studies(workspace, sweep, facts)
@@ -68,7 +69,7 @@ def search(
     left = [one for one in studies if not one.is_searched(ledger)]
     for line in budget_lines(sweep, studies) if studies else ():
         display.say(line)
-    signal = _run(workspace, name, left, tracker, display, address) if left else 0
+    signal = _run(workspace, name, left, tracker, display, address, on_failure) if left else 0
     if not signal:
         for line in outcome_lines(studies):
             display.say(line)
@@ -88,6 +89,7 @@ def _run(
     tracker: Tracker,
     display: Display,
     address: str | None,
+    on_failure: Callable[[str, str], None],
 ) -> int:
     from sweeper.engine import cluster, search_tune  # costs 4 s; a finished search needs no engine
     from sweeper.engine.placement import place
@@ -107,6 +109,7 @@ def _run(
     cluster.check_fits(placement)
     courses = {one.study_id: _course(one, workspace) for one in left}
     listener = _Listener(name, left, courses, Ledger(workspace.trainings), tracker, display)
+    listener.on_failure = on_failure
     display.begin(sum(one.budget for one in left), placement.max_concurrent)
     try:
         interrupt = search_tune.run_search(
@@ -218,6 +221,7 @@ class _Listener:
         self._tracker, self._display = tracker, display
         self._bugs: Counter[str] = Counter()
         self._n_done = 0
+        self.on_failure: Callable[[str, str], None] = lambda _, __: None
 
     def on_start(self, training: Training) -> None:
         """A step has begun."""
@@ -259,6 +263,7 @@ class _Listener:
         if state == "failed" and failure is not None:
             note = f"{failure['reason']}: {failure['message']}; log {failure['log_path']}"
             self._display.ended(_name(training), "failed", note)
+            self.on_failure(_name(training), note)
             self._bugs[failure["traceback_hash"]] += failure["reason"] == FailureReason.BUG
             return self._n_done == 0 and max(self._bugs.values()) >= _SAME_BUG_LIMIT
         self._n_done += state == "completed"

@@ -426,7 +426,11 @@ def test_a_search_without_a_completed_training_says_so(
         return Ended(state="failed", epochs=[])
 
     monkeypatch.setattr(Engine, "_work", fail)
-    found = run_search(workspace, space())
+    told: list[str] = []
+    found = searching.search(
+        workspace, space(), facts, InMemory(), Said(), None, lambda name, _: told.append(name)
+    )
+    assert len(told) == 18  # every failure is told
     assert found.trials == ()
     assert any(
         "no training of the search completed" in line for line in outcome_lines(found.studies)

@@ -14,13 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sweeper.records import METRICS, Row, TrainingRecord, TrialStatus
 from sweeper.store.workspace import Workspace
 from sweeper.tracking.mlflow_tracker import MlflowTracker
+from sweeper.tracking.tracker import TrainingStart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SITES = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")
 N_TRAININGS, N_EPOCHS, N_CASES = 1000, 60, 100
@@ -96,6 +103,34 @@ def fill(workspace: Workspace) -> None:
     print(f"logged {N_TRAININGS} trainings in {seconds:.0f} s, {each:.0f} ms each")
 
 
+def live() -> None:
+    """What a sweep's driver pays for curves that grow while a training runs."""
+    parts = ("train_loss", "validation_loss", "source_dice", "lr", "seconds", "a", "b", "c")
+    epoch = dict.fromkeys(parts, 0.5)
+    texts = {f"key{i}": "1" for i in range(40)}
+    seconds: dict[str, list[float]] = {"begin": [], "one epoch": [], "ten epochs": []}
+    with tempfile.TemporaryDirectory() as folder:
+        tracker = MlflowTracker(Workspace.open(Path(folder)))
+        tracker.prepare(SWEEP, {"cells": [], "report": {}, "dataset": {}, "encoder": {}})
+        for i in range(20):
+            start = TrainingStart(
+                train_id=str(i), sweep=SWEEP, name=f"run {i}", params=texts, tags=texts
+            )
+            calls: dict[str, Callable[[], None]] = {
+                "begin": partial(tracker.begin_training, start),
+                "one epoch": partial(tracker.log_epochs, SWEEP, str(i), {0: epoch}),
+                "ten epochs": partial(
+                    tracker.log_epochs, SWEEP, str(i), dict.fromkeys(range(1, 11), epoch)
+                ),
+            }
+            for name, call in calls.items():
+                started = time.perf_counter()
+                call()
+                seconds[name].append(time.perf_counter() - started)
+    for name, found in seconds.items():
+        print(f"live curves, {name}: {1000 * median(found):.1f} ms (8 numbers an epoch)")
+
+
 CLIENT = """
 import sys
 from mlflow import MlflowClient
@@ -144,6 +179,7 @@ def main() -> None:
             2,
         ),
     }
+    live()
     print(f"whole commands, goal {GOAL_SECONDS} s of wall time")
     for name, (command, times) in calls.items():
         wall, cpu = timed(command, times)

@@ -94,7 +94,7 @@ class Rounds:
         deadline = time.monotonic() + _ORPHANS_END_S
         while self.ledger.folder(train_id).lease_owner() and time.monotonic() < deadline:
             time.sleep(0.2)
-        return True
+        return self.ledger.folder(train_id).lease_owner() is None
 
     def _remedy(self, train_id: str) -> Remedy:
         return Remedy.of(self.ledger.folder(train_id).remedy())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from sweeper.engine import cluster
 from sweeper.engine.failures import loss_of
 from sweeper.engine.memory_monitor import harden
 from sweeper.engine.placement import check_packing, measured_gpu_peak
@@ -108,6 +109,44 @@ def test_a_process_is_gone_only_when_it_surely_ended() -> None:
     assert is_gone(f"{host}/{namespace}/{pid}/{int(started) + 1}")  # the number was given again
     assert not is_gone(f"elsewhere/1/{pid}/{started}")  # nobody here can know
     assert short(mark()) == f"{host} pid {pid}"
+
+
+def test_a_ray_that_does_not_start_in_time_is_one_line_after_a_second_try(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tried: list[str] = []
+
+    def too_late(**options: Any) -> None:
+        tried.append(options["_temp_dir"])
+        raise Exception(
+            "The current node timed out during startup. This could\nhappen"
+        )  # as Ray raises it
+
+    monkeypatch.setattr("ray.init", too_late)
+    monkeypatch.setattr(cluster, "temporary_root", lambda: tmp_path / "sweeper")
+    with pytest.raises(ResourceError) as caught:
+        cluster.start(None)
+    assert str(caught.value) == (
+        "cannot start Ray on this machine (The current node timed out during startup. This could);"
+        " if other work keeps it busy, run the same command again later"
+    )
+    assert len(set(tried)) == 2
+    assert list((tmp_path / "sweeper").iterdir()) == []
+
+
+def test_the_folders_of_killed_sweeps_are_removed_and_those_of_living_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    host, namespace, pid, started = mark().split("/")
+    for name, owner in (
+        ("alive", mark()),
+        ("dead", f"{host}/{namespace}/{pid}/{int(started) + 1}"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "owner").write_text(owner)
+    monkeypatch.setattr(cluster, "temporary_root", lambda: tmp_path)
+    cluster.remove_leftovers()
+    assert [path.name for path in tmp_path.iterdir()] == ["alive"]
 
 
 class RayLikeError(Exception):

@@ -25,7 +25,7 @@ def test_concurrency_is_lowered_before_gradients_are_accumulated() -> None:
     assert remedies(FailureReason.HOST_OOM, HALF_GPU, 2) == [(1, 1), (2, 1), (2, 2)]
 
 
-@pytest.mark.parametrize("reason", set(FailureReason) - {"cuda_oom", "host_oom"})
+@pytest.mark.parametrize("reason", sorted(set(FailureReason) - {"cuda_oom", "host_oom"}))
 def test_only_want_of_memory_has_a_remedy(reason: FailureReason) -> None:
     assert next_remedy(reason, Remedy(), HALF_GPU, 8) is None
 

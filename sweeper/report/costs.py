@@ -82,7 +82,7 @@ def _hours(query: Query) -> list[str]:
         spent = run.summary["seconds"] / 3600
         hours_by_device[device] = hours_by_device.get(device, 0.0) + spent
     listed = ", ".join(
-        f"{hours:.2f} {'CPU' if device == 'cpu' else 'GPU'}-hours ({device})"
+        f"{hours:.2f} CPU-hours" if device == "cpu" else f"{hours:.2f} GPU-hours ({device})"
         for device, hours in hours_by_device.items()
     )
     return [

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 workers_need_not_import(__name__)
-pytestmark = pytest.mark.filterwarnings("default")  # Ray's own deprecations are not ours
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # Ray's own deprecations are not ours
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # nor the files it leaves open
+]
 DRIVER = Path(__file__).with_name("scripted_driver.py")
 PLACEMENT = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
 STORE = 100 * 1024**2

@@ -201,6 +201,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full_pauses_the_sweep_until_there_is_room(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     sweep = Sweep(

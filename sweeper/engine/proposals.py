@@ -141,9 +141,10 @@ class OptunaProposals:
                 n_startup_trials=min(10, max(2, search.samples // 3)),
                 constant_liar=len(search.metric) == 1,
             )
-        self._known = [trial for trial in known if trial.params]
+        self._known = [trial for trial in known if self._values(trial.params) is not None]
         for trial in known:
-            if not trial.params and not trial.state.is_finished():  # killed before it had values
+            if self._values(trial.params) is None and not trial.state.is_finished():
+                # killed before it had all its values: nothing was trained by them
                 self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         self._open: dict[int, Any] = {}
 
@@ -154,12 +155,18 @@ class OptunaProposals:
         self._left -= 1
         if self._known:
             trial = self._known.pop(0)
-            values = map_ranges(self._tree, lambda one: _chosen(one, trial.params[_name(one)]))
-            return Proposal(number=trial.number, values=values)
+            return Proposal(number=trial.number, values=self._values(trial.params) or {})
         live = self._study.ask()
         self._open[live.number] = live
         values = map_ranges(self._tree, lambda one: _chosen(one, _suggest(live, one)))
         return Proposal(number=live.number, values=values)
+
+    def _values(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The trial that Optuna's parameters stand for; None where some are missing."""
+        try:
+            return dict(map_ranges(self._tree, lambda one: _chosen(one, params[_name(one)])))
+        except KeyError:
+            return None
 
     def tell(self, number: int, verdict: Verdict) -> None:
         """Keep the outcome; a pruned training counts by its last epoch."""

@@ -71,6 +71,22 @@ def test_an_optuna_search_that_was_killed_goes_on_where_it_was(tmp_path: Path) -
     assert len(more.tried) == 14
 
 
+def test_a_proposal_that_was_cut_off_while_it_was_made_is_made_anew(tmp_path: Path) -> None:
+    import optuna
+
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    search = "{algorithm: optuna, samples: 4}"
+    first = course(search, storage)
+    first.ended(step := first.next_step(), answer(step))
+    live = optuna.load_study(study_name="toy", storage=storage).ask()
+    live.suggest_float("training.lr loguniform", 1e-5, 1e-1, log=True)  # and then it was killed
+    for _ in range(2):
+        resumed = course(search, storage)
+        run(resumed)
+        assert len(resumed.tried) == 4
+        assert resumed.tried[0].training.train_id == step.training.train_id
+
+
 def test_optuna_learns_where_chance_does_not(tmp_path: Path) -> None:
     found = course("{algorithm: optuna, samples: 40, seed: 3}")
     run(found, width=1)

@@ -62,16 +62,27 @@ class MlflowStore:
             # two drivers that both create the tables leave a store that nobody can open
             with (self._database.with_suffix(".lock")).open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                is_new = not self._database.exists()
-                if not is_new:
+                if self._database.exists():
                     relocate(self._database, self._artifacts)
+                else:
+                    self._create()
                 opened = MlflowClient(tracking_uri=f"sqlite:///{self._database}")
                 opened.search_experiments(max_results=1)
-                if is_new:
-                    with closing(sqlite3.connect(self._database)) as connection:
-                        connection.execute("PRAGMA journal_mode=WAL")
                 self._opened = opened
         return self._opened
+
+    def _create(self) -> None:
+        """Make all tables in a file of another name, so that a kill leaves no half of a store."""
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for left in self._database.parent.glob(f".{self._database.name}.new*"):
+            left.unlink()
+        made = self._database.with_name(f".{self._database.name}.new")
+        store = SqlAlchemyStore(f"sqlite:///{made}", self._artifacts.as_uri())
+        store.engine.dispose()
+        with closing(sqlite3.connect(made)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        made.replace(self._database)
 
 
 def log_texts(client: Any, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:

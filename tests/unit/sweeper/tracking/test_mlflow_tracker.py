@@ -330,3 +330,27 @@ def test_one_space_on_two_datasets_is_two_sweeps_in_one_experiment(
     # image methods have the same trainings under every encoder, and yet one run in each sweep
     runs = {tracker.log_training(replace(RECORD, sweep=name)) for name in (phantom, real)}
     assert len(runs) == 2
+
+
+def test_a_driver_that_is_killed_while_the_store_is_made_leaves_no_half_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    made = SqlAlchemyStore.__init__
+
+    def killed(self: SqlAlchemyStore, uri: str, *rest: str) -> None:
+        made(self, uri, *rest)
+        self.engine.dispose()
+        raise OSError("killed")
+
+    places = Places(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlAlchemyStore, "__init__", killed)
+        with pytest.raises(TrackingError):
+            MlflowTracker(places).prepare("t", {"cells": []})
+    assert not places.mlflow_db.exists()
+    tracker = MlflowTracker(places)
+    tracker.prepare("t", {"cells": []})
+    assert [sweep.name for sweep in tracker.results(["t"]).sweeps] == ["t"]
+    assert not list(tmp_path.glob(".mlflow.db*"))

@@ -65,6 +65,7 @@ def unified_harness(
     width: int = 32,
     stages: int = 5,
     norm: Literal["batch", "instance"] = "batch",
+    input_px: int | None = None,
     augmentation: bool = True,
     image_decoder: bool = False,
 ) -> Harness:
@@ -75,6 +76,7 @@ def unified_harness(
         width: Channels of the U-Net's first stage.
         stages: Resolutions of the U-Net.
         norm: Its normalisation.
+        input_px: Side that images are resized to for the network; None keeps theirs.
         augmentation: Switches the base augmentation.
         image_decoder: Adds the decoder that a method's own algorithm needs; it is then trained
             with weight 0.5.
@@ -88,6 +90,7 @@ def unified_harness(
             image_decoder=image_decoder,
         ),
         augmentation=unified_augmentation() if augmentation else None,
+        input_px=input_px,
         reconstruction_weight=0.5 if image_decoder else 0.0,
     )
 

@@ -115,6 +115,7 @@ def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> S
                 width=method.network.width,
                 stages=method.network.stages,
                 norm=method.network.norm,
+                input_px=method.network.input_px,
                 augmentation=method.augmentation,
                 image_decoder=implementation.needs_image_decoder,
             )

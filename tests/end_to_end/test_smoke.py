@@ -157,7 +157,7 @@ BAD_INPUTS = [
     (["run", "{spaces}/smoke.yaml", "--dataset", "{spaces}"], "is no dataset store"),
     (["run", "{spaces}/smoke.yaml", "--encoder", "vit_h"], "sam_vit_h_4b8939.pth"),
     (["run", "{spaces}/smoke.yaml", "--set", "seed={{grid: []}}"], "is empty"),
-    (["run", "{spaces}/smoke.yaml", "--set", "training.epochs=many"], "expected a valid integer"),
+    (["run", "{spaces}/smoke.yaml", "--set", "training.epochs=many"], "expected a whole number"),
     (["run", "{bad}/no-yaml.yaml"], "not valid YAML"),
     (["run", "{bad}/binary.yaml"], "not a readable text file"),
     (["run", "{bad}/list.yaml"], "holds a list"),

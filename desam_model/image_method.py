@@ -60,6 +60,9 @@ class ImageMethod(SegmentationMethod):
 
     reads: ClassVar[frozenset[Reads]] = frozenset({Reads.IMAGE})
     needs_image_decoder: ClassVar[bool] = False
+    dice_weight: float = 1.0
+    ce_weight: float = 1.0
+    """Of the supervised loss's summands; a method whose paper weighs them sets its own."""
 
     def __init__(self, *, harness: Harness) -> None:
         """Keeps the harness.
@@ -156,16 +159,15 @@ class ImageMethod(SegmentationMethod):
 
     def segmentation_loss(self, logits: Tensor, reference: Tensor) -> Tensor:
         """The supervised loss of each slice, `(B,)`."""
-        loss = cross_entropy(logits, reference)
+        loss = self.ce_weight * cross_entropy(logits, reference)
         match self.harness.supervision:
-            case "dice_ce":
-                return loss + soft_dice(logits, reference)
             case "dice_all_ce":
-                return loss + soft_dice(logits, reference, "all")
+                return loss + self.dice_weight * soft_dice(logits, reference, "all")
             case "batch_dice_ce" if self.training:
-                return loss + batch_dice(logits, reference)
-            case "batch_dice_ce":  # what selects a checkpoint must not depend on the batch
-                return loss + soft_dice(logits, reference)
+                return loss + self.dice_weight * batch_dice(logits, reference)
+            # what selects a checkpoint must not depend on the batch
+            case "dice_ce" | "batch_dice_ce":
+                return loss + self.dice_weight * soft_dice(logits, reference)
         return loss
 
     def validation_loss(self, batch: Batch) -> Tensor:

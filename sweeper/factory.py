@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -117,8 +117,11 @@ def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> S
                 norm=method.network.norm,
                 input_px=method.network.input_px,
                 augmentation=method.augmentation,
-                image_decoder=implementation.needs_image_decoder,
+                image_decoder=(
+                    implementation.needs_image_decoder or bool(method.harness.reconstruction_weight)
+                ),
             )
+        harness = replace(harness, **method.harness.model_dump(exclude_none=True))
         built: SegmentationMethod = implementation(harness=harness, **method.options())
         return built
 

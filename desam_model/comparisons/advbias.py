@@ -7,7 +7,7 @@ advchain; `methods.md` 4.2.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch.nn import functional
@@ -43,6 +43,8 @@ class AdvBias(ImageMethod):
         iterations: int = 1,
         divergence_weight: float = 1.0,
         contour_weight: float = 0.5,
+        space: Literal["log", "linear"] = "log",
+        init: Literal["random", "identity"] = "random",
     ) -> None:
         """Builds the method.
 
@@ -52,10 +54,12 @@ class AdvBias(ImageMethod):
             spacing: Distance of control points as a share of the image's side.
             downscale: The field is made on an image this many times smaller.
             order: Degree of the spline.
-            step: L2 length of an ascent step over an image's control points (log field).
+            step: L2 length of an ascent step over an image's control points, in their space.
             iterations: Ascent steps; the k-th is `step / sqrt(k)` long.
             divergence_weight: Of the prediction's KL divergence.
             contour_weight: Of the difference of the predictions' contours.
+            space: The spline gives the field's logarithm, or the field less 1.
+            init: Control points before the ascent: uniform in their range, or the field 1.
 
         Raises:
             ValueError: `epsilon` is not in (0, 1).
@@ -71,6 +75,8 @@ class AdvBias(ImageMethod):
         self.iterations = iterations
         self.divergence_weight = divergence_weight
         self.contour_weight = contour_weight
+        self.space = space
+        self.init = init
 
     def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Supervised losses, the adversarial divergences, and those of the hard example."""
@@ -85,8 +91,8 @@ class AdvBias(ImageMethod):
         }
 
     def search(self, image: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
-        """Control points `(B, 1, rows, columns)` of the log field after the ascent."""
-        low, high = self._log_bounds
+        """Control points `(B, 1, rows, columns)` of the field after the ascent, in its space."""
+        low, high = self._bounds
         control = self.initial_control(image, generator)
         with (
             evaluating(self.network),
@@ -103,22 +109,25 @@ class AdvBias(ImageMethod):
         return control
 
     def initial_control(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Control points drawn uniformly from the log range."""
-        low, high = self._log_bounds
+        """Control points drawn uniformly from their range, or zeros: the field 1."""
+        low, high = self._bounds
         rows, columns = grid_shape(_hw(image), self._spacing_px(image))
+        if self.init == "identity":
+            return image.new_zeros((len(image), 1, rows, columns))
         drawn = torch.rand((len(image), 1, rows, columns), generator=generator)
         return (low + (high - low) * drawn).to(image.device)
 
     def field(self, control: Tensor, image: Tensor) -> Tensor:
-        """The bias field `(B, 1, H, W)` of control points of the log field."""
-        log_field = spline_field(
+        """The bias field `(B, 1, H, W)` of control points in the method's space."""
+        spline = spline_field(
             control,
             _hw(image),
             self._spacing_px(image),
             order=self.order,
             downscale=self.downscale,
         )
-        return log_field.exp().clamp(1 - self.epsilon, 1 + self.epsilon)
+        field = spline.exp() if self.space == "log" else 1 + spline
+        return field.clamp(1 - self.epsilon, 1 + self.epsilon)
 
     def divergences(self, target: Tensor, logits: Tensor) -> dict[str, Tensor]:
         """Weighted divergences of logits from a target's."""
@@ -128,7 +137,9 @@ class AdvBias(ImageMethod):
         }
 
     @property
-    def _log_bounds(self) -> tuple[float, float]:
+    def _bounds(self) -> tuple[float, float]:
+        if self.space == "linear":
+            return -self.epsilon, self.epsilon
         return math.log(1 - self.epsilon), math.log(1 + self.epsilon)
 
     def _spacing_px(self, image: Tensor) -> tuple[int, int]:

@@ -28,7 +28,13 @@ class AdvNoise(ImageMethod):
     """The standard pass, consistency with the adversarial image, and supervision on it."""
 
     def __init__(
-        self, *, harness: Harness, epsilon: float = 1.0, xi: float = 0.1, iterations: int = 1
+        self,
+        *,
+        harness: Harness,
+        epsilon: float = 1.0,
+        xi: float = 0.1,
+        iterations: int = 1,
+        divergence_weight: float = 1.0,
     ) -> None:
         """Builds the method.
 
@@ -37,11 +43,13 @@ class AdvNoise(ImageMethod):
             epsilon: L2 norm of the noise over a whole image whose intensities lie in [0, 1].
             xi: Length of the finite difference that finds its direction.
             iterations: Power iterations.
+            divergence_weight: Of the adversarial divergence in the loss.
         """
         super().__init__(harness=harness)
         self.epsilon = epsilon
         self.xi = xi
         self.iterations = iterations
+        self.divergence_weight = divergence_weight
 
     def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Supervised losses, the adversarial divergence, and those of the hard example."""
@@ -51,7 +59,7 @@ class AdvNoise(ImageMethod):
         image = self.perturb(example.clean, direction)
         return {
             **standard.parts,
-            "consistency": divergence(target, self.network(image)),
+            "consistency": self.divergence_weight * divergence(target, self.network(image)),
             **self.hard_example_parts(image, example),
         }
 

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from desam_model.harness import Harness
 
 _IPA_ORDER = 2
-_IPA_DOWNSCALE = 2
-_IPA_EPSILON = 0.3
-"""Without effect on the blend map, which is rescaled to [0, 1] (`methods.md` 5.2, step 4)."""
 
 
 class CSDG(ImageMethod):
@@ -44,6 +41,10 @@ class CSDG(ImageMethod):
         blend_spacing: float = 0.25,
         consistency_weight: float = 10.0,
         reduction: Literal["elements", "pixels"] = "elements",
+        epsilon: float = 0.3,
+        downscale: int = 2,
+        dice_weight: float = 1.0,
+        ce_weight: float = 1.0,
     ) -> None:
         """Builds the method.
 
@@ -56,6 +57,11 @@ class CSDG(ImageMethod):
             consistency_weight: Weight of the copies' divergence from their mean.
             reduction: `elements` divides the divergence by pixels and classes, as released;
                 `pixels` by pixels alone, the textbook KL (twice as much with two classes).
+            epsilon: The blend map lies in [1 - epsilon, 1 + epsilon] before it is rescaled to
+                [0, 1], so it has no effect, as released (`methods.md` 5.2, step 4).
+            downscale: The blend map is made on an image this many times smaller.
+            dice_weight: Of the supervised loss's soft Dice.
+            ce_weight: Of its cross-entropy.
         """
         super().__init__(harness=harness)
         self.gin_layers = gin_layers
@@ -64,6 +70,10 @@ class CSDG(ImageMethod):
         self.blend_spacing = blend_spacing
         self.consistency_weight = consistency_weight
         self.reduction = reduction
+        self.epsilon = epsilon
+        self.downscale = downscale
+        self.dice_weight = dice_weight
+        self.ce_weight = ce_weight
 
     def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Supervised losses of the first copy and the consistency of all three."""
@@ -114,9 +124,9 @@ class CSDG(ImageMethod):
             (height, width),
             (spacing[0], spacing[1]),
             order=_IPA_ORDER,
-            downscale=_IPA_DOWNSCALE,
+            downscale=self.downscale,
         ).exp()
-        return rescale(rescale(field) * 2 * _IPA_EPSILON + 1 - _IPA_EPSILON)
+        return rescale(rescale(field) * 2 * self.epsilon + 1 - self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)

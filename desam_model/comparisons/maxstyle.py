@@ -41,6 +41,8 @@ class MaxStyle(ImageMethod):
         style_layers: int = 3,
         mix: bool = True,
         noise: bool = True,
+        mix_learnable: bool = True,
+        noise_learnable: bool = True,
     ) -> None:
         """Builds the method.
 
@@ -53,6 +55,8 @@ class MaxStyle(ImageMethod):
             style_layers: Last outputs of the image decoder with a style, the image included.
             mix: Styles of the batch's images are mixed.
             noise: Styles get Gaussian noise.
+            mix_learnable: The ascent moves the mixing shares.
+            noise_learnable: The ascent moves the noise.
 
         Raises:
             ValueError: The image decoder has fewer outputs than `style_layers`.
@@ -68,6 +72,8 @@ class MaxStyle(ImageMethod):
         self.first_layer = outputs - style_layers
         self.mix = mix
         self.noise = noise
+        self.mix_learnable = mix_learnable
+        self.noise_learnable = noise_learnable
 
     def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Supervised losses of the standard pass and of the hard style."""
@@ -111,6 +117,8 @@ class MaxStyle(ImageMethod):
                 share=draw_beta(self.alpha, batch, like, generator) if self.mix else None,
                 scale_noise=draw_normal(shape, like, generator) if self.noise else None,
                 shift_noise=draw_normal(shape, like, generator) if self.noise else None,
+                mix_learnable=self.mix_learnable,
+                noise_learnable=self.noise_learnable,
             )
         return styles
 
@@ -125,6 +133,8 @@ class Style:
         share: `(B, 1, 1, 1)` of the other image's statistics, clamped to [0, 1]; None: no mixing.
         scale_noise: `(B, C, 1, 1)`, times the spread of deviations; None: no noise.
         shift_noise: `(B, C, 1, 1)`, times the spread of means; None: no noise.
+        mix_learnable: The share is a parameter.
+        noise_learnable: The noise is.
     """
 
     def __init__(
@@ -134,17 +144,20 @@ class Style:
         share: Tensor | None,
         scale_noise: Tensor | None,
         shift_noise: Tensor | None,
+        mix_learnable: bool = True,
+        noise_learnable: bool = True,
     ) -> None:
         self.order = order
-        self.share = _learnable(share)
-        self.scale_noise = _learnable(scale_noise)
-        self.shift_noise = _learnable(shift_noise)
+        self.share = _learnable(share) if mix_learnable else share
+        self.scale_noise = _learnable(scale_noise) if noise_learnable else scale_noise
+        self.shift_noise = _learnable(shift_noise) if noise_learnable else shift_noise
         self._spread: tuple[Tensor, Tensor] | None = None
 
     @property
     def parameters(self) -> list[Tensor]:
         """What the ascent moves."""
-        return [p for p in (self.share, self.scale_noise, self.shift_noise) if p is not None]
+        drawn = (self.share, self.scale_noise, self.shift_noise)
+        return [p for p in drawn if p is not None and p.requires_grad]
 
     def __call__(self, maps: Tensor) -> Tensor:
         """The maps in the new style."""

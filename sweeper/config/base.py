@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 class Level(StrEnum):
@@ -21,6 +23,11 @@ class Level(StrEnum):
     TRAINING = "training"
     EVALUATION = "evaluation"
     NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class AddedLater:
+    """Marks a field that came after the first trainings: at its default it enters no identity."""
 
 
 class Strict(BaseModel):
@@ -35,8 +42,10 @@ class Strict(BaseModel):
         that do not use it.
         """
         values: dict[str, Any] = {}
-        for name, own in _levels(type(self)):
+        for name, own, silent in _levels(type(self)):
             value = getattr(self, name)
+            if silent and value == type(self).model_fields[name].default:
+                continue
             if own is None and isinstance(value, Strict):
                 nested = value.at_level(level)
                 if nested:
@@ -60,6 +69,10 @@ class MethodConfigBase(Strict):
     def reads_embeddings(self) -> bool:
         """True if the method trains on the encoder's embeddings, which then enter its identity."""
         return False
+
+    def own_checkpoint(self) -> Path | None:
+        """A file of weights that the method starts from instead of SAM's; None for none."""
+        return None
 
     def cross_validation(
         self, source: str, domains: tuple[str, ...]
@@ -86,10 +99,14 @@ class MethodConfigBase(Strict):
 
 
 @cache
-def _levels(model: type[BaseModel]) -> tuple[tuple[str, Level | None], ...]:
-    """A model's fields and the level each declares; a plan asks it once a cell."""
+def _levels(model: type[BaseModel]) -> tuple[tuple[str, Level | None, bool], ...]:
+    """A model's fields, the level each declares, and if it was added later; asked once a cell."""
     return tuple(
-        (name, next((m for m in field.metadata if isinstance(m, Level)), None))
+        (
+            name,
+            next((m for m in field.metadata if isinstance(m, Level)), None),
+            any(isinstance(m, AddedLater) for m in field.metadata),
+        )
         for name, field in model.model_fields.items()
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads ClassVar annotations
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from sweeper.config.base import MethodConfigBase
+from sweeper.config.base import AddedLater, Level, MethodConfigBase
 from sweeper.config.image_methods import ImageMethodConfig
 
 _FAMILY_TRAINING = {
@@ -51,6 +52,9 @@ class AdvNoiseConfig(ImageMethodConfig):
         " numerically inert in float32 (methods.md 4.1, Pitfalls).",
     )
     iterations: int = Field(default=1, ge=1, description="Power iterations (script: 1).")
+    divergence_weight: Annotated[float, AddedLater()] = Field(
+        default=1.0, ge=0, description="Of the KL in the loss (script: 1)."
+    )
 
 
 class AdvBiasConfig(ImageMethodConfig):
@@ -74,6 +78,15 @@ class AdvBiasConfig(ImageMethodConfig):
     iterations: int = Field(default=1, ge=1, description="Ascent steps (script: 1).")
     divergence_weight: float = Field(default=1.0, ge=0, description="Of the KL (script: 1).")
     contour_weight: float = Field(default=0.5, ge=0, description="Of the contours (script: 0.5).")
+    space: Annotated[Literal["log", "linear"], AddedLater()] = Field(
+        default="log",
+        description="What the spline gives: the field's logarithm (script), or the field less 1.",
+    )
+    init: Annotated[Literal["random", "identity"], AddedLater()] = Field(
+        default="random",
+        description="Control points before the ascent: uniform in their range (script), or the"
+        " field 1.",
+    )
 
 
 class RandConvConfig(ImageMethodConfig):
@@ -148,6 +161,13 @@ class MaxStyleConfig(ImageMethodConfig):
     )
     mix: bool = Field(default=True, description="Mix the batch's styles (config: true).")
     noise: bool = Field(default=True, description="Noise on the styles (config: true).")
+    mix_learnable: Annotated[bool, AddedLater()] = Field(
+        default=True,
+        description="The ascent moves the shares (config: true); else they stay drawn.",
+    )
+    noise_learnable: Annotated[bool, AddedLater()] = Field(
+        default=True, description="The ascent moves the noise (config: true); else it stays drawn."
+    )
 
 
 class CSDGConfig(ImageMethodConfig):
@@ -184,6 +204,22 @@ class CSDGConfig(ImageMethodConfig):
         description="elements: mean over pixels and classes, as released; pixels: textbook KL,"
         " twice as strong with two classes (methods.md 5.5).",
     )
+    epsilon: Annotated[float, AddedLater()] = Field(
+        default=0.3,
+        gt=0,
+        lt=1,
+        description="The blend map lies within 1 -+ epsilon before it is rescaled to [0, 1]; so it"
+        " has no effect, as released (script: 0.3; methods.md 5.2, step 4).",
+    )
+    downscale: Annotated[int, AddedLater()] = Field(
+        default=2, ge=1, description="The blend map is made this much smaller (script: 2)."
+    )
+    dice_weight: Annotated[float, AddedLater()] = Field(
+        default=1.0, ge=0, description="Of the soft Dice (script: 1)."
+    )
+    ce_weight: Annotated[float, AddedLater()] = Field(
+        default=1.0, ge=0, description="Of the cross-entropy (script: 1)."
+    )
 
 
 class MedSAMConfig(MethodConfigBase):
@@ -209,6 +245,16 @@ class MedSAMConfig(MethodConfigBase):
         ge=0,
         description="Of gt_box: training boxes grow by 0 to 19 px a side at 256 px (2.2).",
     )
+    start: Annotated[Path | None, Level.NOTHING] = Field(
+        default=None,
+        description="MedSAM's public .pth file, which decoder and prompt encoder start from (2.3);"
+        " by default the encoder's own SAM. Its content enters the identity. It was trained on"
+        " images of the sites D, E and F (2.4), so the row label names it.",
+    )
+
+    def own_checkpoint(self) -> Path | None:
+        """MedSAM's public weights, where they are asked for."""
+        return self.start
 
     def uses_prompt_grid(self) -> bool:
         """Only point prompts lie on a grid."""
@@ -237,4 +283,5 @@ class MedSAMConfig(MethodConfigBase):
     def label(self) -> str:
         """`medsam`, with the prompt where it is not the whole box; an oracle says so."""
         suffix = {"whole_box": "", "grid": " grid", "gt_box": " gt_box (oracle)"}
-        return f"medsam{suffix[self.prompt]}"
+        start = "" if self.start is None else f" from {self.start.name}"
+        return f"medsam{suffix[self.prompt]}{start}"

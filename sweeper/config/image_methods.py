@@ -34,6 +34,28 @@ class NetworkConfig(Strict):
     )
 
 
+class HarnessConfig(Strict):
+    """Values of methods.md 0.4 that surround a method; what is not set is the profile's."""
+
+    input_noise: float | None = Field(
+        default=None,
+        ge=0,
+        description="Deviation of Gaussian noise on the standard pass's input in [0, 1]. unified:"
+        " 0; official: 0.05 for the MaxStyle family (script), else 0 (methods.md 0.4).",
+    )
+    reconstruction_weight: float | None = Field(
+        default=None,
+        ge=0,
+        description="Of the image decoder's squared error. unified: 0.5 for MaxStyle, else 0 (above"
+        " 0 a decoder is added); official: 0.5 for the MaxStyle family (script; methods.md 0.4).",
+    )
+    keep_originals: bool | None = Field(
+        default=None,
+        description="Each batch also holds its slices un-augmented (keep_orig_image_label_pair)."
+        " unified: false; official: true for the MaxStyle family (config; methods.md 0.4).",
+    )
+
+
 class ImageMethodConfig(MethodConfigBase):
     """What every image method has."""
 
@@ -55,6 +77,11 @@ class ImageMethodConfig(MethodConfigBase):
         default=True, description="The harness's base augmentation (methods.md 0.4)."
     )
 
+    harness: HarnessConfig = Field(
+        default=HarnessConfig(),
+        description="Single values of the harness, instead of the profile's.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _official_defaults(cls, values: Any) -> Any:
@@ -72,9 +99,20 @@ class ImageMethodConfig(MethodConfigBase):
             )
         return self
 
+    @model_validator(mode="after")
+    def _only_a_decoder_reconstructs(self) -> ImageMethodConfig:
+        is_asked = bool(self.harness.reconstruction_weight)
+        if is_asked and self.profile == "official" and self.official_harness != "maxstyle_family":
+            raise ValueError(
+                f"harness.reconstruction_weight is {self.harness.reconstruction_weight}, but the"
+                f" official network of {self.official_harness} has no image decoder; remove it or"
+                " use profile unified"
+            )
+        return self
+
     def options(self) -> dict[str, Any]:
         """The keyword arguments of the implementation, its harness apart."""
-        return self.model_dump(exclude={"name", "profile", "network", "augmentation"})
+        return self.model_dump(exclude={"name", "profile", "network", "augmentation", "harness"})
 
     def training_defaults(self) -> Mapping[str, Any]:
         """The official recipe's training settings; none when unified."""

@@ -17,7 +17,7 @@ from sweeper.plan.expand import require_domains
 from sweeper.plan.identity import DataFacts
 from sweeper.store.dataset_store import DatasetStore
 from sweeper.store.embedding_store import EmbeddingStore
-from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
+from sweeper.store.weights import check_checkpoint, encoder_fingerprint, resolve_checkpoint
 
 if TYPE_CHECKING:
     from sweeper.config.trial import EncoderConfig, TrialConfig
@@ -45,14 +45,15 @@ class DataSource:
         self._workspace, self._display = workspace, display
         self._makes_embeddings = makes_embeddings
         self._datasets: dict[str, DatasetStore] = {}
-        self._facts: dict[tuple[str, EncoderConfig | None], DataFacts] = {}
+        self._facts: dict[tuple[str, EncoderConfig | None, Path | None], DataFacts] = {}
         self._embeddings: dict[tuple[str, str], tuple[str, str]] = {}
         self._is_embedding = False
         self.missing_bytes = 0
 
     def facts(self, config: TrialConfig) -> DataFacts:
         """What a trial reads, as the plan wants to know it."""
-        key = (config.dataset, config.encoder if config.method.reads_embeddings() else None)
+        encoder = config.encoder if config.method.reads_embeddings() else None
+        key = (config.dataset, encoder, config.method.own_checkpoint())
         if key not in self._facts:
             self._facts[key] = self._find_facts(config)
         return self._facts[key]
@@ -60,7 +61,16 @@ class DataSource:
     def _find_facts(self, config: TrialConfig) -> DataFacts:
         dataset = self.dataset(config.dataset)
         require_domains(config, dataset.name, dataset.domains)  # before hours of embedding
-        fingerprint, place, checkpoint = None, None, None
+        fingerprint, place, checkpoint, start = None, None, None, None
+        own = config.method.own_checkpoint()
+        if own is not None:
+            own = own.expanduser().absolute()
+            if not own.is_file():
+                raise StoreError(
+                    f"method.start is {own}, and there is no such file; give the .pth file of"
+                    " MedSAM, or leave start out to begin with the encoder's SAM"
+                )
+            start = check_checkpoint(own)
         if config.method.reads_embeddings():
             fingerprint, place = self.embeddings(dataset, config.encoder)
             encoder = config.encoder
@@ -76,7 +86,8 @@ class DataSource:
             slices={d: sum(c.count for c in dataset.cases_of(d)) for d in dataset.domains},
             embedding_fingerprint=fingerprint,
             embeddings=place,
-            checkpoint=None if checkpoint is None else str(checkpoint),
+            checkpoint=None if (own or checkpoint) is None else str(own or checkpoint),
+            start=start,
         )
 
     def dataset(self, name: str) -> DatasetStore:

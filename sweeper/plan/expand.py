@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.config.problems import nearest
@@ -130,6 +131,8 @@ def parameters(config: TrialConfig) -> dict[str, str]:
     """The flat config as text: what MLflow keeps as parameters; places and scoring left out."""
     values = config.model_dump(mode="json", exclude={"dataset", "evaluation", "target"})
     values.get("encoder", {}).pop("checkpoint", None)
+    if values["method"].get("start"):
+        values["method"]["start"] = Path(values["method"]["start"]).name
     return flatten(values)
 
 

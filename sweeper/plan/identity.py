@@ -32,7 +32,8 @@ class DataFacts:
         slices: Kept slices by domain.
         embedding_fingerprint: Of the embedding store; None if no method of the sweep reads one.
         embeddings: Its URI, or None.
-        checkpoint: SAM's checkpoint that decoders start from, or None.
+        checkpoint: Checkpoint that decoders start from, or None.
+        start: SHA-256 of the checkpoint if the method brings its own; None: the encoder's SAM.
     """
 
     name: str
@@ -46,6 +47,7 @@ class DataFacts:
     embedding_fingerprint: str | None = None
     embeddings: str | None = None
     checkpoint: str | None = None
+    start: str | None = None
 
 
 def canonical_json(values: Any) -> str:
@@ -64,6 +66,8 @@ def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
     reads_embeddings = config.method.reads_embeddings()
     if not reads_embeddings:
         values.pop("encoder", None)
+    if data.start is not None:
+        values["method"]["start"] = data.start
     return {
         "config": values,
         "dataset": data.fingerprint,

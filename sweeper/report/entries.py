@@ -203,6 +203,8 @@ def method_label(values: Mapping[str, str]) -> str:
             parts.append(values[key])
     if values.get("method.profile") == "official":
         parts.append("official")
+    if values.get("method.start"):
+        parts.append(f"from {values['method.start']}")
     return " ".join(parts)
 
 

@@ -122,3 +122,22 @@ def test_the_loss_weights_that_the_plan_knows_are_those_that_are_trained_with() 
     for profile, usual in PROFILE_WEIGHTS.items():
         weights = loss_weights(profile)
         assert {name: getattr(weights, name) for name in usual} == usual
+
+
+def test_values_of_the_harness_are_the_profiles_unless_they_are_set() -> None:
+    def harness(**options):
+        return build_method(trial("mixstyle", **options), SIZES, seed=0).harness
+
+    plain, noisy = harness(), harness(harness={"input_noise": 0.05, "keep_originals": True})
+    assert (plain.input_noise, plain.keep_originals, plain.reconstruction_weight) == (0, False, 0)
+    assert (noisy.input_noise, noisy.keep_originals, noisy.reconstruction_weight) == (0.05, True, 0)
+    reconstructs = harness(harness={"reconstruction_weight": 0.25})
+    assert reconstructs.reconstruction_weight == 0.25
+    assert reconstructs.network.has_image_decoder
+    official = TrialConfig.model_validate(
+        {
+            "source": "A",
+            "method": {"name": "unet", "profile": "official", "harness": {"input_noise": 0.1}},
+        }
+    )
+    assert build_method(official, SIZES, seed=0).harness.input_noise == 0.1

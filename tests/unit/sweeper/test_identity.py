@@ -175,3 +175,16 @@ def test_a_stale_training_says_what_changed() -> None:
     old = {"dataset": "1", "embedding": "2", "code": "3"}
     said = difference(old, {**old, "code": "4"})
     assert said == "training code changed (3 -> 4)"
+
+
+def test_other_starting_weights_are_another_training_wherever_the_file_lies() -> None:
+    plain = plan(BASE.replace("desam", "medsam"))
+    here, there = (
+        plan(BASE.replace("name: desam", f"name: medsam, start: {place}/medsam.pth"), facts)
+        for place in ("here", "there")
+        for facts in [moved(start="a" * 64)]
+    )
+    assert ids(here) == ids(there) != ids(plain)
+    assert ids(here) != ids(plan(BASE.replace("desam", "medsam"), moved(start="b" * 64)))
+    assert here.cells()[0]["params"]["method.start"] == "medsam.pth"
+    assert "start" not in plain.trainings[0].identity["config"]["method"]

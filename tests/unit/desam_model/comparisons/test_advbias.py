@@ -92,3 +92,20 @@ def test_contours_of_equal_predictions_do_not_differ(generator):
 def test_an_epsilon_beyond_one_is_refused(make_harness):
     with pytest.raises(ValueError, match=r"epsilon is 1\.5"):
         AdvBias(harness=make_harness(), epsilon=1.5)
+
+
+def test_the_linear_space_gives_the_field_less_one(make_harness, make_image, generator):
+    method = AdvBias(harness=make_harness(), space="linear")
+    image = make_image(hw=(64, 64))
+    field = method.field(torch.full((4, 1, 4, 4), -0.2), image)
+    assert torch.allclose(field[:, :, 24:40, 24:40], torch.tensor(0.8), rtol=1e-3)
+    control = method.search(image, method.network(image).detach() + 0.5, generator)
+    assert control.abs().max() <= method.epsilon + 1e-6
+
+
+def test_the_identity_as_start_leaves_the_image_as_it_is(make_harness, make_image, generator):
+    image = make_image()
+    for space in ("log", "linear"):
+        method = AdvBias(harness=make_harness(), init="identity", space=space)
+        control = method.initial_control(image, generator)
+        assert torch.equal(method.field(control, image) * image, image)

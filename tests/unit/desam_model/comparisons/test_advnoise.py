@@ -129,3 +129,13 @@ def test_the_released_xi_hardly_reaches_float32(make_image):
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     moved = image + 1e-6 * noise / norm_of(noise)
     assert (moved != image).float().mean() < 0.3
+
+
+def test_the_divergence_counts_as_its_weight_says(make_harness, example):
+    parts = {}
+    for weight in (0.0, 1.0, 3.0):
+        method = AdvNoise(harness=make_harness(), divergence_weight=weight).train()
+        parts[weight] = method.losses(example, torch.Generator().manual_seed(0))["consistency"]
+    assert parts[0.0] == 0
+    assert parts[1.0] > 0
+    assert torch.allclose(parts[3.0], 3 * parts[1.0])

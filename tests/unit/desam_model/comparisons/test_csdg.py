@@ -89,3 +89,37 @@ def test_gradients_reach_the_mean_prediction_too(generator):
     moving = torch.randn(1, 2, 4, 4, generator=generator).requires_grad_(True)
     consistency([moving, constant, constant], "pixels").backward()
     assert moving.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_without_any_share_of_the_network_a_render_is_the_image(
+    method, make_image, generator, monkeypatch, channels
+):
+    image = standardise(make_image(channels=channels))[0]
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.zeros(shape))  # alpha
+    assert torch.allclose(method.render(image, generator), image, atol=1e-5)
+
+
+def test_the_released_epsilon_of_the_blend_map_has_no_effect(make_harness, make_image):
+    maps = [
+        CSDG(harness=make_harness(), epsilon=epsilon).blend_map(
+            make_image(), torch.Generator().manual_seed(0)
+        )
+        for epsilon in (0.1, 0.3, 0.9)
+    ]
+    assert torch.allclose(maps[0], maps[1], atol=1e-5)
+    assert torch.allclose(maps[2], maps[1], atol=1e-5)
+
+
+def test_the_weights_of_dice_and_cross_entropy_are_those_of_the_loss(make_harness, generator):
+    logits = torch.randn(2, 2, 8, 8, generator=generator)
+    reference = torch.zeros(2, 1, 8, 8)
+    reference[:, :, 2:6, 2:6] = 1
+
+    def loss(dice, ce):
+        method = CSDG(harness=make_harness(), dice_weight=dice, ce_weight=ce)
+        return method.segmentation_loss(logits, reference)
+
+    assert (loss(1, 0) > 0).all()
+    assert (loss(0, 1) > 0).all()
+    assert torch.allclose(loss(2, 3), 2 * loss(1, 0) + 3 * loss(0, 1))

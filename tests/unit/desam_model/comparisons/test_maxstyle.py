@@ -118,3 +118,36 @@ def test_a_network_without_an_image_decoder_is_refused(make_harness):
 def test_more_style_layers_than_outputs_are_refused(make_method):
     with pytest.raises(ValueError, match="expected 1 to 3"):
         make_method(style_layers=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"probability": 1}, 5),
+        ({"probability": 0}, 0),
+        ({"probability": 1, "mix_learnable": False, "noise_learnable": False}, 0),
+    ],
+)
+def test_the_optimiser_steps_as_often_as_there_is_something_to_move(
+    make_method, example, generator, monkeypatch, options, steps
+):
+    taken = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self, *a, **k: (taken.append(self), step(self, *a, **k))
+    )
+    method = make_method(**options)
+    features = method.network.encode(example.clean)
+    method.hardest_style(features, example.reference, generator)
+    assert len(taken) == steps
+
+
+@pytest.mark.parametrize("fixed", ["mix", "noise"])
+def test_what_is_not_learnable_stays_as_drawn(make_method, example, fixed):
+    method = make_method(probability=1, **{f"{fixed}_learnable": False})
+    code = method.network.encode(example.clean).code
+    styles = method.draw_styles(4, code, torch.Generator().manual_seed(0))
+    for one in styles.values():
+        assert len(one.parameters) == (2 if fixed == "mix" else 1)
+        assert one.share is not None
+        assert one.scale_noise is not None

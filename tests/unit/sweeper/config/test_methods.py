@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from sweeper.config.base import Level
 from sweeper.config.methods import MethodConfig
 from sweeper.config.trial import TrialConfig
 from sweeper.plan.code_version import code_version
@@ -106,3 +107,30 @@ def test_every_option_is_described(config):
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.__name__)
 def test_the_code_version_of_every_method_can_be_computed(config):
     assert len(code_version(config().module())) == 12
+
+
+ADDED_LATER = [
+    ("advnoise", {"divergence_weight": 1.0}, {"divergence_weight": 2.0}),
+    ("advbias", {"space": "log", "init": "random"}, {"space": "linear"}),
+    ("maxstyle", {"mix_learnable": True}, {"noise_learnable": False}),
+    ("csdg", {"dice_weight": 1, "epsilon": 0.3, "downscale": 2}, {"ce_weight": 0.5}),
+    ("randconv", {"harness": {}}, {"harness": {"input_noise": 0.05}}),
+    ("unet", {"harness": {"keep_originals": None}}, {"harness": {"keep_originals": True}}),
+]
+
+
+@pytest.mark.parametrize(("name", "usual", "other"), ADDED_LATER)
+def test_a_value_added_later_enters_the_identity_only_where_it_is_used(name, usual, other):
+    plain = read(name=name).at_level(Level.TRAINING)
+    assert not set(plain) & {*usual, *other}
+    assert read(name=name, **usual).at_level(Level.TRAINING) == plain
+    assert read(name=name, **other).at_level(Level.TRAINING) == plain | other
+
+
+def test_a_network_without_an_image_decoder_cannot_reconstruct():
+    with pytest.raises(ValidationError, match="no image decoder"):
+        read(name="csdg", profile="official", harness={"reconstruction_weight": 0.5})
+
+
+def test_a_row_that_starts_from_medsams_own_weights_says_so():
+    assert read(name="medsam", start="medsam_vit_b.pth").label() == "medsam from medsam_vit_b.pth"

@@ -7,31 +7,19 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from toy_plan import FACTS
 
 from sweeper.config.sweep import check_sweep
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import StoreError
 from sweeper.pipeline.estimate import Pace, estimate, kind, measured_paces, wall_seconds
 from sweeper.plan.expand import Plan, Training, make_plan
-from sweeper.plan.identity import DataFacts
 from sweeper.plan.states import State, cells_of
 from sweeper.store.ledger import Ledger, TrainingFolder, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FACTS = DataFacts(
-    name="d",
-    path="/d.zarr",
-    fingerprint="f",
-    is_synthetic=True,
-    domains=("A", "B"),
-    structures=("prostate",),
-    cases={"A": ("a1", "a2"), "B": ("b1",)},
-    slices={"A": 10, "B": 20},
-    embedding_fingerprint="e",
-    embeddings="/e.zarr",
-)
 SPACE = (
     "name: t\ntrial:\n  source: {grid: [A, B]}\n  method: {name: desam}\n"
     "  evaluation: {grid_size: {grid: [3, 9]}}\n"

@@ -5,34 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from toy_plan import plan_of
 
-from sweeper.config.sweep import check_sweep
-from sweeper.config.yaml_reader import parse_yaml
 from sweeper.pipeline.listen import dice_note
-from sweeper.plan.expand import Training, make_plan
-from sweeper.plan.identity import DataFacts
 from sweeper.store.ledger import TrainingFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FACTS = DataFacts(
-    name="d",
-    path="/d.zarr",
-    fingerprint="f",
-    is_synthetic=True,
-    domains=("A", "B"),
-    structures=("prostate",),
-    cases={"A": ("a1", "a2"), "B": ("b1",)},
-    slices={"A": 10, "B": 20},
-    embedding_fingerprint="e",
-    embeddings="/e.zarr",
-)
+    from sweeper.plan.expand import Training
 
 
 def training() -> Training:
     space = "name: t\ntrial:\n  source: A\n  method: {name: desam}\n"
-    return make_plan("t", check_sweep(parse_yaml(space)).trials, lambda _: FACTS).trainings[0]
+    return plan_of(space).trainings[0]
 
 
 def scored(path: Path, n_empty: int) -> tuple[TrainingFolder, Training]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from toy_plan import FACTS
 
 from sweeper.cli import cli
 from sweeper.config.sweep import check_sweep
@@ -13,7 +14,6 @@ from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import ConfigError
 from sweeper.pipeline.manage import find_rubbish, forget_failures, last_lines
 from sweeper.plan.expand import make_plan
-from sweeper.plan.identity import DataFacts
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.store.ledger import Ledger, TrainingFolder
 from sweeper.store.workspace import Workspace
@@ -21,18 +21,6 @@ from sweeper.store.workspace import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-FACTS = DataFacts(
-    name="d",
-    path="/d.zarr",
-    fingerprint="f",
-    is_synthetic=True,
-    domains=("A", "B"),
-    structures=("prostate",),
-    cases={"A": ("a1",), "B": ("b1",)},
-    slices={"A": 10, "B": 20},
-    embedding_fingerprint="e",
-    embeddings="/e.zarr",
-)
 SPACE = "name: t\nseeds: [0, 1]\ntrial:\n  source: A\n  method: {name: desam}\n"
 
 

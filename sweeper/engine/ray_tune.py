@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +12,7 @@ from ray import tune
 from ray.tune import Callback
 
 from sweeper.engine.failures import loss_of
+from sweeper.engine.tuner_settings import resources_of, run_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,11 +122,8 @@ def fit(
 
         return {"ended": (work or train_one)(config["job"]["text"], limit, tune.report)}
 
-    resources: dict[str, float] = {"cpu": placement.cpu, "gpu": placement.gpu}
-    if limit:
-        resources["memory"] = limit
     tuner = tune.Tuner(
-        tune.with_resources(training, resources),
+        tune.with_resources(training, resources_of(placement)),
         param_space={"job": tune.grid_search([{"train_id": i, "text": text} for i, text in jobs])},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=placement.max_concurrent,
@@ -135,13 +131,7 @@ def fit(
             trial_name_creator=_train_id,
             trial_dirname_creator=_train_id,
         ),
-        run_config=tune.RunConfig(
-            name=f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}",
-            storage_path=str(storage),
-            verbose=0,
-            callbacks=[_Bridge(listener)],
-            failure_config=tune.FailureConfig(max_failures=2),
-        ),
+        run_config=run_config(storage, _Bridge(listener)),
     )
     tuner.fit()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +13,7 @@ from ray.tune.search import Searcher
 from sweeper.engine.courses import Ended, merit, objectives
 from sweeper.engine.ray_tune import Interrupt, Placement, Signals, stop_in_good_order
 from sweeper.engine.search_worker import search_one
+from sweeper.engine.tuner_settings import resources_of, run_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,12 +99,9 @@ def run_search(
     def training(config: dict[str, Any]) -> dict[str, Any]:
         return {"ended": work(config["job"]["text"], limit, tune.report)}
 
-    resources: dict[str, float] = {"cpu": placement.cpu, "gpu": placement.gpu}
-    if limit:
-        resources["memory"] = limit
     desk = _Desk(studies, job_of, listener)
     tuner = tune.Tuner(
-        tune.with_resources(training, resources),
+        tune.with_resources(training, resources_of(placement)),
         tune_config=tune.TuneConfig(
             search_alg=_Asks(desk),
             scheduler=_StopsByStudy(desk),
@@ -115,13 +111,7 @@ def run_search(
             trial_name_creator=_name,
             trial_dirname_creator=_name,
         ),
-        run_config=tune.RunConfig(
-            name=f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}",
-            storage_path=str(storage),
-            verbose=0,
-            callbacks=[_Starts(desk)],
-            failure_config=tune.FailureConfig(max_failures=2),
-        ),
+        run_config=run_config(storage, _Starts(desk)),
     )
     with Signals(interrupt):
         tuner.fit()

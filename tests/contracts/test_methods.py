@@ -1,13 +1,14 @@
 """One suite for every `SegmentationMethod`: whoever passes it can be swept, resumed and compared.
 
-A new method adds one line to `METHODS`.
+A new method adds one line to `METHODS`; a test fails for one that does not.
 """
 
 from __future__ import annotations
 
 import copy
 import io
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 import torch
@@ -21,8 +22,12 @@ from desam_model.comparisons.mixstyle import MixStyle
 from desam_model.comparisons.randconv import RandConv
 from desam_model.comparisons.unet import UNetBaseline
 from desam_model.desam import build_desam
+from desam_model.fit import Schedule, fit
 from desam_model.harness import official_harness, unified_harness
-from desam_model.types import Batch, Embedding, PredictionSettings, Reads
+from desam_model.types import Batch, Embedding, PredictionSettings, Reads, Slice
+from sweeper.config.methods import MethodConfig
+from sweeper.config.trial import TrialConfig
+from sweeper.factory import Sizes, build_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,8 +68,16 @@ def desam(**options):
     )
 
 
+def upper_bound(channels: int) -> SegmentationMethod:
+    """It has no class of its own, so it is built as a search space builds it."""
+    method = {"name": "upper_bound", "network": {"width": 4, "stages": 3}}
+    config = TrialConfig.model_validate({"source": "A", "method": method})
+    return build_method(config, Sizes(image_channels=channels), seed=7)
+
+
 METHODS: dict[str, Callable[[int], SegmentationMethod]] = {
     "unet": lambda channels: UNetBaseline(harness=small_harness(channels)),
+    "upper_bound": upper_bound,
     "randconv": lambda channels: RandConv(harness=small_harness(channels)),
     "mixstyle": lambda channels: MixStyle(harness=small_harness(channels), probability=1),
     "csdg": lambda channels: CSDG(harness=small_harness(channels)),
@@ -140,6 +153,34 @@ def train_steps(
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def make_slices(cases: int, seed: int) -> list[Slice]:
+    """Two slices a case."""
+    batch = make_batch(2 * cases)
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        Slice(
+            case=f"case-{seed}-{i // 2}",
+            domain="A",
+            structure="prostate",
+            z=i % 2,
+            is_last_foreground=i % 2 == 1,
+            spacing_mm=(3.0, 1.0, 1.0),
+            reference=batch.reference[i, 0].to(torch.uint8),
+            image=torch.randint(0, 256, (1, 32, 32), generator=generator, dtype=torch.uint8),
+            embedding=Embedding(
+                taps=tuple(t[i] for t in batch.embedding.taps), neck=batch.embedding.neck[i]
+            ),
+        )
+        for i in range(2 * cases)
+    ]
+
+
+def test_every_method_that_a_search_space_can_name_passes_this_suite():
+    configs = get_args(get_args(MethodConfig)[0])
+    names = {config.model_fields["name"].default for config in configs}
+    assert names <= {label.split()[0] for label in METHODS}, "add a line to METHODS"
 
 
 NAMES = [
@@ -240,20 +281,19 @@ class TestEveryMethod:
         other.load_state_dict(torch.load(file, weights_only=True))
         assert torch.equal(predicted(method, batch)[0], predicted(other, batch)[0])
 
-    def test_an_interrupted_training_goes_on_with_the_same_numbers(self, name):
-        whole, generator = make(name), torch.Generator().manual_seed(1)
-        optimizer = torch.optim.Adam(whole.trainable_parameters(), lr=1e-3)
-        first = train_steps(whole, optimizer, generator, 1)
-        saved = copy.deepcopy((whole.state_dict(), optimizer.state_dict(), generator.get_state()))
-        rest = train_steps(whole, optimizer, generator, 2)
-
-        resumed, generator = make(name), torch.Generator()
-        optimizer = torch.optim.Adam(resumed.trainable_parameters(), lr=1e-3)
-        resumed.load_state_dict(saved[0])
-        optimizer.load_state_dict(saved[1])
-        generator.set_state(saved[2])
-        assert train_steps(resumed, optimizer, generator, 2) == rest
-        assert first != rest
+    def test_an_interrupted_training_goes_on_with_the_same_numbers(self, name, tmp_path):
+        train, validation = make_slices(2, seed=1), make_slices(1, seed=2)
+        schedule = Schedule(epochs=2, batch_size=3, lr=1e-3)
+        whole, first, resumed = (make(name) for _ in range(3))
+        expected = fit(whole, train, validation, schedule, seed=4)
+        fit(first, train, validation, schedule, seed=4, checkpoint_dir=tmp_path, until=1)
+        result = fit(resumed, train, validation, schedule, seed=4, checkpoint_dir=tmp_path)
+        assert [replace(e, seconds=0) for e in result.epochs] == [
+            replace(e, seconds=0) for e in expected.epochs
+        ]
+        assert expected.epochs[0].train_loss != expected.epochs[1].train_loss
+        after = resumed.state_dict()
+        assert all(torch.equal(after[key], value) for key, value in whole.state_dict().items())
 
     @pytest.mark.parametrize("channels", [1, 3])
     @pytest.mark.parametrize("hw", [(32, 32), (29, 35)])

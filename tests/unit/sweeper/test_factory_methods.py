@@ -141,3 +141,30 @@ def test_values_of_the_harness_are_the_profiles_unless_they_are_set() -> None:
         }
     )
     assert build_method(official, SIZES, seed=0).harness.input_noise == 0.1
+
+
+@pytest.mark.parametrize("name", IMAGE_METHODS)
+def test_the_network_sees_its_own_size_and_masks_have_the_datasets(name: str) -> None:
+    from desam_model.types import Batch, PredictionSettings
+
+    network = {"width": 4, "stages": 3, "input_px": 32}
+    method = build_method(trial(name, network=network), SIZES, seed=0)
+    sizes = set()
+    encode = method.network.encode
+    method.network.encode = lambda image, *a: (
+        sizes.add(tuple(image.shape[-2:])),
+        encode(image, *a),
+    )[1]
+    reference = torch.zeros(2, 1, 48, 40)
+    reference[:, :, 20:30, 20:30] = 1
+    batch = Batch(
+        reference=reference,
+        image=torch.rand(reference.shape, generator=torch.Generator().manual_seed(0)),
+    )
+    method.train().training_loss(batch, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        method.eval()
+        assert method.validation_loss(batch).shape == (2,)
+        assert method.predict(batch, PredictionSettings()).mask.shape == reference.shape
+    assert sizes == {(32, 32)}
+    assert batch.reference.shape == (2, 1, 48, 40)

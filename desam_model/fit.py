@@ -14,7 +14,12 @@ from desam_model.epoch import Reordered, derived_seed, mean_case_dice, split_bat
 from desam_model.evaluate import ReadOnce
 from desam_model.loader import Loader
 from desam_model.memory import PeakMemory
-from desam_model.schedule import Schedule, build_optimizer, schedule_identity
+from desam_model.schedule import (
+    SELECTION_RULES,
+    Schedule,
+    build_optimizer,
+    schedule_identity,
+)
 from desam_model.training_state import (
     TrainingState,
     copied_weights,
@@ -81,7 +86,7 @@ def fit(
     until: int | None = None,
     goes_on_from_others: bool = False,
 ) -> FitResult:
-    """Train a method; on return it holds the weights of the lowest source-validation loss.
+    """Train a method; on return it holds the weights that the schedule's `selection` keeps.
 
     Equal inputs and seed give bit-equal weights on a CPU, also across a crash and a resume: every
     random number is drawn from generators that are seeded anew from (seed, epoch).
@@ -185,7 +190,7 @@ class _Trainer:
         self.method.load_state_dict(state.best_weights)
         self.method.eval()
         if folder is not None:
-            save_selection(state, folder)
+            save_selection(state, folder, SELECTION_RULES[self.schedule.selection])
         return FitResult(
             epochs=tuple(state.epochs),
             selected_epoch=state.selected_epoch,
@@ -203,7 +208,6 @@ class _Trainer:
             group["lr"] = lr
         loss, parts = self._train_epoch(epoch)
         validation_loss, source_dice = self._validate(epoch)
-        best = min((one.validation_loss for one in self.state.epochs), default=math.inf)
         record = EpochRecord(
             epoch=epoch,
             train_loss=loss,
@@ -212,7 +216,7 @@ class _Trainer:
             source_dice=source_dice,
             lr=lr,
             seconds=time.perf_counter() - started,
-            is_best=validation_loss < best,
+            is_best=self._is_selected(loss, validation_loss),
         )
         self.state.epochs.append(record)
         if record.is_best:
@@ -220,6 +224,16 @@ class _Trainer:
         self.state.seconds += record.seconds
         self.state.peak_memory_bytes = max(self.state.peak_memory_bytes, self.memory.bytes())
         return record
+
+    def _is_selected(self, train_loss: float, validation_loss: float) -> bool:
+        """True if the epoch that just ended is the one to keep, as things stand."""
+        before = self.state.epochs
+        match self.schedule.selection:
+            case "last":
+                return True
+            case "training":
+                return train_loss < min((e.train_loss for e in before), default=math.inf)
+        return validation_loss < min((e.validation_loss for e in before), default=math.inf)
 
     def _train_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
         """One pass over the training slices; mean loss and mean of its parts over them."""

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+Selection = Literal["validation", "training", "last"]
+
+SELECTION_RULES: dict[str, str] = {
+    "validation": "lowest mean validation loss on the source domain",
+    "training": "lowest mean training loss",
+    "last": "last epoch",
+}
+"""In the words that stand beside the selected weights."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """A training schedule; defaults are DeSAM's released values (`methods.md` 1.4).
@@ -25,8 +35,12 @@ class Schedule:
         weight_decay: Of the optimiser.
         betas: Of Adam and AdamW.
         momentum: Of SGD (released: 0.99).
+        nesterov: SGD looks ahead by its momentum.
         lr_decay: `poly` (lr (1 - e/E)**poly_power), `linear` (lr (1 - e/E)) or `constant`.
         poly_power: 0.9.
+        constant_epochs: First epochs at the full rate; the decay takes the rest.
+        selection: Whose weights are kept: of the lowest source-validation loss, of the lowest
+            training loss, or of the last epoch.
         precision: Arithmetic of forward and backward (autocast); weights stay float32.
         accumulate: Parts that a batch is split into to save memory. The weights after a step equal
             the unsplit step's up to rounding, for methods whose loss is a mean over slices.
@@ -41,8 +55,11 @@ class Schedule:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.99
+    nesterov: bool = False
     lr_decay: Literal["poly", "linear", "constant"] = "poly"
     poly_power: float = 0.9
+    constant_epochs: int = 0
+    selection: Selection = "validation"
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     accumulate: int = 1
     channels_last: bool = False
@@ -62,9 +79,9 @@ class Schedule:
 
     def lr_at(self, epoch: int) -> float:
         """Learning rate of a 0-based epoch; positive in every one of them."""
-        left = 1.0 - epoch / self.epochs
-        if self.lr_decay == "constant":
+        if self.lr_decay == "constant" or epoch < self.constant_epochs:
             return self.lr
+        left = 1.0 - (epoch - self.constant_epochs) / (self.epochs - self.constant_epochs)
         power: float = self.poly_power if self.lr_decay == "poly" else 1.0
         return float(self.lr * left**power)
 
@@ -80,7 +97,11 @@ def build_optimizer(
     decay = schedule.weight_decay
     if schedule.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, lr=schedule.lr, momentum=schedule.momentum, weight_decay=decay
+            parameters,
+            lr=schedule.lr,
+            momentum=schedule.momentum,
+            weight_decay=decay,
+            nesterov=schedule.nesterov and schedule.momentum > 0,
         )
     kind = torch.optim.Adam if schedule.optimizer == "adam" else torch.optim.AdamW
     return kind(parameters, lr=schedule.lr, betas=schedule.betas, weight_decay=decay)

@@ -90,14 +90,14 @@ def load_state(folder: Path, identity: dict[str, Any] | None) -> TrainingState |
     return TrainingState(**values)
 
 
-def save_selection(state: TrainingState, folder: Path) -> None:
-    """Write `best.pt`, the selected weights, and `selection.json`, why they were selected.
+def save_selection(state: TrainingState, folder: Path, rule: str) -> None:
+    """Write `best.pt`, the selected weights, and `selection.json`, by which rule they were.
 
     Both depend on nothing but the training's inputs and seed.
     """
     write_atomically(folder / BEST, {"format": _FORMAT, "weights": state.best_weights})
     selection = {
-        "rule": "lowest mean validation loss on the source domain",
+        "rule": rule,
         "selected_epoch": state.selected_epoch,
         "validation_loss": [record.validation_loss for record in state.epochs],
     }

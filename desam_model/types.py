@@ -250,12 +250,13 @@ class EpochRecord:
         epoch: 0-based.
         train_loss: Mean over the slices of the epoch.
         train_loss_parts: The same for each part.
-        validation_loss: Mean over the source's validation slices, fixed prompts; the selection rule
-            is its minimum.
+        validation_loss: Mean over the source's validation slices, fixed prompts; the usual
+            selection rule is its minimum.
         source_dice: Mean over the source's validation cases (per case volume), in [0, 1].
         lr: Learning rate of the epoch.
         seconds: Wall time of the epoch.
-        is_best: True if this epoch has the lowest validation loss so far.
+        is_best: True if this epoch is the one to keep so far: usually that of the lowest
+            validation loss.
     """
 
     epoch: int

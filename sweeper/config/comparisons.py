@@ -181,7 +181,10 @@ class CSDGConfig(ImageMethodConfig):
         "optimizer": "adam",
         "lr": 3e-4,
         "weight_decay": 3e-5,
+        "betas": (0.5, 0.999),
         "lr_decay": "linear",
+        "constant_epochs": 50,
+        "selection": "last",
     }
 
     name: Literal["csdg"] = "csdg"
@@ -278,6 +281,7 @@ class MedSAMConfig(MethodConfigBase):
             "optimizer": "adam",
             "lr": 1e-5,
             "lr_decay": "constant",
+            "selection": "training",
         }
 
     def label(self) -> str:

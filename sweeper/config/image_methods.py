@@ -131,6 +131,7 @@ class UNetConfig(ImageMethodConfig):
         "lr": 1e-2,
         "weight_decay": 3e-5,
         "momentum": 0.99,
+        "nesterov": True,
         "lr_decay": "poly",
     }
 

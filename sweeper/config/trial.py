@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sweeper.config.base import Level, Strict
+from sweeper.config.base import AddedLater, Level, Strict
 from sweeper.config.methods import MethodConfig
 
 SITES = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")
@@ -26,6 +26,7 @@ CHANGEABLE = (
 )
 """What may change while a training runs: nothing that a weight's shape or the data hang on."""
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
 EncoderName = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
 
 
@@ -61,8 +62,27 @@ class TrainingConfig(Strict):
     )
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = Field(default=0.99, ge=0, lt=1, description="Of SGD (released: 0.99).")
+    nesterov: Annotated[bool, AddedLater()] = Field(
+        default=False, description="Of SGD; the official nnU-Net: true (methods.md 3.1)."
+    )
+    betas: Annotated[tuple[Beta, Beta], AddedLater()] = Field(
+        default=(0.9, 0.999),
+        description="Of Adam and AdamW (released); the official CSDG: 0.5, 0.999 (methods.md 5.3).",
+    )
     lr_decay: Literal["poly", "linear", "constant"] = Field(
         default="poly", description="poly: lr (1 - epoch/epochs)^0.9, per epoch."
+    )
+    constant_epochs: Annotated[int, AddedLater()] = Field(
+        default=0,
+        ge=0,
+        description="First epochs at the full rate, before the decay; the official CSDG: 50 of 2000"
+        " (methods.md 5.3).",
+    )
+    selection: Annotated[Literal["validation", "training", "last"], AddedLater()] = Field(
+        default="validation",
+        description="Which weights are kept: of the lowest loss on the source's validation cases"
+        " (DeSAM), on its training cases (the official MedSAM; methods.md 2.2), or of the last"
+        " epoch (the official CSDG; 5.3). No target image plays a part.",
     )
     precision: Literal["float32", "bf16", "fp16"] = Field(
         default="float32", description="Precision of the training arithmetic (autocast)."

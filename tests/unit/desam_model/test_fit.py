@@ -14,6 +14,7 @@ from desam_model.epoch import derived_seed
 from desam_model.evaluate import evaluate
 from desam_model.fit import NonFiniteLossError, Schedule, fit
 from desam_model.memory import anonymous_bytes
+from desam_model.schedule import build_optimizer
 from desam_model.training_state import load_weights
 from desam_model.types import Decision, PredictionSettings
 
@@ -392,3 +393,42 @@ def test_a_training_can_go_on_under_other_values(small_desam, train, validation,
     )
     assert result.epochs[0].lr == pytest.approx(first.lr_at(0))
     assert result.epochs[1].lr == pytest.approx(second.lr_at(1))
+
+
+def test_csdgs_rate_is_constant_for_fifty_epochs_and_then_falls_to_nothing():
+    csdg = Schedule(epochs=2000, lr=3e-4, lr_decay="linear", constant_epochs=50)
+    assert {csdg.lr_at(epoch) for epoch in range(51)} == {3e-4}
+    assert csdg.lr_at(1025) == pytest.approx(1.5e-4)
+    assert 0 < csdg.lr_at(1999) < 1e-6
+    assert Schedule(epochs=3, lr_decay="linear", constant_epochs=50, lr=1.0).lr_at(2) == 1.0
+
+
+def test_the_optimisers_get_their_momentum_and_betas(small_desam):
+    parameters = list(small_desam().parameters())
+    sgd = build_optimizer(parameters, Schedule(optimizer="sgd", nesterov=True))
+    assert sgd.param_groups[0]["nesterov"]
+    assert not build_optimizer(parameters, Schedule(optimizer="sgd")).param_groups[0]["nesterov"]
+    adam = build_optimizer(parameters, Schedule(betas=(0.5, 0.999)))
+    assert adam.param_groups[0]["betas"] == (0.5, 0.999)
+
+
+@pytest.mark.parametrize("selection", ["validation", "training", "last"])
+def test_the_selected_weights_are_those_of_the_rule(
+    small_desam, train, validation, selection, tmp_path
+):
+    # a rate at which the validation loss has its minimum before the last epoch
+    schedule = Schedule(epochs=6, batch_size=4, lr=3e-2, lr_decay="constant", selection=selection)
+    method = small_desam()
+    result = fit(method, train, validation, schedule, seed=1, checkpoint_dir=tmp_path)
+    by = {
+        "validation": lambda e: e.validation_loss,
+        "training": lambda e: e.train_loss,
+        "last": lambda e: -e.epoch,
+    }
+    expected = min(result.epochs, key=by[selection]).epoch
+    assert result.selected_epoch == expected
+    rule = json.loads((tmp_path / "selection.json").read_text())["rule"]
+    assert selection in rule
+    upto = small_desam()
+    fit(upto, train, validation, replace(schedule, selection="last"), seed=1, until=expected + 1)
+    assert same_weights(method, upto)

@@ -7,10 +7,11 @@ import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
+from desam_model.fit import Schedule
 from desam_model.prim import default_heads
 from sweeper.config.image_methods import ImageMethodConfig
 from sweeper.config.trial import TrialConfig
-from sweeper.factory import Sizes, build_method
+from sweeper.factory import Sizes, build_method, build_schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,3 +169,25 @@ def test_the_network_sees_its_own_size_and_masks_have_the_datasets(name: str) ->
         assert method.predict(batch, PredictionSettings()).mask.shape == reference.shape
     assert sizes == {(32, 32)}
     assert batch.reference.shape == (2, 1, 48, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("unet", {"optimizer": "sgd", "nesterov": True, "momentum": 0.99}),
+        ("csdg", {"betas": (0.5, 0.999), "constant_epochs": 50, "selection": "last"}),
+        ("medsam", {"selection": "training", "lr": 1e-5}),
+    ],
+)
+def test_an_official_recipe_reaches_the_schedule_and_a_plain_one_is_the_released(
+    name: str, expected: dict[str, object]
+) -> None:
+    for profile, values in (("official", expected), ("unified", {})):
+        config = TrialConfig.model_validate(
+            {"source": "A", "method": {"name": name, "profile": profile}}
+        )
+        schedule = build_schedule(config, SIZES)
+        plain = Schedule(lr=schedule.lr)
+        assert {key: getattr(schedule, key) for key in expected} == {
+            key: values.get(key, getattr(plain, key)) for key in expected
+        }

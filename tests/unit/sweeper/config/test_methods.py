@@ -134,3 +134,24 @@ def test_a_network_without_an_image_decoder_cannot_reconstruct():
 
 def test_a_row_that_starts_from_medsams_own_weights_says_so():
     assert read(name="medsam", start="medsam_vit_b.pth").label() == "medsam from medsam_vit_b.pth"
+
+
+def test_a_schedule_added_later_enters_the_identity_only_where_it_is_used():
+    def training(**values):
+        trial = TrialConfig.model_validate(
+            {"source": "A", "method": {"name": "unet"}, "training": values}
+        )
+        return trial.at_level(Level.TRAINING)["training"]
+
+    usual = {
+        "nesterov": False,
+        "betas": [0.9, 0.999],
+        "constant_epochs": 0,
+        "selection": "validation",
+    }
+    assert training(**usual) == training()
+    assert not set(training()) & set(usual)
+    assert training(selection="last", betas=[0.5, 0.9]) == training() | {
+        "selection": "last",
+        "betas": [0.5, 0.9],
+    }

@@ -216,7 +216,7 @@ class _Trainer:
             source_dice=source_dice,
             lr=lr,
             seconds=time.perf_counter() - started,
-            is_best=self._is_selected(loss, validation_loss),
+            is_best=self.schedule.selects(self.state.epochs, loss, validation_loss),
         )
         self.state.epochs.append(record)
         if record.is_best:
@@ -224,16 +224,6 @@ class _Trainer:
         self.state.seconds += record.seconds
         self.state.peak_memory_bytes = max(self.state.peak_memory_bytes, self.memory.bytes())
         return record
-
-    def _is_selected(self, train_loss: float, validation_loss: float) -> bool:
-        """True if the epoch that just ended is the one to keep, as things stand."""
-        before = self.state.epochs
-        match self.schedule.selection:
-            case "last":
-                return True
-            case "training":
-                return train_loss < min((e.train_loss for e in before), default=math.inf)
-        return validation_loss < min((e.validation_loss for e in before), default=math.inf)
 
     def _train_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
         """One pass over the training slices; mean loss and mean of its parts over them."""

@@ -45,6 +45,9 @@ class Harness:
         keep_originals: Each batch also holds its slices without augmentation.
         normalisation: Of what the network sees, per image.
         input_px: Side that images are resized to for the network; None keeps theirs.
+        window_px: Sides (padded, cropped): larger training slices are padded to the first and
+            cut to a random square of the second; None trains on whole slices. Test slices are
+            always whole.
         flips_in_test: Predictions are means over the image's four mirror images.
     """
 
@@ -56,6 +59,7 @@ class Harness:
     keep_originals: bool = False
     normalisation: Literal["min_max", "z_score"] = "min_max"
     input_px: int | None = None
+    window_px: tuple[int, int] | None = None
     flips_in_test: bool = False
 
 
@@ -110,8 +114,8 @@ def official_harness(recipe: Recipe, *, image_channels: int, augmentation: bool 
 def _family(image_channels: int, augmentation: bool) -> Harness:
     """The harness of AdvNoise, AdvBias, RandConv, MixStyle and MaxStyle (`methods.md` 0.4).
 
-    Deviation: whole slices, not crops of 224 px; the network is fully convolutional and the
-    dataset's slices are cropped already.
+    Deviation: tests on whole slices, not on the centre 224 px; the network is fully convolutional,
+    and the scorer counts the whole slice. Slices of up to 224 px are not cropped in training.
     """
     return Harness(
         network=FCN16(image_channels=image_channels),
@@ -120,6 +124,7 @@ def _family(image_channels: int, augmentation: bool) -> Harness:
         reconstruction_weight=0.5,
         input_noise=0.05,
         keep_originals=True,
+        window_px=(288, 224),
     )
 
 

@@ -95,6 +95,11 @@ class ImageMethod(SegmentationMethod):
     def prepare(self, batch: Batch, generator: torch.Generator) -> Example:
         """The batch after base augmentation, rescaling and input noise (`methods.md` 0.4)."""
         original, own_reference = self._at_input_size(rescale(image_of(batch)), batch.reference)
+        if self.harness.window_px is not None:
+            original, own_reference = random_window(
+                original, own_reference, *self.harness.window_px, generator
+            )
+            original = rescale(original)
         image, reference = original, own_reference
         if self.harness.augmentation is not None:
             image, reference = self.harness.augmentation(image, reference, generator)
@@ -204,6 +209,39 @@ class ImageMethod(SegmentationMethod):
         mask = logits[:, 1:] > logits[:, :1]
         rating = torch.full((len(mask),), torch.nan, device=mask.device)
         return Prediction(mask=mask, predicted_iou=rating)
+
+
+def random_window(
+    image: Tensor, reference: Tensor, padded_px: int, side_px: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A random square of each slice, padded with zeros first; the reference moves with the image.
+
+    Source: `methods.md` 0.4, row "size".
+
+    Args:
+        image: `(B, C, H, W)`; returned as it is if a side is not larger than `side_px`.
+        reference: `(B, 1, H, W)`.
+        padded_px: Least side after padding, the same on both sides.
+        side_px: Side of the square.
+        generator: CPU generator of the places.
+    """
+    if min(image.shape[-2:]) <= side_px:
+        return image, reference
+    both = torch.cat([image, reference], dim=1)
+    extra_y, extra_x = (max(0, padded_px - side) for side in image.shape[-2:])
+    margins = (extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2)
+    both = functional.pad(both, margins)
+    tops, lefts = (
+        torch.randint(side - side_px + 1, (len(both),), generator=generator).tolist()
+        for side in both.shape[-2:]
+    )
+    cut = torch.stack(
+        [
+            one[:, top : top + side_px, left : left + side_px]
+            for one, top, left in zip(both, tops, lefts, strict=True)
+        ]
+    )
+    return cut[:, :-1], cut[:, -1:]
 
 
 def image_of(batch: Batch) -> Tensor:

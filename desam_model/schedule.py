@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from torch import nn
+
+    from desam_model.types import EpochRecord
 
 
 Selection = Literal["validation", "training", "last"]
@@ -84,6 +87,17 @@ class Schedule:
         left = 1.0 - (epoch - self.constant_epochs) / (self.epochs - self.constant_epochs)
         power: float = self.poly_power if self.lr_decay == "poly" else 1.0
         return float(self.lr * left**power)
+
+    def selects(
+        self, before: Sequence[EpochRecord], train_loss: float, validation_loss: float
+    ) -> bool:
+        """True if an epoch with these losses is the one to keep, after those before it."""
+        match self.selection:
+            case "last":
+                return True
+            case "training":
+                return train_loss < min((e.train_loss for e in before), default=math.inf)
+        return validation_loss < min((e.validation_loss for e in before), default=math.inf)
 
     def autocast_dtype(self) -> torch.dtype | None:
         """The lower precision to compute in, or None for float32."""

@@ -154,6 +154,7 @@ def build_schedule(config: TrialConfig, sizes: Sizes) -> Schedule:
         momentum=training.momentum,
         nesterov=training.nesterov,
         lr_decay=training.lr_decay,
+        poly_power=training.poly_power,
         constant_epochs=training.constant_epochs,
         selection=training.selection,
         precision=training.precision,

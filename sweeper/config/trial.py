@@ -52,7 +52,9 @@ class TrainingConfig(Strict):
 
     epochs: int = Field(default=50, ge=1, description="Passes over the source's training slices.")
     batch_size: int = Field(default=8, ge=1, description="Slices an optimiser step sees.")
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(
+        default="adam", description="Released: Adam; SGD with its --sgd (methods.md 1.4)."
+    )
     lr: float | None = Field(
         default=None,
         gt=0,
@@ -60,7 +62,7 @@ class TrainingConfig(Strict):
         " reads embeddings takes it in inverse proportion to the width of the encoder's neck: 1e-4"
         " at SAM's 256 channels, 8e-4 at the 32 of vit_tiny.",
     )
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, description="Of the optimiser (released: 0).")
     momentum: float = Field(default=0.99, ge=0, lt=1, description="Of SGD (released: 0.99).")
     nesterov: Annotated[bool, AddedLater()] = Field(
         default=False, description="Of SGD; the official nnU-Net: true (methods.md 3.1)."
@@ -70,7 +72,12 @@ class TrainingConfig(Strict):
         description="Of Adam and AdamW (released); the official CSDG: 0.5, 0.999 (methods.md 5.3).",
     )
     lr_decay: Literal["poly", "linear", "constant"] = Field(
-        default="poly", description="poly: lr (1 - epoch/epochs)^0.9, per epoch."
+        default="poly",
+        description="Per epoch. poly (released): lr (1 - epoch/epochs)^poly_power; linear: the same"
+        " with power 1.",
+    )
+    poly_power: Annotated[float, AddedLater()] = Field(
+        default=0.9, gt=0, description="Of poly (released: 0.9; nnU-Net: 0.9; methods.md 1.4, 3.1)."
     )
     constant_epochs: Annotated[int, AddedLater()] = Field(
         default=0,

@@ -191,3 +191,20 @@ def test_an_official_recipe_reaches_the_schedule_and_a_plain_one_is_the_released
         assert {key: getattr(schedule, key) for key in expected} == {
             key: values.get(key, getattr(plain, key)) for key in expected
         }
+
+
+def test_the_schedule_of_a_search_space_reaches_the_training() -> None:
+    values = {
+        "optimizer": "sgd",
+        "momentum": 0.5,
+        "nesterov": True,
+        "betas": (0.7, 0.8),
+        "poly_power": 2.0,
+        "constant_epochs": 3,
+        "selection": "last",
+    }
+    config = TrialConfig.model_validate(
+        {"source": "A", "method": {"name": "unet"}, "training": values}
+    )
+    schedule = build_schedule(config, SIZES)
+    assert {key: getattr(schedule, key) for key in values} == values

@@ -6,8 +6,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from sweeper.config.base import Level
+from sweeper.config.image_methods import HarnessConfig, NetworkConfig
 from sweeper.config.methods import MethodConfig
-from sweeper.config.trial import TrialConfig
+from sweeper.config.trial import EncoderConfig, EvaluationConfig, TrainingConfig, TrialConfig
 from sweeper.plan.code_version import code_version
 
 SITES = ("A", "B", "C")
@@ -94,12 +95,15 @@ def test_only_point_prompts_depend_on_the_grid(prompt, on_grid):
 CONFIGS = get_args(get_args(MethodConfig)[0])
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.__name__)
+MORE = [TrainingConfig, EvaluationConfig, EncoderConfig, HarnessConfig, NetworkConfig]
+
+
+@pytest.mark.parametrize("config", [*CONFIGS, *MORE], ids=lambda c: c.__name__)
 def test_every_option_is_described(config):
     undescribed = [
         name
         for name, field in config.model_fields.items()
-        if name not in ("name", "network") and not field.description
+        if not field.description and (name != "name" or config is EncoderConfig)
     ]
     assert undescribed == []
 
@@ -146,6 +150,7 @@ def test_a_schedule_added_later_enters_the_identity_only_where_it_is_used():
     usual = {
         "nesterov": False,
         "betas": [0.9, 0.999],
+        "poly_power": 0.9,
         "constant_epochs": 0,
         "selection": "validation",
     }

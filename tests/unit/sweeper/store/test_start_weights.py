@@ -1,0 +1,43 @@
+"""MedSAM's own starting weights, from the search space to the plan."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from fake_dataset import write_small_dataset
+
+from sweeper.config.trial import TrialConfig
+from sweeper.errors import StoreError
+from sweeper.pipeline.datasets import DataSource
+from sweeper.pipeline.display import Silent
+from sweeper.store.workspace import Workspace
+
+
+@pytest.fixture
+def facts_of(tmp_path):
+    dataset = write_small_dataset(tmp_path / "small.zarr")
+    workspace = Workspace.open(tmp_path / "workspace")
+    source = DataSource(workspace, Silent(), makes_embeddings=False)
+
+    def facts(**options):
+        method = {"name": "medsam", **options}
+        values = {"source": "A-ISBI", "dataset": str(dataset.path), "method": method}
+        return source.facts(TrialConfig.model_validate(values))
+
+    return facts
+
+
+def test_medsams_own_weights_are_what_its_decoder_starts_from(facts_of, tmp_path):
+    file = tmp_path / "medsam_vit_b.pth"
+    file.write_bytes(b"weights")
+    plain, own = facts_of(), facts_of(start=str(file))
+    assert (plain.checkpoint, plain.start) == (None, None)
+    assert own.checkpoint == str(file)
+    assert own.start == hashlib.sha256(b"weights").hexdigest()
+    assert own.embedding_fingerprint == plain.embedding_fingerprint
+
+
+def test_starting_weights_that_are_not_there_get_one_clear_line(facts_of, tmp_path):
+    with pytest.raises(StoreError, match="leave start out"):
+        facts_of(start=str(tmp_path / "nowhere.pth"))

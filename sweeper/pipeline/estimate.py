@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from sweeper.store.ledger import Ledger
 
 _PROBE_BATCHES = 5
+PROBE_SECONDS = 60.0
+"""After so long no further kind is probed: a person waits, and eight image methods on two cores
+would cost ten minutes. What is then not known is said to be."""
 _CHECKPOINT_BYTES_A_PARAMETER = 5 * 4
 """`best.pt` holds weights; `last.pt` weights, the best ones and Adam's two moments: float32."""
 
@@ -113,17 +117,26 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
     }
 
 
-def probed_paces(trainings: Sequence[Training], display: Display, threads: int) -> dict[str, Pace]:
+def probed_paces(
+    trainings: Sequence[Training],
+    display: Display,
+    threads: int,
+    budget_s: float = PROBE_SECONDS,
+) -> dict[str, Pace]:
     """The pace of each kind, from a few batches trained and scored here and now.
 
     Args:
         trainings: Those whose kind is not known.
         display: Told how far it is.
         threads: CPU threads that a training will have.
+        budget_s: No probe is begun after so many seconds.
     """
     paces: dict[str, Pace] = {}
     kinds = {kind(training): training for training in trainings}
+    begun = time.monotonic()
     for i, (key, training) in enumerate(kinds.items()):
+        if time.monotonic() - begun >= budget_s:
+            break
         display.advance(i, len(kinds), "kinds of training probed")
         paces[key] = _probe(training, threads)
     return paces

@@ -12,7 +12,15 @@ from toy_plan import FACTS
 from sweeper.config.sweep import check_sweep
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import StoreError
-from sweeper.pipeline.estimate import Pace, estimate, kind, measured_paces, wall_seconds
+from sweeper.pipeline.display import Silent
+from sweeper.pipeline.estimate import (
+    Pace,
+    estimate,
+    kind,
+    measured_paces,
+    probed_paces,
+    wall_seconds,
+)
 from sweeper.plan.expand import Plan, Training, make_plan
 from sweeper.plan.states import State, cells_of
 from sweeper.store.ledger import Ledger, TrainingFolder, write_json
@@ -171,3 +179,8 @@ def test_the_wall_clock_is_never_below_one_training() -> None:
     assert wall_seconds(100.0, workers=2, trainings=10) == 50
     assert wall_seconds(100.0, workers=8, trainings=2) == 50
     assert wall_seconds(0.0, workers=2, trainings=0) == 0
+
+
+def test_no_probe_is_begun_when_its_time_is_over(plan: Plan) -> None:
+    # the plan's stores are nowhere: a probe that began would fail
+    assert probed_paces(plan.trainings, Silent(), threads=1, budget_s=0.0) == {}

@@ -3,7 +3,8 @@
 uv run python benchmarks/method_figures.py --workspace WORKSPACE
 
 Takes slices of the phantom in the workspace (`sweeper run search_spaces/smoke.yaml` makes it).
-AdvNoise, AdvBias and MaxStyle search against a network, so a small one is trained first.
+AdvNoise, AdvBias and MaxStyle search against a network, so a small one is trained first; so is a
+DeSAM, on the very slices shown: figures show what a method does, not how well it generalises.
 """
 
 from __future__ import annotations
@@ -22,25 +23,32 @@ from desam_model.comparisons.maxstyle import MaxStyle
 from desam_model.comparisons.mixstyle import mix_statistics
 from desam_model.comparisons.randconv import RandConv
 from desam_model.comparisons.unet import UNetBaseline
+from desam_model.desam import build_desam
 from desam_model.folds import folds
 from desam_model.harness import unified_harness
 from desam_model.intensity import rescale
 from desam_model.loader import collate
 from desam_model.prompts import grid_points_xy
-from desam_model.types import Reads
+from desam_model.rating import rate_prompts
+from desam_model.types import PredictionSettings, Prompt, Reads
 from sweeper.store.dataset_store import DatasetStore
+from sweeper.store.embedding_store import EmbeddingStore
 from sweeper.store.views import slice_view
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from desam_model.desam import DeSAM
     from desam_model.image_method import Example
-    from desam_model.types import Batch
+    from desam_model.types import Batch, Slice
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "methods"
 TRAINING_STEPS = 40
+DECODER_STEPS = 900
 
 
 def some_slices(workspace: Path) -> Batch:
@@ -157,6 +165,56 @@ def prompt_figure(batch: Batch) -> None:
     save("medsam", figure)
 
 
+def rating_figure(workspace: Path) -> None:
+    dataset = DatasetStore.open(Workspace(workspace).datasets / "phantom.zarr")
+    store = EmbeddingStore.open(str(next(Workspace(workspace).embeddings.glob("phantom-*.zarr"))))
+    cases = [record.case for record in dataset.cases_of(dataset.domains[0])][:4]
+    reads = frozenset({Reads.IMAGE, Reads.EMBEDDING})
+    slices = slice_view(
+        dataset, cases, structure=dataset.structures[0], reads=reads, embeddings=store
+    )
+    method, batch = trained_decoder(slices), collate([slices[2]])
+    prompts, embedding = method.prompts, batch.embedding
+    grid_hw = (embedding.neck.shape[-2], embedding.neck.shape[-1])
+    xy = grid_points_xy(9, prompts.frame_hw(grid_hw))
+    image = embedding.neck + prompts.dense()
+    sparse = prompts.sparse(Prompt.points(xy[:, None]), grid_hw)
+    with torch.no_grad():
+        rated = rate_prompts(method.prim, image, prompts.image_pe(grid_hw), sparse)[0]
+    mask = method.predict(batch, PredictionSettings()).mask
+    scale = batch.image.shape[-1] / prompts.frame_hw(grid_hw)[1]
+    figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.7))
+    for axis, title in zip(axes, ("input", "predicted IoU", "mask of the best"), strict=True):
+        axis.imshow(batch.image.squeeze().numpy(), cmap="gray")
+        axis.set_title(title, fontsize=9)
+        axis.axis("off")
+    for axis in axes[::2]:
+        axis.contour(batch.reference[0, 0].numpy(), levels=[0.5], colors="tab:orange", linewidths=1)
+    axes[1].scatter(*(scale * xy).T.numpy(), s=14, c=rated.numpy(), cmap="viridis")
+    best = scale * xy[int(rated.argmax())]
+    axes[2].contour(mask[0, 0].numpy(), levels=[0.5], colors="tab:green", linewidths=1)
+    axes[2].scatter(*best.numpy(), s=30, c="tab:green", marker="*")
+    save("desam", figure)
+
+
+def trained_decoder(slices: Sequence[Slice]) -> DeSAM:
+    taps, neck = slices[0].embedding.taps, slices[0].embedding.neck
+    method = build_desam(
+        tap_channels=taps[0].shape[-3],
+        neck_channels=neck.shape[-3],
+        grid_hw=(neck.shape[-2], neck.shape[-1]),
+        input_px=256,
+    )
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-3)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(DECODER_STEPS):
+        chosen = torch.randperm(len(slices), generator=generator)[:4].tolist()
+        optimizer.zero_grad()
+        method.training_loss(collate([slices[i] for i in chosen]), generator).total.backward()
+        optimizer.step()
+    return method.eval()
+
+
 def fold_figure() -> None:
     cases = [f"case{i:02d}" for i in range(12)]
     pairs = folds(cases, 5, seed=0)
@@ -172,10 +230,12 @@ def fold_figure() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
-    batch = some_slices(parser.parse_args().workspace)
+    workspace = parser.parse_args().workspace
+    batch = some_slices(workspace)
     image_figures(batch)
     prompt_figure(batch)
     fold_figure()
+    rating_figure(workspace)
 
 
 if __name__ == "__main__":

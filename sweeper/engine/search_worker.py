@@ -68,7 +68,7 @@ def search_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], 
         for _ in range(_TAKEN_TRIES):
             if word != "taken":
                 break
-            time.sleep(1.0)  # a worker of a killed driver lets go within seconds
+            time.sleep(1.0)  # another machine's worker, whose driver was killed: it ends soon
             word = train_one(text, memory_bytes, note_and_report)
     is_paused = word == "pruned" and folder.pruned() is None
     return "paused" if is_paused else word

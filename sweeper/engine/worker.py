@@ -10,7 +10,7 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from desam_model.types import Decision, EpochRecord
 from sweeper.engine.failures import classify, describe
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 DISK_FULL = "disk_full"
+_LETS_GO_S = 60.0
+"""How long what is left over of a training may take to end: Ray ends the workers of a lost machine,
+and of a dead driver, within a minute."""
+_POLL_S = 0.2
 
 
 def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]) -> str:
@@ -35,15 +39,16 @@ def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], N
         report: Told of every epoch.
 
     Returns:
-        `completed`, `pruned` or `failed`; `taken` if another sweep is at work on it; `disk_full`
-        if its disk has no room, where nothing may be left to read in its folder.
+        `completed`, `pruned` or `failed`; `taken` if another process has it, which for what
+        `is_left_over` is said only after a minute; `disk_full` if its disk has no room, where
+        nothing may be left to read in its folder.
     """
     job = TrainingJob.from_json(text)
     folder = TrainingFolder(Path(job.folder))
     take_device(job.gpu)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        with _claimed(folder.path / ".lock") as is_ours:
+        with _claimed(folder, job.owner) as is_ours:
             return _train_claimed(job, folder, memory_bytes, report) if is_ours else "taken"
     except OSError as error:
         if classify(error) is not FailureReason.DISK_FULL:
@@ -126,15 +131,23 @@ def _was_killed_for_memory(last: Mapping[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
+def _claimed(folder: TrainingFolder, owner: str) -> Iterator[bool]:
     """Whether this process has the training to itself; a killed process loses its claim."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+    deadline = time.monotonic() + _LETS_GO_S
+    with (folder.path / ".lock").open("w") as file:
+        is_ours = _is_locked(file)
+        while not is_ours and folder.is_left_over(owner) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+            is_ours = _is_locked(file)
+        yield is_ours
+
+
+def _is_locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from sweeper.pipeline.curves import LiveCurves
 from sweeper.pipeline.overlays import draw_overlays
 from sweeper.pipeline.record import training_record
 from sweeper.records import FailureReason, TrainingRecord
+from sweeper.store.processes import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sweeper.tracking.tracker import Tracker
 
 _SAME_BUG_LIMIT = 3
+_LOST = frozenset({FailureReason.LOST_NODE, FailureReason.PREEMPTED})
 
 
 class SweepListener:
@@ -29,8 +31,8 @@ class SweepListener:
     Attributes:
         failed: Message and log by train_id of what failed for good in this run.
         ended: What has ended since the round began, whichever way; cleared by who starts rounds.
-        again: What of it is to be run again after a remedy.
-        taken: What of it another sweep is at work on.
+        again: What of it is to be run again: after a remedy, or since its machine was lost.
+        held: What of it a process that ends soon has not let go of yet.
         disk_is_full: True if a training found no room on its disk.
         is_hopeless: True if the first trainings all met the same bug.
         remedy_of: Asked what to try after a failure; its text, or None if the failure is final.
@@ -50,10 +52,12 @@ class SweepListener:
         self._curves = LiveCurves(sweep, tracker, display)
         self._bugs: Counter[str] = Counter()
         self._n_done = 0
+        self._furthest: dict[str, int] = {}  # epoch that a training has reached in this run
+        self._lost_at: dict[str, int] = {}  # the same when its machine was last lost
         self.failed: dict[str, str] = {}
         self.ended: set[str] = set()
         self.again: set[str] = set()
-        self.taken: set[str] = set()
+        self.held: set[str] = set()
         self.disk_is_full = False
         self.is_hopeless = False
         self.remedy_of: Callable[[Training, FailureReason], str | None] = lambda _, __: None
@@ -67,7 +71,9 @@ class SweepListener:
     def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
         """An epoch has ended."""
         epochs = self._trainings[train_id].config.training.epochs
-        self._display.epoch(self._name(train_id), int(epoch["epoch"]), epochs)
+        number = int(epoch["epoch"])
+        self._furthest[train_id] = max(number, self._furthest.get(train_id, -1))
+        self._display.epoch(self._name(train_id), number, epochs)
         self._curves.add(train_id, epoch)
 
     def on_end(self, train_id: str, word: str, loss: tuple[FailureReason, str] | None) -> bool:
@@ -84,15 +90,15 @@ class SweepListener:
             self._display.ended(name, "paused", "no room on the disk")
             return True
         self.ended.add(train_id)
+        if word == "taken":
+            self._on_taken(name, folder)
+            return False
         failure = folder.failure()
         if failure is not None:
             return self._on_failure(training, failure)
         self.keep(training)
         if folder.pruned() is not None:
             self._display.ended(name, "pruned", "")
-        elif word == "taken":
-            self.taken.add(train_id)
-            self._display.ended(name, "taken", "another sweep is at work on it")
         elif folder.fit() is None:
             self._display.ended(name, "paused", "")
         else:
@@ -100,9 +106,16 @@ class SweepListener:
             self._display.ended(name, "done", dice_note(folder, training))
         return False
 
+    def _on_taken(self, name: str, folder: TrainingFolder) -> None:
+        if folder.is_left_over(mark()):
+            self.held.add(folder.train_id)
+            self._display.ended(name, "again", "an earlier process has not let go of it yet")
+        else:
+            self._display.ended(name, "taken", "another sweep is at work on it")
+
     def _on_failure(self, training: Training, failure: Mapping[str, Any]) -> bool:
         reason, name = FailureReason(failure["reason"]), training.config.name()
-        remedy = self.remedy_of(training, reason)
+        remedy = self.remedy_of(training, reason) or self._goes_on(training.train_id, reason)
         if remedy is not None:
             self.again.add(training.train_id)
             self._display.ended(name, "again", f"{remedy} ({failure['message']})")
@@ -120,6 +133,14 @@ class SweepListener:
                 f" it is {failure['message']}"
             )
         return self.is_hopeless
+
+    def _goes_on(self, train_id: str, reason: FailureReason) -> str | None:
+        """Machines may be lost any number of times, as long as a training gets on in between."""
+        furthest = self._furthest.get(train_id, -1)
+        if reason not in _LOST or furthest <= self._lost_at.get(train_id, -1):
+            return None
+        self._lost_at[train_id] = furthest
+        return "it goes on from its checkpoint"
 
     def keep(self, training: Training) -> None:
         """Log a training that has ended to MLflow; trouble there never stops a sweep."""

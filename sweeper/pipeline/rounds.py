@@ -1,6 +1,7 @@
 """The trainings of a run, in rounds: what ran out of memory comes again with more of it.
 
-A full disk pauses the sweep between two rounds; what another sweep holds is left to it.
+A full disk pauses the sweep between two rounds. What lost its machine comes again, as does what a
+process that ends soon still holds; what another sweep is at work on is left to it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.engine.remedy import Remedy, apply, next_remedy
 from sweeper.plan.job import TrainingJob
-from sweeper.store.processes import is_gone, mark
+from sweeper.store.processes import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _ROOM_BYTES = 1_000_000_000
 _ROOM_SHARE = 0.05  # of a small disk
 _POLL_S = 2.0
-_ORPHANS_END_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,23 +78,13 @@ class Rounds:
         for train_id in self.listener.ended:
             if train_id in self.listener.again:
                 self.ledger.folder(train_id).forget("failure")
-            elif train_id in self.listener.taken and self._is_orphan(train_id):
-                continue
-            else:
+            elif train_id not in self.listener.held:
                 left.pop(train_id, None)
+        if self.listener.held:  # who holds it ends soon, but a worker elsewhere cannot know that
+            time.sleep(_POLL_S)
         self.listener.ended.clear()
         self.listener.again.clear()
-        self.listener.taken.clear()
-
-    def _is_orphan(self, train_id: str) -> bool:
-        """True once a worker of a killed sweep, if such a one held it, has let go."""
-        owner = self.ledger.folder(train_id).owner_mark()
-        if owner is None or not is_gone(owner):
-            return False
-        deadline = time.monotonic() + _ORPHANS_END_S
-        while self.ledger.folder(train_id).lease_owner() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        return self.ledger.folder(train_id).lease_owner() is None
+        self.listener.held.clear()
 
     def _remedy(self, train_id: str) -> Remedy:
         return Remedy.of(self.ledger.folder(train_id).remedy())

@@ -136,6 +136,15 @@ class TrainingFolder:
         lease = read_json(self.path / "lease.json")
         return None if lease is None else str(lease["owner"])
 
+    def is_left_over(self, owner: str) -> bool:
+        """True if who holds it ends soon: an earlier attempt of `owner`, or of a driver that died.
+
+        When a machine is lost, Ray begins a training again at once, while its old process may live
+        on for a while. True also where nobody's lease is there: whoever held it is letting go.
+        """
+        holder = self.owner_mark()
+        return holder is None or holder == owner or is_gone(holder)
+
     def is_lost(self) -> bool:
         """True if somebody was at work on it and is gone without a word."""
         lease = read_json(self.path / "lease.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from sweeper.pipeline.rounds import Rounds
 from sweeper.plan.expand import Plan, Training, make_plan
 from sweeper.plan.identity import DataFacts
 from sweeper.store.ledger import Ledger, TrainingFolder, read_json
+from sweeper.store.processes import mark
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def workers_need_not_import(module: str) -> None:
 workers_need_not_import(__name__)
 
 EPOCHS = 3
+LETS_GO_S = 2.0
+"""So long a scripted worker waits for an earlier one."""
 
 
 class OutOfMemoryError(RuntimeError):
@@ -78,9 +82,11 @@ def scripted_trial(job: TrainingJob, on_epoch: Callable[[EpochRecord], Decision]
                 is_best=True,
             )
         )
-    with (folder.path.parent.parent / "ends.txt").open("a") as file:
-        file.write(f"{job.train_id}\n")
-    folder.write("fit", {"epochs": [], "numbers": numbers, "remedy": job.remedy, "seconds": 0.0})
+    if folder.fit() is None:
+        with (folder.path.parent.parent / "ends.txt").open("a") as file:
+            file.write(f"{job.train_id}\n")
+        fit = {"epochs": [], "numbers": numbers, "remedy": job.remedy, "seconds": 0.0}
+        folder.write("fit", fit)
     for eval_id in job.evaluations:
         score = {"protocol": "desam2024", "domain": "B", "dice": sum(numbers) / 1e5, "case": "b1"}
         scores = {"scores": [{**score, "structure": "prostate", "hd95_mm": 1.0, "asd_mm": 1.0}]}
@@ -113,17 +119,33 @@ def _act(words: Sequence[Any], job: TrainingJob, folder: TrainingFolder, epoch: 
         raise NonFiniteLossError("the loss is nan")
     if words[0] == "bug":
         raise KeyError("no such thing")
-    if words[0] == "killed" and not (folder.path / "killed").exists():
-        (folder.path / "killed").touch()
+    if words[0] == "killed" and _times(folder.path / "killed") < words[1]:
+        with (folder.path / "killed").open("a") as file:
+            file.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _times(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def scripted_work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
     """What a worker does: our own `train_one`, around a scripted trial."""
-    from sweeper.engine.worker import train_one
+    from sweeper.engine import worker
 
     sys.modules["sweeper.trial"] = SimpleNamespace(run_trial=scripted_trial)  # and no torch
-    return train_one(text, limit, report)
+    worker._LETS_GO_S = LETS_GO_S
+    return worker.train_one(text, limit, report)
+
+
+def hold(folder: TrainingFolder, owner: str) -> Callable[[], None]:
+    """Have a training as an attempt of `owner` has it; what is returned ends it as a kill does."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = (folder.path / ".lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    folder.write("attempt", {"owner": owner, "worker": mark(), "oom_kills": sys.maxsize})
+    folder.renew_lease(owner)
+    return lock.close
 
 
 @dataclass

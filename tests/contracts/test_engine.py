@@ -13,12 +13,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted import Sweep, expected, workers_need_not_import
+from scripted import Sweep, expected, hold, workers_need_not_import
 
 from sweeper.engine import cluster as ray_cluster
 from sweeper.engine import ray_tune
 from sweeper.engine.ray_tune import Placement
 from sweeper.errors import ResourceError
+from sweeper.store.processes import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,7 +144,7 @@ def test_every_failure_follows_its_rule_and_harms_no_other_training(
             1: ["cuda_oom", 2],  # fits when a batch is split in two
             2: ["cuda_oom", 99],  # never fits
             3: ["nan"],
-            4: ["killed"],
+            4: ["killed", 1],
             6: ["disk_full", str(disk)],
         },
         seeds=8,
@@ -233,6 +234,58 @@ def test_a_training_that_outgrows_its_memory_gets_more_of_the_machine(tmp_path: 
     remedy = sweep.folder(0).fit()["remedy"]
     assert remedy == "after host_oom: trainings side by side divided by 2"
     assert sweep.folder(1).fit()["remedy"] is None
+
+
+def test_what_an_earlier_attempt_of_the_sweep_still_holds_is_trained_when_it_lets_go(
+    tmp_path: Path,
+) -> None:
+    """As on a lost machine, whose worker lives on when Tune begins its training elsewhere."""
+    sweep = Sweep(root=tmp_path, scripts={}, seeds=3, placement=placement())
+    let_go = hold(sweep.folder(0), mark())
+
+    def let_go_when_it_is_to_come_again() -> None:
+        while not any(state == "again" for _, state, _ in sweep.told.ends):
+            time.sleep(0.05)
+        let_go()
+
+    threading.Thread(target=let_go_when_it_is_to_come_again, daemon=True).start()
+    assert sweep.run() == 0
+    assert [sweep.numbers(seed) for seed in range(3)] == [expected(seed) for seed in range(3)]
+    assert [sweep.times_ended(seed) for seed in range(3)] == [1, 1, 1]
+    said = {note for _, state, note in sweep.told.ends if state != "done"}
+    assert said == {"an earlier process has not let go of it yet"}
+
+
+def test_what_another_sweep_that_lives_is_at_work_on_is_left_to_it(tmp_path: Path) -> None:
+    sweep = Sweep(root=tmp_path, scripts={}, seeds=2, placement=placement())
+    with subprocess.Popen(["sleep", "60"]) as other:
+        let_go = hold(sweep.folder(0), mark_of(other.pid))
+        assert sweep.run() == 0
+        let_go()
+        other.kill()
+    assert [sweep.numbers(seed) for seed in range(2)] == [None, expected(1)]
+    assert [state for _, state, _ in sweep.told.ends].count("taken") == 1
+
+
+def mark_of(pid: int) -> str:
+    """The mark of another process of this machine."""
+    started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{mark().rsplit('/', 2)[0]}/{pid}/{started}"
+
+
+@pytest.mark.slow
+def test_a_training_that_gets_on_between_losses_goes_on_and_one_that_does_not_has_failed(
+    tmp_path: Path,
+) -> None:
+    sweep = Sweep(
+        root=tmp_path, scripts={0: ["killed", 4], 1: ["killed", 99]}, seeds=2, placement=placement()
+    )
+    assert sweep.run() == 0
+    assert sweep.numbers(0) == expected(0)
+    assert sweep.reason(1) == "lost_node"
+    assert (
+        sweep.folder(1).path / "killed"
+    ).stat().st_size == 6  # three times in each of two rounds
 
 
 def test_one_bug_in_the_first_three_trainings_stops_the_sweep(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sweeper.engine.worker import train_one
 from sweeper.errors import DataError, StoreError
 from sweeper.pipeline.listen import SweepListener
 from sweeper.records import FailureReason
+from sweeper.store.ledger import TrainingFolder
 
 
 class OutOfMemoryError(RuntimeError):
@@ -59,7 +61,7 @@ def test_a_message_is_one_line(tmp_path: Path) -> None:
     assert failure.message == "ValueError: first"
 
 
-def test_a_training_that_another_process_has_is_left_alone(tmp_path: Path) -> None:
+def test_a_training_that_another_sweep_has_is_left_alone(tmp_path: Path) -> None:
     from sweeper.config.trial import TrialConfig
     from sweeper.plan.job import TrainingJob
 
@@ -76,10 +78,14 @@ def test_a_training_that_another_process_has_is_left_alone(tmp_path: Path) -> No
         owner="me",
     )
     assert TrainingJob.from_json(job.to_json()) == job
+    folder = TrainingFolder(tmp_path)
     with (tmp_path / ".lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
+        folder.renew_lease("another")
         assert train_one(job.to_json(), 0, lambda _: None) == "taken"
-    assert train_one(job.to_json(), 0, lambda _: None) == "failed"
+        folder.renew_lease("me")  # an earlier attempt of the same sweep is waited for
+        threading.Timer(0.5, other.close).start()
+        assert train_one(job.to_json(), 0, lambda _: None) == "failed"
     assert "no dataset" in (tmp_path / "failure.json").read_text()
     assert "Traceback" in (tmp_path / "log.txt").read_text()
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from toy_plan import plan_of
 
-from sweeper.pipeline.listen import dice_note
-from sweeper.store.ledger import TrainingFolder
+from sweeper.pipeline.listen import SweepListener, dice_note
+from sweeper.records import FailureReason
+from sweeper.store.ledger import Ledger, TrainingFolder
+from sweeper.store.processes import mark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sweeper.plan.expand import Training
@@ -47,3 +50,41 @@ def test_a_method_that_left_most_slices_empty_is_said_to(tmp_path: Path, n_empty
 
 def test_a_training_without_a_scoring_has_no_note(tmp_path: Path) -> None:
     assert dice_note(TrainingFolder(tmp_path), training()) == ""
+
+
+class Silent:
+    """A display, and a tracker, that keep to themselves."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def listener_of(root: Path) -> tuple[SweepListener, str]:
+    one = training()
+    ledger = Ledger(root)
+    return SweepListener("t", {one.train_id: one}, ledger, Silent(), Silent()), one.train_id
+
+
+def test_a_lost_training_comes_again_as_long_as_it_gets_on_between_losses(tmp_path: Path) -> None:
+    listener, train_id = listener_of(tmp_path)
+    loss = FailureReason.LOST_NODE, "its machine was lost"
+    for reached in (0, 4):
+        listener.on_epoch(train_id, {"epoch": reached})
+        listener.on_end(train_id, "lost", loss)
+        assert listener.again == {train_id}
+        assert not listener.failed
+        listener.again.clear()
+    listener.on_epoch(train_id, {"epoch": 4})  # trained once more from an older checkpoint
+    listener.on_end(train_id, "lost", loss)
+    assert not listener.again
+    assert "its machine was lost" in listener.failed[train_id]
+
+
+@pytest.mark.parametrize(("owner", "comes_again"), [(None, True), ("another", False)])
+def test_what_an_earlier_process_of_the_sweep_has_comes_again_and_what_another_has_does_not(
+    owner: str | None, comes_again: bool, tmp_path: Path
+) -> None:
+    listener, train_id = listener_of(tmp_path)
+    TrainingFolder(tmp_path / train_id).renew_lease(owner or mark())
+    listener.on_end(train_id, "taken", None)
+    assert listener.held == ({train_id} if comes_again else set())

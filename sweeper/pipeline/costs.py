@@ -6,8 +6,16 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sweeper.pipeline.estimate import estimate
 from sweeper.pipeline.planning import PlanReport, assess
-from sweeper.pipeline.prediction import Actual, Prediction, actual, remember
+from sweeper.pipeline.prediction import (
+    Actual,
+    Prediction,
+    actual,
+    has_ended,
+    predict,
+    remember,
+)
 from sweeper.plan.states import Cell, State
 from sweeper.store.ledger import Ledger
 
@@ -71,6 +79,8 @@ class Costs:
     def end(self, todo: Sequence[Cell], studies: Sequence[OpenStudy]) -> tuple[Prediction, Actual]:
         """What was predicted and what it did cost; remembered, unless a search decided the amount.
 
+        Of a run that did not end all that it had to do, both are about what it did end.
+
         Args:
             todo: What the run had to do for the table.
             studies: Its searches.
@@ -82,7 +92,16 @@ class Costs:
             for cell in one.cells(ledger)
             if cell.training.train_id not in self.searched_before
         ]
-        came = actual([*searched, *todo], ledger, time.monotonic() - self.began)
+        ended = [cell for cell in (*searched, *todo) if has_ended(cell, ledger)]
+        came = actual(ended, ledger, time.monotonic() - self.began)
         if not searched:
             remember(self.workspace, self.report.prediction, came)
-        return self.report.prediction, came
+        return self._predicted(ended), came
+
+    def _predicted(self, ended: Sequence[Cell]) -> Prediction:
+        """The prediction of what has ended, from the paces that the whole was predicted from."""
+        report = self.report
+        if len(ended) >= report.prediction.trainings:
+            return report.prediction
+        cost = estimate(ended, report.paces)
+        return predict(self.workspace, cost, len(ended), report.devices)

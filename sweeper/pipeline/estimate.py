@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.plan.identity import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sweeper.pipeline.display import Display
     from sweeper.plan.expand import Training
@@ -157,7 +157,7 @@ def _probe(training: Training, threads: int) -> Pace:
     )
 
 
-def estimate(cells: Iterable[Cell], paces: dict[str, Pace]) -> Estimate:
+def estimate(cells: Iterable[Cell], paces: Mapping[str, Pace]) -> Estimate:
     """The cost of what the cells lack, from the paces of their kinds."""
     seconds, peak, checkpoints, unknown = 0.0, 0.0, 0, 0
     origins: set[str] = set()

@@ -18,7 +18,7 @@ from sweeper.plan.states import Cell, State, cells_of
 from sweeper.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sweeper.config.sweep import Sweep
     from sweeper.pipeline.display import Display
@@ -37,6 +37,7 @@ class PlanReport:
         studies: Searches that come before the table.
         unsearched: Of these, those that are not finished.
         devices: What trainings will run on.
+        paces: How fast each kind of training goes here, as far as it is known.
         prediction: Cost of what is missing, searches and their winners included.
         embedding_bytes: Embeddings still to be computed.
         checkpoint_bytes: Weights that the missing trainings will keep; 0 where not known.
@@ -49,6 +50,7 @@ class PlanReport:
     studies: tuple[OpenStudy, ...]
     unsearched: tuple[OpenStudy, ...]
     devices: Devices
+    paces: Mapping[str, Pace]
     prediction: Prediction
     embedding_bytes: int
     checkpoint_bytes: int
@@ -122,6 +124,7 @@ def assess(
         studies=tuple(studies),
         unsearched=unsearched,
         devices=on,
+        paces=paces,
         prediction=predict(workspace, cost, len(todo), on),
         embedding_bytes=source.missing_bytes,
         checkpoint_bytes=cost.checkpoint_bytes,

@@ -14,7 +14,7 @@ from sweeper.store.epoch_records import known_epochs
 from sweeper.store.ledger import read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sweeper.config.sweep import ResourcesConfig
     from sweeper.pipeline.estimate import Estimate
@@ -126,29 +126,37 @@ def predict(workspace: Workspace, estimate: Estimate, trainings: int, on: Device
     )
 
 
-def actual(cells: Iterable[Cell], ledger: Ledger, wall: float) -> Actual:
-    """What the trainings cost that a run had to do.
+def has_ended(cell: Cell, ledger: Ledger) -> bool:
+    """True if a run brought to its end what the cell lacked when the run began."""
+    folder = ledger.folder(cell.training.train_id)
+    if folder.fit() is None:
+        return folder.pruned() is not None
+    return all(folder.has_evaluation(eval_id) for eval_id in cell.missing)
+
+
+def actual(ended: Sequence[Cell], ledger: Ledger, wall: float) -> Actual:
+    """What the trainings cost that a run brought to their end.
 
     Args:
-        cells: Those it had to do.
+        ended: These, as they were when it began.
         ledger: Holds what came of them.
         wall: Seconds that the run took.
     """
-    seconds, peak, ended = 0.0, 0.0, 0
-    for cell in cells:
+    seconds, peak = 0.0, 0.0
+    for cell in ended:
         folder = ledger.folder(cell.training.train_id)
         fit = folder.fit()
         if fit is None:
             seconds += sum(record["seconds"] for record in known_epochs(folder))
-            ended += folder.pruned() is not None
             continue
-        ended += 1
         seconds += 0.0 if cell.is_trained else float(fit["seconds"])
         peak = max(peak, float(fit["peak_memory_bytes"]))
         for eval_id in cell.missing:
             scored = folder.evaluation(eval_id)
             seconds += 0.0 if scored is None else float(scored["seconds"])
-    return Actual(trainings=ended, training_seconds=seconds, wall_seconds=wall, peak_bytes=peak)
+    return Actual(
+        trainings=len(ended), training_seconds=seconds, wall_seconds=wall, peak_bytes=peak
+    )
 
 
 def remember(workspace: Workspace, predicted: Prediction, came: Actual) -> None:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from toy_plan import plan_of
 
 from sweeper.cli.plan_text import comparison_lines
 from sweeper.config.sweep import ResourcesConfig
-from sweeper.pipeline.estimate import Estimate
+from sweeper.pipeline.costs import Costs
+from sweeper.pipeline.estimate import Estimate, Pace, kind
+from sweeper.pipeline.estimate import estimate as cost
 from sweeper.pipeline.prediction import (
     START_SECONDS,
     Actual,
@@ -16,6 +21,8 @@ from sweeper.pipeline.prediction import (
     predict,
     remember,
 )
+from sweeper.plan.states import cells_of
+from sweeper.store.ledger import Ledger
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -100,3 +107,30 @@ def test_predicted_and_actual_stand_side_by_side(workspace: Workspace) -> None:
     assert rows["training hours"] == ["0.278", "0.306"]
     assert rows["time"] == ["8:40", "9:30"]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_an_interrupted_run_is_compared_with_the_prediction_of_what_it_did(
+    workspace: Workspace,
+) -> None:
+    space = "name: t\nseeds: [0, 1, 2]\ntrial:\n  source: A\n  method: {name: desam}\n"
+    plan, ledger = plan_of(space), Ledger(workspace.trainings)
+    todo = cells_of(plan, ledger)
+    one = Pace(
+        slice_seconds=0.5, scored_slice_seconds=0.0, peak_bytes=1, parameters=1, origin="probe"
+    )
+    paces = {kind(todo[0].training): one}
+    report = SimpleNamespace(
+        paces=paces, devices=ON, prediction=predict(workspace, cost(todo, paces), 3, ON)
+    )
+    costs = Costs(
+        workspace=workspace, report=report, searched_before=frozenset(), began=time.monotonic()
+    )
+    folder = ledger.folder(todo[0].training.train_id)
+    folder.write("fit", {"epochs": [], "seconds": 7.0, "peak_memory_bytes": 2})
+    for eval_id in todo[0].missing:
+        folder.write(f"evaluations/{eval_id}/scores", {"seconds": 1.0, "scores": []})
+    predicted, came_of_it = costs.end(todo, ())
+    assert (predicted.trainings, came_of_it.trainings) == (1, 1)
+    assert predicted.training_seconds == pytest.approx(report.prediction.training_seconds / 3)
+    assert came_of_it.training_seconds == pytest.approx(8.0)
+    assert predict(workspace, estimate(), 10, ON).training_seconds == 1000.0  # nothing was learnt

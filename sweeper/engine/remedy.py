@@ -15,7 +15,9 @@ from sweeper.records import FailureReason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sweeper.config.trial import TrialConfig
     from sweeper.engine.ray_tune import Placement
+    from sweeper.store.ledger import TrainingFolder
 
 OUT_OF_MEMORY = frozenset({FailureReason.CUDA_OOM, FailureReason.HOST_OOM})
 
@@ -75,9 +77,35 @@ def next_remedy(
     reasons = (*last.reasons, reason.value)
     if 2**last.halvings < _side_by_side(reason, placement):
         return replace(last, halvings=last.halvings + 1, reasons=reasons)
-    if last.accumulate < batch_size:
-        return replace(last, accumulate=min(2 * last.accumulate, batch_size), reasons=reasons)
-    return None
+    return next_split(reason, last, batch_size)
+
+
+def next_split(reason: FailureReason, last: Remedy, batch_size: int) -> Remedy | None:
+    """A batch in twice as many parts after a failure, or None if that is no remedy for it.
+
+    Args:
+        reason: Why it failed.
+        last: How it was run.
+        batch_size: Slices a batch.
+    """
+    if reason not in OUT_OF_MEMORY or last.accumulate >= batch_size:
+        return None
+    parts = min(2 * last.accumulate, batch_size)
+    return replace(last, accumulate=parts, reasons=(*last.reasons, reason.value))
+
+
+def known_remedy(folder: TrainingFolder, config: TrialConfig) -> Remedy:
+    """The remedy that a training's folder records, over what its config asks for."""
+    found = Remedy.of(folder.remedy())
+    return replace(found, accumulate=max(found.accumulate, config.training.accumulate))
+
+
+def split(remedy: Remedy, config: TrialConfig) -> TrialConfig:
+    """The config with its batches in the remedy's parts."""
+    if remedy.accumulate <= config.training.accumulate:
+        return config
+    training = config.training.model_copy(update={"accumulate": remedy.accumulate})
+    return config.model_copy(update={"training": training})
 
 
 def apply(remedy: Remedy, placement: Placement) -> Placement:

@@ -82,7 +82,7 @@ class SweepListener:
         name = self._name(train_id)
         try:
             if loss is not None and folder.failure() is None and not _is_finished(folder, training):
-                folder.write("failure", _lost(folder, loss))
+                folder.write("failure", lost_values(folder, loss))
         except OSError:  # no room even for that
             word = FailureReason.DISK_FULL.value
         if word == FailureReason.DISK_FULL.value:
@@ -172,7 +172,8 @@ class SweepListener:
         return self._trainings[train_id].config.name()
 
 
-def _lost(folder: TrainingFolder, loss: tuple[FailureReason, str]) -> dict[str, str]:
+def lost_values(folder: TrainingFolder, loss: tuple[FailureReason, str]) -> dict[str, str]:
+    """The failure record of a training whose process was lost."""
     return {
         "reason": loss[0].value,
         "message": loss[1],

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweeper.engine.remedy import Remedy, apply, next_remedy
+from sweeper.engine.remedy import Remedy, apply, known_remedy, next_remedy, split
 from sweeper.plan.job import TrainingJob
 from sweeper.store.processes import mark
 
@@ -93,9 +93,7 @@ class Rounds:
         """Choose and keep what to try after a failure; its text, or None if it is final."""
         folder = self.ledger.folder(training.train_id)
         batch = training.config.training.batch_size
-        last = Remedy.of(folder.remedy())
-        if last.accumulate < training.config.training.accumulate:
-            last = replace(last, accumulate=training.config.training.accumulate)
+        last = known_remedy(folder, training.config)
         found = next_remedy(reason, last, self.placement, batch)
         if found is None:
             return None
@@ -117,12 +115,7 @@ class Rounds:
         self.display.say("there is room again: the sweep goes on")
 
     def _job(self, training: Training, remedy: Remedy) -> TrainingJob:
-        config = training.config
-        if remedy.accumulate > config.training.accumulate:
-            parts = {"accumulate": remedy.accumulate}
-            config = config.model_copy(
-                update={"training": config.training.model_copy(update=parts)}
-            )
+        config = split(remedy, training.config)
         placement = apply(remedy, self.placement)
         return TrainingJob(
             train_id=training.train_id,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import ResourceError
+from sweeper.pipeline.listen import lost_values
 from sweeper.pipeline.record import name_of_sweep, training_record
 from sweeper.pipeline.studies import open_studies
 from sweeper.pipeline.study_text import budget_lines, outcome_lines, short
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sweeper.tracking.tracker import Tracker
 
 _SAME_BUG_LIMIT = 3
+_LOST = FailureReason.LOST_NODE, "its process was killed or its machine was lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,15 +245,7 @@ class _Listener:
                 {"epoch": tried.epochs - 1, "by": search.scheduler, "study": study.study_id},
             )
         if word == "lost" and folder.failure() is None:
-            folder.write(
-                "failure",
-                {
-                    "reason": FailureReason.LOST_NODE.value,
-                    "message": "its process was killed or its machine was lost",
-                    "traceback_hash": "lost",
-                    "log_path": str(folder.log),
-                },
-            )
+            folder.write("failure", lost_values(folder, _LOST))
         study.write(
             [values_of(one) for one in self._courses[study.study_id].tried], is_finished=False
         )
@@ -259,7 +253,10 @@ class _Listener:
         return self._tell(training, state, tried)
 
     def _tell(self, training: Training, state: str, tried: Tried) -> bool:
-        failure = self._ledger.folder(training.train_id).failure()
+        from sweeper.engine.remedy import known_remedy
+
+        folder = self._ledger.folder(training.train_id)
+        remedy, failure = known_remedy(folder, training.config), folder.failure()
         if state == "failed" and failure is not None:
             note = f"{failure['reason']}: {failure['message']}; log {failure['log_path']}"
             self._display.ended(_name(training), "failed", note)
@@ -272,7 +269,8 @@ class _Listener:
         best = "" if tried.objectives is None else f", {metric} {short(tried.objectives[0])}"
         word = {"completed": "done"}.get(state, state)
         after = f" after {tried.epochs} epochs" if state == "pruned" else ""
-        self._display.ended(_name(training), word, f"{values}{best}{after}")
+        said = f"; {remedy.text(training.config.training.batch_size)}" if remedy else ""
+        self._display.ended(_name(training), word, f"{values}{best}{after}{said}")
         return False
 
     def _tried(self, training: Training) -> tuple[OpenStudy, Tried]:

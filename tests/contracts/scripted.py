@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.config.sweep import check_sweep
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.engine import ray_tune
+from sweeper.engine.remedy import Remedy
 from sweeper.pipeline.listen import SweepListener
 from sweeper.pipeline.rounds import Rounds
 from sweeper.plan.expand import Plan, Training, make_plan
@@ -133,9 +134,23 @@ def scripted_work(text: str, limit: int, report: Callable[[dict[str, Any]], None
     """What a worker does: our own `train_one`, around a scripted trial."""
     from sweeper.engine import worker
 
+    _follow_scripts()
+    return worker.train_one(text, limit, report)
+
+
+def scripted_search_work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
+    """The same for a step of a search."""
+    from sweeper.engine import search_worker
+
+    _follow_scripts()
+    return search_worker.search_one(text, limit, report)
+
+
+def _follow_scripts() -> None:
+    from sweeper.engine import worker
+
     sys.modules["sweeper.trial"] = SimpleNamespace(run_trial=scripted_trial)  # and no torch
     worker._LETS_GO_S = LETS_GO_S
-    return worker.train_one(text, limit, report)
 
 
 def hold(folder: TrainingFolder, owner: str) -> Callable[[], None]:
@@ -229,7 +244,14 @@ class Sweep:
 
     def run(self, trainings: Sequence[Training] | None = None) -> int:
         """Run to the end; the signal that ended it."""
-        rounds = Rounds(
+        return self._rounds().run(self.plan.trainings if trainings is None else trainings)
+
+    def job(self, training: Training) -> TrainingJob:
+        """What a worker is given for a training that never failed."""
+        return self._rounds()._job(training, Remedy())
+
+    def _rounds(self) -> Rounds:
+        return Rounds(
             workspace=Workspace(self.root),
             ledger=self.ledger,
             listener=self.listener,
@@ -239,7 +261,6 @@ class Sweep:
                 jobs, placement, self.listener, self.root / "ray", scripted_work
             ),
         )
-        return rounds.run(self.plan.trainings if trainings is None else trainings)
 
     def folder(self, seed: int) -> TrainingFolder:
         """Of one seed."""

@@ -13,16 +13,26 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted import Sweep, expected, hold, workers_need_not_import
+from scripted import (
+    Sweep,
+    expected,
+    hold,
+    scripted_search_work,
+    workers_need_not_import,
+)
 
+from sweeper.config.search_algorithm import SearchConfig
 from sweeper.engine import cluster as ray_cluster
-from sweeper.engine import ray_tune
+from sweeper.engine import ray_tune, search_tune
+from sweeper.engine.courses import Step
 from sweeper.engine.ray_tune import Placement
 from sweeper.errors import ResourceError
 from sweeper.store.processes import mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sweeper.plan.expand import Training
 
 workers_need_not_import(__name__)
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own deprecations are not ours
@@ -302,3 +312,71 @@ def test_a_training_on_cores_sees_no_gpu(tmp_path: Path) -> None:
     notes = Notes()
     run([f"look {tmp_path / 'seen'}"], notes, tmp_path)
     assert (tmp_path / "seen").read_text() == "''"
+
+
+class OneAfterTheOther:
+    """A course that runs trainings to their end and keeps how each ended."""
+
+    def __init__(self, trainings: Sequence[Training]) -> None:
+        self.tried: list[Any] = []
+        self.states: dict[int, str] = {}
+        self._left = [Step(number=i, training=one) for i, one in enumerate(trainings)]
+        self._count = len(self._left)
+
+    @property
+    def is_finished(self) -> bool:
+        return len(self.states) == self._count
+
+    def next_step(self) -> Step | None:
+        return self._left.pop(0) if self._left else None
+
+    def ended(self, step: Step, how: Any) -> list[Any]:
+        assert step.number not in self.states  # told only when it has ended for good
+        self.states[step.number] = how.state
+        return []
+
+
+class NotesOfASearch:
+    """A listener of a search that remembers how each seed ended."""
+
+    def __init__(self) -> None:
+        self.epochs: list[tuple[int, int]] = []
+
+    def on_start(self, training: Training) -> None: ...
+
+    def on_epoch(self, training: Training, record: Mapping[str, Any]) -> None:
+        self.epochs.append((training.config.seed, record["epoch"]))
+
+    def on_end(self, training: Training, state: str, word: str) -> bool:
+        return False
+
+
+def test_in_a_search_what_runs_out_of_memory_goes_on_with_its_batches_split(
+    tmp_path: Path,
+) -> None:
+    limit = 900_000_000
+    scripts = {0: ["cuda_oom", 4], 1: ["hog", limit], 2: ["cuda_oom", 99]}
+    gets = placement(memory_bytes=limit)
+    sweep = Sweep(root=tmp_path, scripts=scripts, seeds=4, placement=gets)
+    course, notes = OneAfterTheOther(sweep.plan.trainings), NotesOfASearch()
+    study = search_tune.RunningStudy(search=SearchConfig(), course=course, epochs=99)
+    search_tune.run_search(
+        [study],
+        lambda step: sweep.job(step.training).to_json(),
+        gets,
+        notes,
+        tmp_path / "ray",
+        scripted_search_work,
+    )
+    assert course.states == {0: "completed", 1: "completed", 2: "failed", 3: "completed"}
+    for seed, remedy in {
+        0: "after cuda_oom, cuda_oom: gradients accumulated over 4 parts of a batch of 4",
+        1: "after host_oom: gradients accumulated over 2 parts of a batch of 4",
+        3: None,
+    }.items():
+        assert sweep.numbers(seed) == expected(seed)
+        assert sweep.times_ended(seed) == 1
+        assert sweep.folder(seed).fit()["remedy"] == remedy
+    assert sweep.reason(2) == "cuda_oom"
+    own = [epoch for seed, epoch in notes.epochs if seed == 0]
+    assert own == [0, 1, 2]  # none is told twice

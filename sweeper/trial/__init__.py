@@ -20,6 +20,7 @@ from sweeper.store.dataset_store import DatasetStore
 from sweeper.store.embedding_store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
 from sweeper.trial.cases import Cases, Reader, choose_cases, sizes_of
+from sweeper.trial.heap import return_free_memory
 from sweeper.trial.probe import probe
 from sweeper.trial.stretches import fit_stretches
 
@@ -47,6 +48,13 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     Returns:
         True if the training ran to its end and is scored, False if it was stopped or paused.
     """
+    try:
+        return _train_and_score(job, on_epoch)
+    finally:
+        return_free_memory()
+
+
+def _train_and_score(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     torch.set_num_threads(job.threads)
     folder = TrainingFolder(Path(job.folder))
     folder.write("config", _description(job))

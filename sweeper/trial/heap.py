@@ -1,0 +1,17 @@
+"""Memory that a training leaves behind in its process, where the next one begins."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+
+
+def return_free_memory() -> None:
+    """Give back to the system what the allocator keeps of a training that has ended.
+
+    glibc keeps freed pages in an arena of each thread, and Tune runs every training in a new one:
+    a worker held 530 MB in its first training and 866 MB in its twelfth, of the same kind. Without
+    this the guard of host memory and the figure in the table would count others' leavings.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
+        ctypes.CDLL(None).malloc_trim(0)

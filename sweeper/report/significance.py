@@ -35,7 +35,7 @@ class PairedTest:
         n_patients: Patients whose numbers are defined in both.
         p: Two-sided Wilcoxon signed-rank p.
         p_holm: `p` with Holm's correction over all tests of the table.
-        smallest_p: The smallest `p_holm` that so many patients and tests can reach.
+        smallest_p: The smallest `p_holm` that it can reach, with so many patients in every test.
     """
 
     n_patients: int
@@ -83,17 +83,16 @@ def table_tests(query: Query, baseline: str | None = None) -> TableTests:
             pairs = _pairs(own, means[base].get(column, {}))
             raw[label, column] = (*signed_rank(pairs), len(pairs))
     corrected = holm([p for p, _, _ in raw.values()])
+    # Holm's correction falls with every p, so that none goes below what the smallest of all give
+    reachable = holm([smallest for _, smallest, _ in raw.values()])
     return TableTests(
         baseline=base,
         left_out=left_out,
         tests={
-            key: PairedTest(
-                n_patients=n,
-                p=p,
-                p_holm=p_holm,
-                smallest_p=min(1.0, smallest * len(raw)),
+            key: PairedTest(n_patients=n, p=p, p_holm=p_holm, smallest_p=smallest_p)
+            for (key, (p, _, n)), p_holm, smallest_p in zip(
+                raw.items(), corrected, reachable, strict=True
             )
-            for (key, (p, smallest, n)), p_holm in zip(raw.items(), corrected, strict=True)
         },
     )
 

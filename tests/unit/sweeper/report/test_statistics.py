@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from sweeper.report.query import Query, make_query
 from sweeper.report.significance import holm, patient_means, signed_rank, table_tests
 from sweeper.report.statistics import contributions, resample_counts, table_statistics
 from sweeper.report.statistics_table import statistics_table
+
+if TYPE_CHECKING:
+    from sweeper.tracking.tracker import TrackedRun
 
 
 def test_the_signed_rank_p_is_that_of_a_worked_example() -> None:
@@ -92,6 +96,25 @@ def test_stars_that_so_few_patients_cannot_reach_are_refused() -> None:
     )
     assert all(cell.stars == "" for row in made.rows for cell in row.cells)
     assert any("never printed: ***, **, *." in line for line in made.caption)
+
+
+def test_what_can_be_reached_counts_holms_steps_so_that_no_refused_star_is_printed() -> None:
+    # 20 patients at A, 6 at B, 26 in the average: B's 2/64 comes last, and Holm multiplies it by 1
+    def trained(method: str, gain: float) -> tuple[TrackedRun, ...]:
+        gains = [0.3 + gain * (i + 1) for i in range(20)]
+        return (
+            run(method, "A", {"B": tuple(gains)}),
+            run(method, "B", {"A": tuple(gains[:6])}),
+        )
+
+    spec = ReportSpec(columns="source", baseline="low")
+    query = make_query(results(*trained("low", 0.0), *trained("high", 0.01)), spec)
+    made = build_table(query)
+    assert [cell.stars for cell in made.rows[1].cells] == ["***", "*", "***"]
+    assert table_tests(query).tests["high", "B"].smallest_p == 2 / 64
+    words = " ".join(made.caption)
+    assert "Smallest reachable p after correction: 8.9e-08 to 0.031, by cell." in words
+    assert "Out of reach of the cells with few patients: ***, **." in words
 
 
 def test_no_stars_without_a_named_row_or_when_they_are_not_wanted() -> None:

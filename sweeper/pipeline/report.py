@@ -53,12 +53,16 @@ def changed_query(
 ) -> Query:
     """The query with the changes that are not None laid over its spec.
 
+    Other rows than the spec's have no baseline of its: that names one of its own rows.
+
     Raises:
         ConfigError: Neither names a direction.
     """
     results = MlflowTracker(workspace).results(sweeps)
     own = own_spec(results) if spec is None else spec.model_dump()
     given = {key: value for key, value in changes.items() if value not in (None, ())}
+    if given.get("rows", own.get("rows")) != own.get("rows"):
+        own = {**own, "baseline": None}
     return make_query(results, spec_of({**own, **given}))
 
 

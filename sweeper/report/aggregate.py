@@ -79,7 +79,7 @@ def average_cell(cells: Sequence[Cell], by_seed: Sequence[Mapping[str, float]]) 
     return Cell(
         value=fmean(cell.value for cell in cells if cell.value is not None) if is_whole else None,
         deviation=_deviation(means) if same_seeds else None,
-        seeds_done=min((cell.seeds_done for cell in cells), default=0),
+        seeds_done=min((cell.seeds_done for cell in cells if cell.seeds_planned), default=0),
         seeds_planned=max((cell.seeds_planned for cell in cells), default=0),
         n_cases=sum(cell.n_cases for cell in cells),
         n_undefined=sum(cell.n_undefined for cell in cells),

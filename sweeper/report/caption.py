@@ -8,6 +8,7 @@ from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.ranks import find_row, unequal_columns
 from sweeper.report.searches import search_notes
 from sweeper.report.significance import reach_note
+from sweeper.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ BOTH_SHOWN_ABOVE = 0.5
 _METRICS = {
     "dice": "Dice in %",
     "hd95_mm": "95th-percentile Hausdorff distance in mm",
-    "asd_mm": "symmetric mean surface distance in mm",
+    "asd_mm": "Symmetric mean surface distance in mm",
 }
 _DIRECTIONS = {
     "source": "column = source site (trained on it, tested on all others)",
@@ -56,7 +57,7 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
         f"{_METRICS[spec.metric]}; {_DIRECTIONS[spec.columns]}; {aggregate}; last column = plain"
         " mean of the columns.",
         f"{_PROTOCOLS[spec.protocol].capitalize()}; {_seeds(query)}; {_counts(query)};"
-        f" {_spread(rows)}.",
+        f" {_spread(query, rows)}.",
         _fingerprints(query),
     ]
     structures = sorted({e.structure for e in query.entries} - {""})
@@ -65,7 +66,10 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     if spec.where:
         lines.append(f"Only trainings with {', '.join(spec.where)}.")
     if spec.select != "none":
-        lines.append(f"Of searched trainings the best by source {spec.select}; targets unseen.")
+        lines.append(
+            f"Of searched trainings each cell's best by source validation ({spec.select});"
+            " targets unseen."
+        )
     return tuple(lines)
 
 
@@ -97,24 +101,28 @@ def _counts(query: Query) -> str:
         has_own = query.spec.columns == "matrix" or bool(entry.values.get("fold"))
         for score in entry.scores(query.spec.protocol):
             if has_own or score.target != entry.source:
-                slices[score.target, score.case] = score.n_slices
+                key = score.target, score.case
+                slices[key] = max(slices.get(key, 0), score.n_slices)  # 0: a tool without its mask
     return f"n = {len(slices)} cases, {sum(slices.values())} slices"
 
 
-def _spread(rows: Sequence[TableRow]) -> str:
-    has_spread = any(cell.deviation is not None for row in rows for cell in row.cells)
-    return "± = standard deviation over seeds" if has_spread else "no ± with a single seed"
+def _spread(query: Query, rows: Sequence[TableRow]) -> str:
+    if any(cell.deviation is not None for row in rows for cell in row.cells):
+        return "± = standard deviation over seeds"
+    most = max((cell.seeds_planned for row in rows for cell in row.cells), default=0)
+    return "no ± with a single seed" if most < 2 else "no ±, as seeds are missing"
 
 
 def _fingerprints(query: Query) -> str:
     def known(tag: str) -> str:
         values = {e.run.tags.get(tag, "") for e in query.entries if e.run is not None} - {""}
-        return ", ".join(sorted(values)) or "none"
+        return ", ".join(sorted(values))
 
-    return (
-        f"Dataset {known('dataset')} {known('dataset_fingerprint')}; encoder {known('encoder')}"
-        f" {known('encoder_fingerprint')}; training code {known('code_version')}."
+    dataset, encoder = (
+        " ".join(filter(None, (known(tag), known(f"{tag}_fingerprint")))) or "none"
+        for tag in ("dataset", "encoder")
     )
+    return f"Dataset {dataset}; encoder {encoder}; training code {known('code_version') or 'none'}."
 
 
 def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
@@ -124,12 +132,14 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
         cell.seeds_planned > 0 and not cell.is_complete for row in rows for cell in row.cells[:-1]
     )
     if missing:
-        lines.append(f"– (k/n seeds): {missing} cells lack seeds, and no mean is made of the rest.")
+        lack = "1 cell lacks" if missing == 1 else f"{missing} cells lack"
+        lines.append(f"– (k/n seeds): {lack} seeds, and no mean is made of the rest.")
     undefined = sum(row.cells[-1].n_undefined for row in rows)
     if undefined:
         how = "left out" if query.spec.undefined == "skip" else "a cell with one is undefined"
         lines.append(
-            f"{undefined} case numbers are undefined (no surface or nothing to compare): {how}."
+            f"Undefined (no surface, or nothing to compare): {counted(undefined, 'case number')};"
+            f" {how}."
         )
     if query.spec.columns in ("source", "target"):
         lines += _other_average(query, rows)
@@ -163,7 +173,7 @@ def _fewer_sources(query: Query) -> list[str]:
     if query.spec.columns != "source" or set(query.domains) <= set(query.columns):
         return []
     return [
-        f"{len(query.columns)} of the dataset's {len(query.domains)} domains are sources here, and"
+        f"Sources here are {len(query.columns)} of the dataset's {len(query.domains)} domains, and"
         " the average is over these."
     ]
 

@@ -11,6 +11,7 @@ from sweeper.report.entries import REFERENCE_METHOD
 from sweeper.report.ranks import unequal_columns
 from sweeper.report.searches import search_reasons
 from sweeper.report.table import Origin
+from sweeper.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     reasons += search_reasons(query)
     undefined = sum(row.cells[-1].n_undefined for row in rows)
     if undefined and query.spec.undefined == "nan":
-        reasons.append(f"{undefined} undefined case numbers")
+        reasons.append(counted(undefined, "undefined case number"))
     return tuple(reasons)
 
 
@@ -66,7 +67,11 @@ def _holes(rows: Sequence[TableRow]) -> list[str]:
     """Cells that nobody planned, such as the other columns of masks imported for one source."""
     own = [row for row in rows if row.origin is not Origin.PUBLISHED and not row.is_mean]
     holes = {row.label: sum(cell.seeds_planned == 0 for cell in row.cells[:-1]) for row in own}
-    return [f"{label} has no plan for {count} cells" for label, count in holes.items() if count]
+    return [
+        f"{label} has no plan for {counted(count, 'cell')}"
+        for label, count in holes.items()
+        if count
+    ]
 
 
 def _unplanned_sources(query: Query) -> list[str]:

@@ -148,6 +148,7 @@ def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
 
     Entries that a row's name would throw together, though they differ in more than seed, source,
     structure and fold, get the differing settings added to their name: they are never averaged.
+    Masks of another tool have rows of their own, named after it.
 
     Args:
         entries: All of a report.
@@ -159,13 +160,13 @@ def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
     keys = [_full_key(part.strip(), entries) for part in rows.split(",")]
     by_label: dict[str, list[Entry]] = {}
     for entry in entries:
-        label = " | ".join(_part(key, entry) for key in keys)
-        by_label.setdefault(label, []).append(entry)
+        by_label.setdefault(_label(entry, keys), []).append(entry)
     named: dict[int, Entry] = {}
     for label, members in by_label.items():
         extra = _telling_apart(members)
         for entry in members:
-            suffix = ", ".join(f"{key.split('.')[-1]} {entry.values.get(key, '')}" for key in extra)
+            own = [key for key in extra if entry.values.get(key)]
+            suffix = ", ".join(f"{key.split('.')[-1]} {entry.values[key]}" for key in own)
             full = f"{label} ({suffix})" if suffix else label
             named[id(entry)] = replace(entry, label=full, group=label)
     return tuple(named[id(entry)] for entry in entries)
@@ -186,6 +187,13 @@ def _full_key(part: str, entries: Sequence[Entry]) -> str:
             f" of {', '.join(known)}"
         )
     return matches[0]
+
+
+def _label(entry: Entry, keys: Sequence[str]) -> str:
+    """Name of a row; masks of another tool have none of our settings, and never join our rows."""
+    if entry.is_imported:
+        return f"{entry.method} [imported]"
+    return " | ".join(_part(key, entry) for key in keys)
 
 
 def _part(key: str, entry: Entry) -> str:

@@ -68,7 +68,7 @@ def pools(
     done: dict[tuple[str, str], int] = defaultdict(int)
     for entry in entries:
         pairs = planned_pairs(entry, domains)
-        for column in {_column(spec, entry, *pair) for pair in pairs} - {""}:
+        for column in filter(None, dict.fromkeys(_column(spec, entry, *pair) for pair in pairs)):
             planned[column, entry.seed] += 1
             done[column, entry.seed] += entry.is_done
         _collect(entry, spec, domains, numbers)

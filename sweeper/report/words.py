@@ -17,10 +17,17 @@ def number(value: float) -> str:
     return "nan" if math.isnan(value) else f"{value:.2f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Such as `1 cell` and `2 cells`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def cell_text(cell: Cell, *, plus_minus: str = " ± ") -> str:
     """A cell's number, stars, deviation and counts; a dash that says how many seeds are there."""
     if cell.value is None:
-        return DASH if cell.seeds_planned == 0 else f"{DASH} ({seeds_text(cell)})"
+        # seeds are all there in an average that lacks a column which nobody planned
+        has_seeds = cell.seeds_done == cell.seeds_planned
+        return DASH if has_seeds else f"{DASH} ({seeds_text(cell)})"
     text = f"{number(cell.value)}{cell.stars}"
     if cell.deviation is not None:
         text += f"{plus_minus}{number(cell.deviation)}"

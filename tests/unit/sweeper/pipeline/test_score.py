@@ -72,7 +72,10 @@ def test_the_reference_itself_scores_perfectly_and_lost_cases_stay_as_undefined(
     assert table.rows[0].cells[2].n_undefined == 1
     spec = ReportSpec(columns="source", protocol="strict", undefined="skip")
     (table,) = tables(query(workspace, [outcome.sweep], spec))
-    assert (table.rows[0].origin, table.rows[0].label) == ("imported", "nnunet")
+    assert (table.rows[0].origin, table.rows[0].label) == (
+        "imported",
+        "nnunet [imported]",
+    )
     assert table.rows[0].cells[0].value == 100.0
     assert "imported masks" in table.rows[0].note
 
@@ -89,7 +92,7 @@ def test_masks_scored_again_replace_themselves(
     sweep = score(workspace, dataset, request).sweep
     (table,) = tables(query(workspace, [sweep], ReportSpec(columns="source", protocol="strict")))
     rows = {row.label: row for row in table.rows}
-    assert rows["again"].cells[0].value == 100.0
+    assert rows["again [imported]"].cells[0].value == 100.0
 
 
 def test_a_mask_on_another_grid_is_resampled_and_listed(
@@ -106,7 +109,7 @@ def test_a_mask_on_another_grid_is_resampled_and_listed(
             ReportSpec(columns="source", protocol="strict", undefined="skip"),
         )
     )
-    value = {row.label: row for row in table.rows}["fine"].cells[0].value
+    value = {row.label: row for row in table.rows}["fine [imported]"].cells[0].value
     assert value is not None
     assert value > 97
 

@@ -55,7 +55,7 @@ def test_a_cell_that_was_never_planned_at_a_source_makes_a_draft() -> None:
     part = made.rows[1]
     assert (part.cells[2].value, part.cells[2].seeds_planned) == (None, 0)
     assert part.cells[3].value is None
-    assert "part has no plan for 1 cells" in reasons(made)
+    assert "part has no plan for 1 cell" in reasons(made)
 
 
 @pytest.mark.parametrize("columns", ["target", "matrix"])
@@ -83,7 +83,7 @@ def test_the_matrix_of_one_source_is_no_draft_for_its_row_of_means() -> None:
 def test_columns_that_are_not_all_domains_are_said_below_the_table() -> None:
     made = table(*plain()[:2])
     assert made.draft_reasons == ()
-    assert any("2 of the dataset's 3 domains are sources here" in note for note in made.notes)
+    assert any("Sources here are 2 of the dataset's 3 domains" in note for note in made.notes)
 
 
 def bound(source: str, held_out: dict[str, tuple[float, ...]]):
@@ -97,7 +97,7 @@ def test_an_upper_bound_adds_no_column_and_lacks_a_cell_where_a_site_was_not_swe
     upper = made.rows[1]
     # column A is B and C; C's held-out cases were never planned
     assert upper.cells[0].value is None
-    assert "upper_bound target_cv has no plan for 1 cells" in reasons(made)
+    assert "upper_bound target_cv has no plan for 1 cell" in reasons(made)
     alone = table(bound("A", {"A": (0.9, 0.8)}))
     assert all(cell.value is None for cell in alone.rows[0].cells)
 
@@ -130,7 +130,7 @@ def test_a_row_whose_undefined_cases_are_skipped_does_not_compete_with_a_whole_o
     assert marks(alike)[0][0] is Mark.BEST
     strictly = table(holed, whole)
     assert math.isnan(strictly.rows[0].cells[0].value)
-    assert "1 undefined case numbers" in reasons(strictly)
+    assert "1 undefined case number" in reasons(strictly)
 
 
 def test_a_case_skipped_in_another_seed_is_another_set_too() -> None:

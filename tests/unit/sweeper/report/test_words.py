@@ -1,0 +1,112 @@
+"""Names of rows and lines of captions that would mislead a reader."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hand_made import plain, results, run
+
+from sweeper.config.report import ReportSpec
+from sweeper.report.build import build_table
+from sweeper.report.entries import gather, label_rows
+from sweeper.report.query import make_query
+from sweeper.report.render_terminal import render_terminal
+
+if TYPE_CHECKING:
+    from sweeper.report.table import ReportTable
+    from sweeper.tracking.tracker import TrackedResults, TrackedRun
+
+
+def imported(of: TrackedRun) -> TrackedRun:
+    """A run of the same name, made of another tool's masks."""
+    return replace(of, tags={**of.tags, "train_id": f"{of.run_id}-own", "origin": "imported"})
+
+
+def with_imported(*runs: TrackedRun, masks: tuple[TrackedRun, ...]) -> TrackedResults:
+    return replace(results(*runs), runs=(*runs, *masks))
+
+
+def table(found: TrackedResults, **spec) -> ReportTable:
+    return build_table(make_query(found, ReportSpec(**{"columns": "source", **spec})))
+
+
+def test_imported_masks_never_join_a_row_of_ours_that_has_the_tools_name() -> None:
+    other_seed = with_imported(*plain(), masks=(imported(plain(seed=1)[0]),))
+    made = table(other_seed)
+    assert [row.label for row in made.rows] == ["unet", "unet [imported]"]
+    assert [cell.deviation for cell in made.rows[0].cells] == [None] * 4
+    other_source = with_imported(*plain()[:2], masks=(imported(plain()[2]),))
+    own, masks = table(other_source).rows
+    assert own.cells[2].value is None
+    assert masks.cells[0].value is None
+    assert masks.cells[2].value == 34
+
+
+def test_imported_masks_are_named_after_their_tool_whatever_the_rows_are() -> None:
+    settings = {"method.ablation": "full", "training.lr": "0.1"}
+    ours = run("desam", "A", {"B": (0.5,), "C": (0.5,)}, params=settings)
+    found = with_imported(ours, masks=(imported(run("nnunet", "A", {"B": (0.6,), "C": (0.6,)})),))
+    for rows, own in (("ablation", "full"), ("training.lr", "0.1"), ("method", "desam")):
+        assert [row.label for row in table(found, rows=rows).rows] == [own, "nnunet [imported]"]
+
+
+def test_a_case_without_a_mask_takes_no_slices_out_of_the_caption() -> None:
+    lost = imported(run("nnunet", "A", {"B": (math.nan,) * 3, "C": (0.2,)}))
+    lost = replace(lost, scores=tuple(s._replace(n_slices=0) for s in lost.scores))
+    assert "n = 6 cases, 30 slices" in " ".join(
+        table(with_imported(*plain(), masks=(lost,))).caption
+    )
+
+
+def test_an_average_over_a_column_that_nobody_planned_lacks_no_seed() -> None:
+    found = with_imported(
+        *plain(), masks=(imported(run("nnunet", "A", {"B": (0.6,), "C": (0.6,)})),)
+    )
+    line = next(x for x in render_terminal(table(found)).splitlines() if "nnunet" in x)
+    assert "seeds" not in line
+
+
+def test_a_setting_that_a_training_has_not_is_not_in_its_rows_name() -> None:
+    first = run("desam", "A", {"B": (0.5,)}, params={"method.ablation": "pdmm_only"})
+    second = run("desam", "A", {"B": (0.5,)}, params={"method.ablation": "full"})
+    second = replace(second, params={**second.params, "method.points": "9"})
+    labels = [entry.label for entry in label_rows(gather(results(first, second)), "method")]
+    assert labels == ["desam (ablation pdmm_only)", "desam (ablation full, points 9)"]
+
+
+def test_missing_seeds_are_not_called_a_single_seed() -> None:
+    made = table(results(*plain(), missing=plain(seed=1)))
+    words = " ".join((*made.caption, *made.notes))
+    assert "2 seeds (0, 1)" in words
+    assert "no ±, as seeds are missing" in words
+    assert "single seed" not in words
+    assert "3 cells lack seeds" in words
+
+
+def test_nothing_known_is_said_once() -> None:
+    words = " ".join(table(results(missing=plain())).caption)
+    assert "Dataset none; encoder none; training code none." in words
+
+
+def test_columns_of_pairs_stand_in_the_order_of_the_domains_in_every_process() -> None:
+    """A set's order differs between processes, and the page would never be the same one."""
+    code = (
+        "from hand_made import plain, results;"
+        "from sweeper.config.report import ReportSpec;"
+        "from sweeper.report.query import make_query;"
+        "print(make_query(results(*plain()), ReportSpec(columns='structure')).columns)"
+    )
+    expected = tuple(f"{a} -> {b} prostate" for a in "ABC" for b in "ABC" if a != b)
+    for seed in ("1", "2", "3"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == str(expected)

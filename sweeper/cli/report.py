@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.config.report import ReportSpec
+    from sweeper.report.plain_table import PlainTable
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
 
@@ -24,15 +25,38 @@ def _query_options(command: Any) -> Any:
         (
             click.option("--rows", help="What a row is: method, ablation, grid_size or any key."),
             click.option(
-                "--columns", type=click.Choice(("source", "target", "matrix", "structure"))
+                "--columns",
+                type=click.Choice(("source", "target", "matrix", "structure")),
+                help="What a column is: trained on it, tested on it, source x target, or a pair"
+                " with its organ.",
             ),
-            click.option("--aggregate", type=click.Choice(("cases", "sites"))),
-            click.option("--protocol", type=click.Choice(("desam2024", "strict"))),
-            click.option("--metric", type=click.Choice(("dice", "hd95_mm", "asd_mm"))),
+            click.option(
+                "--aggregate",
+                type=click.Choice(("cases", "sites")),
+                help="Cases pooled, or the mean of the sites' means.",
+            ),
+            click.option(
+                "--protocol",
+                type=click.Choice(("desam2024", "strict")),
+                help="As the released code scores, or every foreground slice and no border rule.",
+            ),
+            click.option(
+                "--metric",
+                type=click.Choice(("dice", "hd95_mm", "asd_mm")),
+                help="Dice in %, or a distance in mm.",
+            ),
             click.option("--baseline", help="The row that differences are taken against."),
-            click.option("--undefined", type=click.Choice(("nan", "skip"))),
-            click.option("--select", type=click.Choice(("none", "validation_loss", "source_dice"))),
-            click.option("--title"),
+            click.option(
+                "--undefined",
+                type=click.Choice(("nan", "skip")),
+                help="A cell with an undefined case: undefined, or the mean of the rest.",
+            ),
+            click.option(
+                "--select",
+                type=click.Choice(("none", "validation_loss", "source_dice")),
+                help="Of searched trainings each cell's best by this number of the source.",
+            ),
+            click.option("--title", help="First line of the caption."),
             click.option(
                 "--stars/--no-stars", default=None, help="Stars where a baseline is named."
             ),
@@ -82,10 +106,10 @@ def report(
 ) -> int:
     """Print the table of the latest sweep, or of the search spaces or sweeps named.
 
-    The table is the one that the space's `report:` names; options change the query.
+    The table is the one that the space's `report:` names; options change the query. Exit codes: 0
+    printed, 2 wrong input, 3 --final and the table is a draft.
     """
     from sweeper.pipeline.report import changed_query, rows_text, side_tables, tables
-    from sweeper.report.plain_table import PLAIN_RENDERERS
     from sweeper.report.render import join
     from sweeper.store.workspace import Workspace
 
@@ -109,13 +133,25 @@ def report(
     else:
         parts = [_render(table, format_) for table in built]
         sides = side_tables(asked, opened, has_statistics=statistics, has_costs=costs)
-        text = join(format_, [*parts, *(PLAIN_RENDERERS[format_](side) for side in sides)])
+        text = join(format_, [*parts, *(_render_side(side, format_) for side in sides)])
     if output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        _write(output, text)
         click.echo(f"written: {output}")
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    from sweeper.errors import ConfigError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as err:
+        raise ConfigError(
+            f"--output {path}: cannot be written ({err.strerror}); name a file in a folder that is"
+            " there"
+        ) from err
 
 
 def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
@@ -166,25 +202,39 @@ def _render(table: ReportTable, format_: str) -> str:
     from sweeper.report.render import RENDERERS
 
     if format_ == "terminal":
-        import shutil
-
         from sweeper.report.render_terminal import render_terminal
 
-        is_screen = sys.stdout.isatty()
-        width = shutil.get_terminal_size().columns if is_screen else None
-        return render_terminal(table, width=width, has_colour=is_screen)
+        width = _screen_width()
+        return render_terminal(table, width=width, has_colour=width is not None)
     return RENDERERS[format_](table)
+
+
+def _render_side(table: PlainTable, format_: str) -> str:
+    from sweeper.report.plain_table import PLAIN_RENDERERS, render_plain
+
+    if format_ == "terminal":
+        return render_plain(table, width=_screen_width())
+    return PLAIN_RENDERERS[format_](table)
+
+
+def _screen_width() -> int | None:
+    """Columns of the terminal; None where stdout is a pipe or a file."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--method", required=True, help="Name of the row, such as nnunet.")
 @click.option("--source", required=True, help="Domain the tool was trained on.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the tool's training.")
 @click.option("--dataset", default="phantom", show_default=True, help="Name or path of a dataset.")
 @click.option("--structure", help="Structure shown; by default the dataset's only one.")
 @click.option("--label", type=int, help="Its value in the files; by default every value above 0.")
-@click.option("--sweep", help="Sweep whose table gets the row; by default the latest.")
+@click.option(
+    "--sweep", help="Sweep whose table gets the row; by default the latest on this dataset."
+)
 @click.pass_obj
 def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int:
     """Score NIfTI masks that another tool made, and add them as a row marked as imported.
@@ -194,8 +244,8 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
     """
     from sweeper.cli.progress import display
     from sweeper.pipeline.datasets import DataSource
-    from sweeper.pipeline.score import ScoreRequest
     from sweeper.pipeline.score import score as score_masks
+    from sweeper.pipeline.score_request import ScoreRequest
     from sweeper.store.workspace import Workspace
 
     opened = Workspace.open(workspace)
@@ -208,6 +258,8 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
         click.echo(f"  missing: {case} has no file; its numbers are undefined")
     for reason in outcome.unusable.values():
         click.echo(f"  not usable: {reason}")
+    for case in outcome.empty:
+        click.echo(f"  empty: {case} has a mask that shows nothing; its Dice is 0")
     for name in outcome.unmatched:
         click.echo(f"  no case's: {name} is named after no case of the dataset")
     if outcome.untested:
@@ -220,7 +272,9 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="At 127.0.0.1."
+)
 @click.pass_obj
 def ui(workspace: Path, /, port: int) -> int:
     """Open the MLflow UI on this workspace, at 127.0.0.1; Ctrl-C ends it."""

@@ -15,64 +15,19 @@ from desam_model.metrics import score_case
 from desam_model.types import ScoringProtocol
 from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
 from sweeper.errors import DataError
+from sweeper.pipeline.score_request import ScoreOutcome, ScoreRequest
 from sweeper.records import METRICS, Row, TrainingRecord, TrialStatus
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.tracker import sweep_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sweeper.store.dataset_store import CaseRecord, DatasetStore
     from sweeper.store.workspace import Workspace
 
 IMPORTED_SPACE = "imported"
 """Where rows go if there is no sweep on their data and none is named."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreRequest:
-    """What a person asked for.
-
-    Attributes:
-        folder: One mask file a case.
-        method: Name of the row.
-        source: Domain the tool was trained on, as the user says.
-        seed: The same of its seed.
-        structure: Structure that the masks show; the dataset's only one by default.
-        label: Its value in the files; every value above 0 by default.
-        sweep: Sweep whose table gets the row; the latest by default.
-    """
-
-    folder: Path
-    method: str
-    source: str
-    seed: int = 0
-    structure: str | None = None
-    label: int | None = None
-    sweep: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreOutcome:
-    """What became of the masks.
-
-    Attributes:
-        sweep: Sweep that has the rows now.
-        scored: Cases with numbers.
-        regridded: Those of them whose file had another grid.
-        missing: Target cases without a file; their rows are undefined.
-        unusable: Case to reason; their rows are undefined too.
-        untested: Cases of the source itself that have a file; their numbers would be no test.
-        unmatched: Files that are named after no case.
-    """
-
-    sweep: str
-    scored: tuple[str, ...]
-    regridded: tuple[str, ...]
-    missing: tuple[str, ...]
-    unusable: dict[str, str]
-    untested: tuple[str, ...]
-    unmatched: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +54,7 @@ class _Scored:
     case: CaseRecord
     numbers: dict[ScoringProtocol, tuple[dict[str, float], int]]
     is_regridded: bool = False
+    is_empty: bool = False
     problem: str = ""
 
 
@@ -106,12 +62,16 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
     """Score every case of the domains that are not the source, and keep the rows.
 
     Raises:
-        DataError: The source or structure is not the dataset's, or no file is a case's.
+        DataError: The method has no name, the source or structure is not the dataset's, no file is
+            a case's, or no mask shows anything.
     """
+    if not request.method.strip():
+        raise DataError("--method is empty; it names the row, such as nnunet")
     request = replace(request, source=find_domain(dataset, request.source))
     target = _target(dataset, request)
     files = find_masks(request.folder, [case.case for case in dataset.cases])
     scored = [_score_case(dataset, case, target, files, request.label) for case in target.cases]
+    _check_not_all_empty(scored, request)
     tracker = MlflowTracker(workspace)
     sweep = _sweep(tracker, dataset, request.sweep)
     rows = tuple(row for one in scored for row in _rows(request, target, one))
@@ -121,12 +81,30 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
         scored=tuple(one.case.case for one in scored if one.numbers),
         regridded=tuple(one.case.case for one in scored if one.is_regridded),
         missing=tuple(case.case for case in target.cases if case.case not in files),
+        empty=tuple(one.case.case for one in scored if one.is_empty),
         unusable={one.case.case: one.problem for one in scored if one.problem},
         untested=tuple(
             c.case for c in dataset.cases if c.domain == request.source and c.case in files
         ),
         unmatched=tuple(file.name for file in other_volumes(request.folder, files)),
     )
+
+
+def _check_not_all_empty(scored: Sequence[_Scored], request: ScoreRequest) -> None:
+    """Refuse masks of which none shows anything: no tool is that bad, but a `--label` may be wrong.
+
+    Raises:
+        DataError: None does.
+    """
+    masks = [one for one in scored if one.numbers]
+    if masks and all(one.is_empty for one in masks):
+        value, remedy = "a value above 0", "look at the files"
+        if request.label is not None:
+            value, remedy = f"the value {request.label}", "name the structure's own with --label"
+        raise DataError(
+            f"{request.folder}: none of {len(masks)} masks holds {value} in the slices that are"
+            f" scored; {remedy}"
+        )
 
 
 def find_domain(dataset: DatasetStore, named: str) -> str:
@@ -195,7 +173,8 @@ def _score_case(
             protocol=protocol,
         )
         numbers[protocol] = ({m: float(getattr(found, m)) for m in METRICS}, found.n_slices)
-    return _Scored(case, numbers, is_regridded=mask.is_regridded)
+    is_empty = not mask.slices.any()
+    return _Scored(case, numbers, is_regridded=mask.is_regridded, is_empty=is_empty)
 
 
 def _frame(dataset: DatasetStore, case: CaseRecord, kept: list[int]) -> CaseFrame:

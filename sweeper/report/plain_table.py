@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.report.render_latex import escape
+from sweeper.report.terminal_grid import WIDEST, print_grid, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,17 +38,18 @@ class PlainTable:
     notes: tuple[str, ...] = ()
 
 
-def _terminal(table: PlainTable) -> str:
+def render_plain(table: PlainTable, *, width: int | None = None) -> str:
+    """The table for a terminal of `width` columns; None for a pipe."""
     grid = Table(title=table.title, title_justify="left", header_style="bold")
     for position, name in enumerate(table.header):
         grid.add_column(name, justify="right" if position else "left")
     for row in table.rows:
         grid.add_row(*map(Text, row))
     stream = io.StringIO()
-    console = Console(file=stream, width=200, highlight=False)
-    console.print(grid)
+    console = Console(file=stream, width=WIDEST, highlight=False)
+    print_grid(console, grid, width)
     for note in table.notes:
-        console.print(Text(note))
+        print_line(console, Text(note), width)
     return stream.getvalue()
 
 
@@ -98,7 +100,7 @@ def _json(table: PlainTable) -> str:
 
 
 PLAIN_RENDERERS: Mapping[str, Callable[[PlainTable], str]] = {
-    "terminal": _terminal,
+    "terminal": render_plain,
     "markdown": _markdown,
     "csv": _csv,
     "latex": _latex,

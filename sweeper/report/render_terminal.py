@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.report.table import Mark, Origin
+from sweeper.report.terminal_grid import WIDEST, print_grid, print_line
 from sweeper.report.words import (
     caption_lines,
     cell_text,
@@ -21,13 +22,11 @@ from sweeper.report.words import (
 if TYPE_CHECKING:
     from sweeper.report.table import Cell, ReportTable, TableRow
 
-_PIPE_WIDTH = 200
-
 
 def render_terminal(
     table: ReportTable, *, width: int | None = None, has_colour: bool = False
 ) -> str:
-    """The table as text, at most `width` columns wide."""
+    """The table as text, for a terminal of `width` columns; None for a pipe."""
     grid = Table(show_header=True, header_style="bold")
     grid.add_column(table.row_header)
     for column in table.columns:
@@ -37,14 +36,12 @@ def render_terminal(
     for row in table.rows:
         grid.add_row(*_cells(row, table), style="dim" if row.origin is Origin.PUBLISHED else "")
     stream = io.StringIO()
-    console = Console(
-        file=stream, width=width or _PIPE_WIDTH, force_terminal=has_colour, highlight=False
-    )
+    console = Console(file=stream, width=WIDEST, force_terminal=has_colour, highlight=False)
     for line in draft_lines(table):
-        console.print(Text(line, style="bold yellow"))
-    console.print(grid)
+        print_line(console, Text(line, style="bold yellow"), width)
+    print_grid(console, grid, width)
     for line in caption_lines(table):
-        console.print(Text(line, style="dim"))
+        print_line(console, Text(line, style="dim"), width)
     return stream.getvalue()
 
 

@@ -162,6 +162,7 @@ BAD_INPUTS = [
     (["run", "{bad}/binary.yaml"], "not a readable text file"),
     (["run", "{bad}/list.yaml"], "holds a list"),
     (["report", "nothing-of-that-name"], "nothing-of-that-name"),
+    (["report", "--output", "{bad}/nowhere/table.md"], "in a folder that is there"),
 ]
 
 

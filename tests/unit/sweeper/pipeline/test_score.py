@@ -14,7 +14,8 @@ from sweeper.errors import DataError
 from sweeper.pipeline.data_import import import_dataset
 from sweeper.pipeline.data_options import ImportOptions
 from sweeper.pipeline.report import query, tables
-from sweeper.pipeline.score import ScoreRequest, find_domain, score
+from sweeper.pipeline.score import find_domain, score
+from sweeper.pipeline.score_request import ScoreRequest
 from sweeper.store.workspace import Workspace
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
@@ -169,6 +170,19 @@ def test_what_cannot_be_scored_is_said_and_what_is_no_case_is_refused(
     (tmp_path / "c1.nii.gz").write_bytes(b"")
     outcome = score(workspace, dataset, ScoreRequest(folder=tmp_path, method="m", source="A"))
     assert "0 bytes" in outcome.unusable["c1"]
+
+
+def test_an_empty_mask_is_listed_and_a_label_that_no_mask_has_is_refused(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    write_nifti(tmp_path / "b1.nii.gz", disc(1), SPACING_XYZ)
+    write_nifti(tmp_path / "b2.nii.gz", 0 * disc(1), SPACING_XYZ)
+    request = ScoreRequest(folder=tmp_path, method="some", source="A")
+    assert score(workspace, dataset, request).empty == ("b2",)
+    with pytest.raises(DataError, match=r"none of 2 masks holds the value 7 .* with --label"):
+        score(workspace, dataset, replace(request, label=7))
+    with pytest.raises(DataError, match="--method is empty"):
+        score(workspace, dataset, replace(request, method=" "))
 
 
 def test_the_beginning_of_a_sites_name_will_do_where_it_is_the_only_one() -> None:

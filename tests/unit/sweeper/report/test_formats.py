@@ -7,6 +7,7 @@ import math
 import shutil
 import subprocess
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hand_made import plain, results, run
@@ -15,7 +16,7 @@ from sweeper.config.report import ReportSpec
 from sweeper.records import TrialStatus
 from sweeper.report.build import build_table, build_tables
 from sweeper.report.costs import cost_table
-from sweeper.report.plain_table import PLAIN_RENDERERS
+from sweeper.report.plain_table import PLAIN_RENDERERS, render_plain
 from sweeper.report.query import make_query
 from sweeper.report.render import RENDERERS, join
 from sweeper.report.render_latex import latex_document, render_latex
@@ -23,6 +24,9 @@ from sweeper.report.render_long import render_challenger, render_long
 from sweeper.report.render_terminal import render_terminal
 from sweeper.report.statistics import table_statistics
 from sweeper.report.statistics_table import statistics_table
+
+if TYPE_CHECKING:
+    from sweeper.tracking.tracker import TrackedRun
 
 
 def lines(text: str) -> list[dict[str, str]]:
@@ -118,3 +122,31 @@ def test_the_latex_compiles(tmp_path) -> None:
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "t.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_narrow_terminal_loses_no_digit_no_star_and_no_letter_of_a_name(width: int) -> None:
+    def trained(method: str, gain: float) -> tuple[TrackedRun, ...]:
+        return tuple(
+            run(method, source, {t: tuple(0.3 + gain * (i + 1) for i in range(9)) for t in "ABC"})
+            for source in "ABC"
+        )
+
+    runs = (*trained("a_method_with_a_long_name", 0.0), *trained("another", 0.03))
+    spec = ReportSpec(columns="structure", baseline="a_method")
+    query = make_query(results(*runs), spec)
+    made = build_table(query)
+    side = statistics_table(table_statistics(query), "t")
+    text = render_terminal(made, width=width)
+    assert "…" not in text
+    assert text.count("30.00") == 7
+    assert text.count("45.00*") == 7
+    assert max(map(len, text.splitlines())) <= max(width, 70)
+    assert "…" not in render_plain(side, width=width)
+
+
+def test_in_a_pipe_nothing_is_cut_and_every_line_of_the_caption_is_one() -> None:
+    made = build_table(make_query(results(*plain()), ReportSpec(columns="structure")))
+    text = render_terminal(made)
+    assert "…" not in text
+    assert made.caption[1] in text.splitlines()

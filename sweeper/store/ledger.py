@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import time
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,12 @@ LEASE_SECONDS = 60.0
 
 
 def write_json(path: Path, values: Any) -> None:
-    """The values as a JSON file, replaced in one step so that no reader sees half of it."""
+    """The values as a JSON file, replaced in one step so that no reader sees half of it.
+
+    Several threads, and processes of several machines, may write the same file: the last one wins.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
     text = json.dumps(values, indent=1, sort_keys=True)
     try:
         temporary.write_text(text, encoding="utf-8")

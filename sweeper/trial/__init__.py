@@ -101,13 +101,8 @@ def _train(
     on_epoch: OnEpoch,
 ) -> bool:
     """Fit and record; False if it was stopped before its end."""
-
-    def renew_and_report(record: EpochRecord) -> Decision:
-        folder.renew_lease(job.owner)
-        return on_epoch(record)
-
     views = reader(cases.train), reader(cases.validation)
-    result = fit_stretches(job, method, sizes, views, device, renew_and_report)
+    result = fit_stretches(job, method, sizes, views, device, on_epoch)
     if result.stopped_early:
         folder.write("pruned", {"epoch": result.epochs[-1].epoch})
         return False

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,6 +108,16 @@ def test_a_worker_that_was_killed_here_is_lost_at_once_and_a_stopped_one_is_not(
     )
     folder.write("lease", {**lease, "worker": done.stdout.strip()})
     assert states(plan, ledger)[0] is State.LOST
+
+
+def test_a_file_may_be_written_by_several_threads_at_once(tmp_path: Path) -> None:
+    """A training's main thread and its pulse renew one lease: neither may lose its file."""
+    folder = TrainingFolder(tmp_path / "t")
+    with ThreadPoolExecutor(8) as pool:
+        writes = [pool.submit(folder.renew_lease, "me") for _ in range(400)]
+    assert [write.exception() for write in writes] == [None] * 400
+    assert folder.lease_owner() == "me"
+    assert [path.name for path in folder.path.iterdir()] == ["lease.json"]
 
 
 def test_a_worker_elsewhere_is_lost_when_it_has_not_renewed_its_lease_for_a_minute(

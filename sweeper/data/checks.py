@@ -172,8 +172,9 @@ class CaseChecker:
     def _mapped(self, values: NDArray[Any]) -> NDArray[np.uint8] | None:
         found = _values_in(values)
         mapping: Mapping[int, int] = self.case.label_map
-        if set(found) <= {0, 255} and 255 not in mapping:
-            mapping = {255: 1}  # a picture's black and white
+        is_binary = set(mapping.values()) <= {0, 1}
+        if set(found) <= {0, 255} and 255 not in mapping and is_binary:
+            mapping = {255: 1}  # a picture's black and white; of several structures none is meant
         unknown = [value for value in found if value != 0 and value not in mapping]
         if unknown:
             shown = ", ".join(str(v) for v in unknown[:5]) + (" ..." if len(unknown) > 5 else "")

@@ -27,9 +27,12 @@ def read_table(
         return Fault(code=code, where=where, problem=problem, remedy=remedy)
 
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return [], [fault("csv-encoding", "it is not UTF-8 text", "save it as CSV UTF-8")]
+    if "\0" in text:
+        return [], [fault("csv-encoding", "it holds NUL bytes", "save it as CSV UTF-8")]
+    lines = text.splitlines()
     if not any(line.strip() for line in lines):
         wanted = ",".join(required)
         return [], [fault("csv-empty", "it is empty", f"give it the columns {wanted}")]

@@ -57,6 +57,17 @@ class FaultyDataError(DataError):
         self.faults = tuple(faults)
 
 
+def named_alike(first: Path, second: Path, root: Path, case: str) -> Fault:
+    """Two files for one place of a case, such as `Case00.nii` beside `Case00.nii.gz`."""
+    return Fault(
+        code="case-duplicate",
+        where=relative(second, root),
+        problem=f"case {case} has {relative(first, root)} already",
+        remedy="remove one of the two, or give it a name of its own",
+        case=case,
+    )
+
+
 def errors(faults: Sequence[Fault]) -> tuple[Fault, ...]:
     """Those that keep a case, or the whole source, out."""
     return tuple(fault for fault in faults if fault.severity is Severity.ERROR)

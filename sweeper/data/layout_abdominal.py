@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sweeper.data.faults import Fault, relative
+from sweeper.data.faults import Fault, named_alike, relative
 from sweeper.data.source import SourceCase, SourceDataset
 from sweeper.data.volume import SUFFIXES, stem_of, suffix_of
 
@@ -65,6 +65,7 @@ def read_abdominal(root: Path, structures: Mapping[int, str] | None = None) -> S
     faults: list[Fault] = []
     for folder, modality in _modality_folders(root):
         images, labels = _numbered(folder, _IMAGE), _numbered(folder, _LABEL)
+        faults += _twice(root, folder, modality)
         for number in sorted(images.keys() | labels.keys()):
             case = f"{modality}_{number:04d}"
             if number in images and number in labels:
@@ -109,9 +110,23 @@ def _modality_folders(root: Path) -> list[tuple[Path, str]]:
 
 def _numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
     """Number -> file, for the volumes below a folder whose name fits."""
-    found = {}
+    return {number: files[0] for number, files in _all_numbered(folder, pattern).items()}
+
+
+def _all_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, list[Path]]:
+    found: dict[int, list[Path]] = {}
     for file in sorted(folder.rglob("*")):
         match = pattern.match(stem_of(file)) if suffix_of(file) in SUFFIXES else None
         if match and file.is_file():
-            found[int(match[1])] = file
+            found.setdefault(int(match[1]), []).append(file)
     return found
+
+
+def _twice(root: Path, folder: Path, modality: str) -> list[Fault]:
+    """Second files of one number, such as `img1` beside `img0001`."""
+    return [
+        named_alike(first, other, root, f"{modality}_{number:04d}")
+        for pattern in (_IMAGE, _LABEL)
+        for number, (first, *others) in _all_numbered(folder, pattern).items()
+        for other in others
+    ]

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sweeper.data.csv_table import read_table
-from sweeper.data.faults import Fault, Severity, relative
+from sweeper.data.faults import Fault, Severity, named_alike, relative
 from sweeper.data.source import SITE_ALIASES, SourceCase, SourceDataset
 from sweeper.data.volume import SUFFIXES, natural_key, stem_of, suffix_of
 
@@ -39,9 +39,10 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
     home = _home(root) or root
     names = dict(structures or _structures(home))
     label_map = {value: index for index, value in enumerate(sorted(names), start=1)}
-    images = _by_stem(home / "imagesTr", CHANNEL)
-    labels = _by_stem(home / "labelsTr", "")
-    faults = _unpaired(home, images, labels)
+    faults: list[Fault] = []
+    images = _by_stem(home / "imagesTr", CHANNEL, faults)
+    labels = _by_stem(home / "labelsTr", "", faults)
+    faults += _unpaired(home, images, labels)
     if not (home / SITES_CSV).is_file():
         faults.append(
             Fault(
@@ -116,15 +117,18 @@ def _structures(home: Path) -> dict[int, str]:
     return found or {1: "prostate"}
 
 
-def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
+def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
+    """The files of a folder by case; a second file of a case is noted in `faults`."""
     files = sorted(folder.iterdir(), key=lambda f: natural_key(f.name)) if folder.is_dir() else []
-    return {
-        stem_of(file).removesuffix(ending): file
-        for file in files
-        if suffix_of(file) in SUFFIXES
-        and not file.name.startswith(".")
-        and stem_of(file).endswith(ending)
-    }
+    found: dict[str, Path] = {}
+    for file in files:
+        stem = stem_of(file)
+        if suffix_of(file) in SUFFIXES and file.name[0] != "." and stem.endswith(ending):
+            case = stem.removesuffix(ending)
+            first = found.setdefault(case, file)
+            if first != file:
+                faults.append(named_alike(first, file, folder.parent, case))
+    return found
 
 
 def _unpaired(home: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Fault]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sweeper.data.faults import Fault, Severity, relative
+from sweeper.data.faults import Fault, Severity, named_alike, relative
 from sweeper.data.source import SITE_ALIASES, SourceCase, SourceDataset
 from sweeper.data.volume import (
     ITK_SUFFIXES,
@@ -42,15 +42,7 @@ def read_saml(root: Path) -> SourceDataset:
     faults = _left_out(root, root, [file for file in root.iterdir() if file.is_file()])
     for folder in _folders(root):
         site = SITE_ALIASES.get(folder.name.lower(), folder.name)
-        images, labels = {}, {}
-        for file in sorted(folder.iterdir(), key=lambda f: natural_key(f.name)):
-            if suffix_of(file) not in SUFFIXES or file.name.startswith("."):
-                continue
-            match = _SEGMENTATION.match(stem_of(file))
-            if match:
-                labels[match["stem"].lower()] = file
-            else:
-                images[stem_of(file).lower()] = file
+        images, labels = _images_and_labels(root, folder, site, faults)
         if not labels and folder.name.lower() not in SITE_ALIASES:
             faults += _left_out(root, folder, list(images.values()))
             continue
@@ -78,6 +70,24 @@ def read_saml(root: Path) -> SourceDataset:
         profiles=dict.fromkeys((case.domain for case in cases), "desam"),
         faults=tuple(faults),
     )
+
+
+def _images_and_labels(
+    root: Path, folder: Path, site: str, faults: list[Fault]
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and labels of a site by the case's name in lower letters, each name once."""
+    images: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
+    for file in sorted(folder.iterdir(), key=lambda f: (natural_key(f.name), f.name)):
+        if suffix_of(file) not in SUFFIXES or file.name.startswith("."):
+            continue
+        match = _SEGMENTATION.match(stem_of(file))
+        name = match["stem"] if match else stem_of(file)
+        first = (labels if match else images).setdefault(name.lower(), file)
+        if first != file:
+            case = stem_of(first)[: len(name)]
+            faults.append(named_alike(first, file, root, f"{site}_{case}"))
+    return images, labels
 
 
 def _left_out(root: Path, folder: Path, files: list[Path]) -> list[Fault]:
@@ -124,9 +134,13 @@ def read_maxstyle(root: Path) -> SourceDataset:
         if site.startswith("G-"):
             continue
         for patient in _folders(folder):
-            files = {stem_of(f): f for f in patient.iterdir() if suffix_of(f) in SUFFIXES}
-            image, label = files.get(IMAGE_STEM), files.get(LABEL_STEM)
             case = f"{site}_{patient.name}"
+            files: dict[str, Path] = {}
+            for file in sorted(f for f in patient.iterdir() if suffix_of(f) in SUFFIXES):
+                first = files.setdefault(stem_of(file), file)
+                if first != file and stem_of(file) in (IMAGE_STEM, LABEL_STEM):
+                    faults.append(named_alike(first, file, root, case))
+            image, label = files.get(IMAGE_STEM), files.get(LABEL_STEM)
             if image is not None and label is not None:
                 cases.append(
                     SourceCase(case=case, domain=site, image=image, label=label, label_map=ZONES)

@@ -97,12 +97,14 @@ def _names(found: SourceDataset) -> list[Fault]:
         Fault(
             code="case-name",
             where=relative(case.image, found.root),
-            problem=f"case {case.case!r} holds signs that a file name cannot",
-            remedy="use letters, digits, dots, dashes and underscores",
+            problem=f"{kind} {name!r} cannot become part of a file name everywhere",
+            remedy="use letters a to z, digits, dots, dashes, underscores and spaces, the first a"
+            " letter or digit",
             case=case.case,
         )
         for case in found.cases
-        if not NAME.fullmatch(case.case) or not NAME.fullmatch(case.domain)
+        for kind, name in (("case", case.case), ("site", case.domain))
+        if not NAME.fullmatch(name)
     ]
     if found.layout in ("desam", "maxstyle", "saml"):
         known = sorted(set(SITE_ALIASES.values()))
@@ -175,7 +177,7 @@ def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:
         if not result.voxel_hash:
             continue
         other = first.setdefault(result.voxel_hash, result)
-        if other.case.image != result.case.image and other.case.case != result.case.case:
+        if other.case.case != result.case.case:
             across = other.case.domain != result.case.domain
             faults.append(
                 Fault(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sweeper.data.source import SourceDataset
+    from sweeper.data.source import SourceCase, SourceDataset
 
     Progress = Callable[[str, int, int], None]
     """Told (what is being done, how many are done, how many there are)."""
@@ -162,14 +162,19 @@ def _process(
         )
         for case in found.cases
     ]
-    results: dict[str, CaseResult] = {}
+    results: dict[tuple[str, Path, Path], CaseResult] = {}
     for done, result in enumerate(
         process_cases(jobs, processes=options.processes or default_processes()), start=1
     ):
-        results[str(result.case.image)] = result
+        results[_files(result.case)] = result
         if progress is not None:
             progress("check" if parts is None else "import", done, len(jobs))
-    return [results[str(case.image)] for case in found.cases]
+    return [results[_files(case)] for case in found.cases]
+
+
+def _files(case: SourceCase) -> tuple[str, Path, Path]:
+    """What tells cases of a source apart: one image may be named by several, at fault."""
+    return case.case, case.image, case.label
 
 
 def _without_bad(

@@ -243,6 +243,53 @@ def unknown_site(root):
     sources.saml(root, sites=("RUNMC", "Utrecht"))
 
 
+def one_name_in_two_formats(root):
+    sources.write(sources.saml(root) / "UCL" / "Case01.nii", sources.image_array(9))
+
+
+def names_that_differ_in_capitals(root):
+    sources.write(sources.saml(root) / "UCL" / "case01.nii.gz", sources.image_array(9))
+
+
+def maxstyle_name_in_two_formats(root):
+    folder = sources.maxstyle(root) / "F-HK" / "patient_1"
+    sources.write(folder / "label_clipped.nii", sources.label_array())
+
+
+def nnunet_name_in_two_formats(root):
+    path = sources.desam(root) / "imagesTr" / "prostate_001_0000.nii"
+    sources.write(path, sources.image_array(9))
+
+
+def abdominal_number_twice(root):
+    path = sources.abdominal(root) / "CT" / "img" / "img2.nii.gz"
+    sources.write(path, sources.image_array(9, (4, 40, 40)), sources.THICK)
+
+
+def abdominal_label_of_black_and_white(root):
+    label = np.zeros((4, 40, 40), np.uint8)
+    label[1:3, 8:30, 14:26] = 255
+    sources.write(sources.abdominal(root) / "MR" / "label_2.nii.gz", label, sources.THICK)
+
+
+def csv_image_shared(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1.nii.gz", "south0.nii.gz"))
+    return path
+
+
+def csv_with_nul_bytes(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1.nii.gz", "south1\0.nii.gz"))
+    return path
+
+
+def csv_site_with_slash(root):
+    path = sources.csv_sound(root)
+    path.write_text(path.read_text().replace("south1,south", "south1,so/uth"))
+    return path
+
+
 def no_case(root):
     (root / "imagesTr").mkdir(parents=True)
     (root / "labelsTr").mkdir()

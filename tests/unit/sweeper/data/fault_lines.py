@@ -415,8 +415,9 @@ LINES = {
     ),
     "csv_name_with_slash": (
         (
-            "error [case-name] south1.nii.gz: case 'a/b' holds signs that a file name "
-            "cannot; use letters, digits, dots, dashes and underscores"
+            "error [case-name] south1.nii.gz: case 'a/b' cannot become part of a file name "
+            "everywhere; use letters a to z, digits, dots, dashes, underscores and spaces, "
+            "the first a letter or digit"
         ),
     ),
     "csv_unknown_suffix": (
@@ -543,6 +544,71 @@ LINES = {
             "warning [one-slice] drawn.nii.gz: foreground is on one slice only, and "
             "desam2024 scoring drops a case's last; read this case's scores in a report "
             "with --protocol strict"
+        ),
+    ),
+    "one_name_in_two_formats": (
+        (
+            "error [case-duplicate] UCL/Case01.nii.gz: case D-UCL_Case01 has "
+            "UCL/Case01.nii already; remove one of the two, or give it a name of its own"
+        ),
+    ),
+    "names_that_differ_in_capitals": (
+        (
+            "error [case-duplicate] UCL/case01.nii.gz: case D-UCL_Case01 has "
+            "UCL/Case01.nii.gz already; remove one of the two, or give it a name of its "
+            "own"
+        ),
+    ),
+    "maxstyle_name_in_two_formats": (
+        (
+            "error [case-duplicate] F-HK/patient_1/label_clipped.nii.gz: case "
+            "F-HK_patient_1 has F-HK/patient_1/label_clipped.nii already; remove one of "
+            "the two, or give it a name of its own"
+        ),
+    ),
+    "nnunet_name_in_two_formats": (
+        (
+            "error [case-duplicate] imagesTr/prostate_001_0000.nii.gz: case prostate_001 "
+            "has imagesTr/prostate_001_0000.nii already; remove one of the two, or give "
+            "it a name of its own"
+        ),
+    ),
+    "abdominal_number_twice": (
+        (
+            "error [case-duplicate] CT/img/img2.nii.gz: case CT_0002 has "
+            "CT/img/img0002.nii.gz already; remove one of the two, or give it a name of "
+            "its own"
+        ),
+    ),
+    "abdominal_label_of_black_and_white": (
+        (
+            "error [label-unknown] MR/label_2.nii.gz: it holds the unknown value 255; "
+            "this layout knows 0, 1, 2, 3, 4, 63, 126, 189, 252; set it to 0 (layouts "
+            "csv, desam, abdominal: or name it with --structures)"
+        ),
+    ),
+    "csv_image_shared": (
+        (
+            "error [patient-twice] south1: its image has the same voxels as south0; "
+            "remove one: a patient in two cases leaks between the splits"
+        ),
+    ),
+    "csv_with_nul_bytes": (
+        ("error [csv-encoding] cases.csv: it holds NUL bytes; save it as CSV UTF-8"),
+    ),
+    "csv_site_with_slash": (
+        (
+            "error [case-name] south1.nii.gz: site 'so/uth' cannot become part of a file "
+            "name everywhere; use letters a to z, digits, dots, dashes, underscores and "
+            "spaces, the first a letter or digit"
+        ),
+        (
+            "warning [too-few-cases] south: 1 case, a domain needs at least 2 (one "
+            "trains, one validates); add cases; as it is, it can only be a target"
+        ),
+        (
+            "warning [too-few-cases] so/uth: 1 case, a domain needs at least 2 (one "
+            "trains, one validates); add cases; as it is, it can only be a target"
         ),
     ),
 }

@@ -99,3 +99,17 @@ def test_skip_bad_with_nothing_left_is_an_error(tmp_path):
     fault_builders.csv_lacks_columns(source)
     with pytest.raises(FaultyDataError, match="mend what the lines above say"):
         import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, skip_bad=True))
+
+
+def test_of_cases_that_share_an_image_the_first_keeps_its_own_label(tmp_path):
+    path = fault_builders.csv_image_shared(tmp_path / "src")
+    small = sources.label_array()
+    small[2:] = 0
+    sources.write(tmp_path / "src" / "south1-label.nii.gz", small)
+    store = import_dataset(path, tmp_path / "x.zarr", replace(ONE, skip_bad=True)).store
+    assert [(case.case, case.count) for case in store.cases] == [
+        ("north0", 3),
+        ("north1", 3),
+        ("south0", 3),
+    ]
+    assert list(store.skipped) == ["south1"]

@@ -6,6 +6,7 @@ when it is called.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from pathlib import Path
@@ -17,6 +18,16 @@ from sweeper import __version__
 from sweeper.errors import SweeperError
 
 EXIT_INTERRUPTED = 130
+
+_FULL = "free some space and run it again"
+_CLOSED = "mend its permissions, or name another folder with --workspace"
+_MENDABLE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _CLOSED,
+    errno.EROFS: _CLOSED,
+}
+"""What the system may refuse at any place, and what to do about it."""
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("sweeper.cli.run:run", "Run what is missing of a search space, then print its table."),
@@ -85,6 +96,12 @@ def main(args: list[str] | None = None) -> Any:
     except SweeperError as err:
         click.echo(f"sweeper: {err}", err=True)
         sys.exit(err.exit_code)
+    except OSError as err:
+        if err.errno not in _MENDABLE:
+            raise
+        where = f"{err.filename}: " if err.filename else ""
+        click.echo(f"sweeper: {where}{err.strerror}; {_MENDABLE[err.errno]}", err=True)
+        sys.exit(SweeperError.exit_code)
     except click.ClickException as err:
         err.show()
         sys.exit(2)

@@ -126,9 +126,11 @@ def check(
     print_headers(headers, is_salted=False)
     wrong = errors(faults)
     bad = len({fault.case for fault in wrong if fault.case})
+    of_cases = f" in {_counted(bad, 'case')}" if bad else ""
     summary = (
-        f"{source}: layout {found.layout}, {len(found.cases)} cases, {len(wrong)} errors in {bad}"
-        f" cases, {len(faults) - len(wrong)} warnings"
+        f"{source}: layout {found.layout}, {_counted(len(found.cases), 'case')},"
+        f" {_counted(len(wrong), 'error')}{of_cases},"
+        f" {_counted(len(faults) - len(wrong), 'warning')}"
     )
     if wrong:
         raise FaultyDataError(f"{summary}; mend what the lines above say", faults)
@@ -201,6 +203,10 @@ def export(
     click.echo(f"{len(written)} cases and prostate_patientid.csv: {folder / 'raw_data'} ({layout})")
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _check_name(name: str) -> None:
     from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
     from sweeper.data.set_checks import NAME
@@ -219,11 +225,13 @@ def _structures(text: str | None) -> dict[int, str] | None:
     """`1=liver,2=spleen` as a mapping."""
     if text is None:
         return None
-    found = {}
+    found: dict[int, str] = {}
     for part in text.split(","):
         value, _, name = part.partition("=")
         if not value.strip().isdigit() or int(value) == 0 or not name.strip():
             raise DataError(f"--structures is {text!r}, expected 1=NAME or 1=NAME,2=NAME")
+        if int(value) in found or name.strip() in found.values():
+            raise DataError(f"--structures is {text!r}; name each value and each structure once")
         found[int(value)] = name.strip()
     return found
 
@@ -251,11 +259,16 @@ def _check_store(path: Path) -> None:
 
 
 def _list(folder: Path) -> None:
+    from sweeper.errors import StoreError
     from sweeper.store.dataset_store import DatasetStore
 
     stores = sorted(folder.glob("[!.]*.zarr")) if folder.is_dir() else []
     for path in stores:
-        store = DatasetStore.open(path)
+        try:
+            store = DatasetStore.open(path)
+        except StoreError as err:
+            click.echo(f"{path.stem}  {err}", err=True)
+            continue
         mark = " synthetic" if store.is_synthetic else ""
         click.echo(
             f"{store.name}  {len(store.cases)} cases  {store.n_slices} slices"

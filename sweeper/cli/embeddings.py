@@ -61,15 +61,18 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
             damaged = damaged_slices(store, lambda done, total: bar("verified", done, total))
         for reason in damaged.values():
             click.echo(reason, err=True)
+        fate = "damaged"
         if damaged and repair:
             repair_store(opened, store, list(damaged))
-            damaged = {}
-        bad += len(damaged)
-        click.echo(f"{store.path.name}: {len(store.commits)} slices, {len(damaged)} damaged")
+            fate = "made anew"
+        else:
+            bad += len(damaged)
+        click.echo(f"{store.path.name}: {len(store.commits)} slices, {len(damaged)} {fate}")
         if encode is not None:
             click.echo(f"  {largest_difference(opened, store, encode)}")
     if bad:
-        raise StoreError(f"{bad} slices are damaged; --repair makes them anew")
+        several = "slices are" if bad > 1 else "slice is"
+        raise StoreError(f"{bad} {several} damaged; --repair makes what is damaged anew")
 
 
 @embeddings.command()

@@ -22,10 +22,13 @@ def weights() -> None:
 def get(workspace: Path, /, encoder: str, url: str | None) -> None:
     """Download a checkpoint into the workspace, or check the one that is there."""
     from sweeper.cli.data_text import ProgressBar
+    from sweeper.errors import WeightsError
     from sweeper.store.download import get_weights
     from sweeper.store.weights import BASE_URL, check_checkpoint
     from sweeper.store.workspace import Workspace
 
+    if url is not None and "://" not in url:
+        raise WeightsError(f"--url is {url!r}, expected a URL such as https://mirror.org/sam")
     folder = Workspace.open(workspace).weights
     with ProgressBar() as bar:
         path = get_weights(

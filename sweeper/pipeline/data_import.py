@@ -211,6 +211,8 @@ def _existing(
         store = DatasetStore.open(target)
     except StoreError:
         return None
+    if options.replace and store.damaged_cases():
+        return None
     if store.import_key == key:
         return store
     hashes = [hash_files(case) for case in found.cases]

@@ -120,7 +120,10 @@ def dataset_of(workspace: Workspace, store: EmbeddingStore) -> DatasetStore:
         StoreError: It is not in the workspace.
     """
     for path in sorted(workspace.datasets.glob("*.zarr")):
-        dataset = DatasetStore.open(path)
+        try:
+            dataset = DatasetStore.open(path)
+        except StoreError:
+            continue  # another one's damage is no matter here
         if dataset.fingerprint == store.dataset_fingerprint:
             return dataset
     raise StoreError(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_AGAIN = "import it again with `sweeper data import SOURCE --name NAME --replace`"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRecord:
     """One case of a dataset store.
@@ -39,7 +42,7 @@ class CaseRecord:
         n_source_slices: Slices of the source volume.
         source_spacing_mm: (z, y, x) of the source.
         image_file: Relative to the source's root; empty in a store with salted ids.
-        label_file: The same.
+        label_file: Likewise.
         source_hash: SHA-256 over the image and label file; salted in a store with salted ids.
         content_hash: SHA-256 over the stored slices and labels.
         has_geometry: False where the files held no orientation or voxel size.
@@ -85,14 +88,18 @@ class DatasetStore:
         """
         path = Path(path).absolute()
         attributes = read_attributes(path)
-        group = zarr.open_group(path, mode="r")
-        store = cls(path, attributes, group)
+        try:
+            store = cls(path, attributes, zarr.open_group(path, mode="r"))
+        except (KeyError, ValueError) as err:  # an array's own zarr.json is lost or torn
+            raise StoreError(
+                f"dataset store {path} is damaged: {err} cannot be read; {_AGAIN}"
+            ) from err
         for name, array in (("image", store._image), ("label", store._label)):
             written = sum(1 for f in (path / name / "c").rglob("*") if f.is_file())
             if array.shape[0] != store.n_slices or written != store.n_slices:
                 raise StoreError(
                     f"dataset store {path} is damaged: {name} holds {written} of {store.n_slices}"
-                    " slices; import it again with `sweeper data import SOURCE --replace`"
+                    f" slices; {_AGAIN}"
                 )
         return store
 
@@ -216,13 +223,11 @@ class DatasetStore:
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """`(C, H, W)` uint8 of a slice."""
-        plane: NDArray[np.uint8] = np.asarray(self._image[index])
-        return plane
+        return self._read("image", index)
 
     def label(self, index: int) -> NDArray[np.uint8]:
         """`(H, W)` uint8 label map of a slice: 0 background, 1.. `structures`."""
-        plane: NDArray[np.uint8] = np.asarray(self._label[index])
-        return plane
+        return self._read("label", index)
 
     def mask(self, index: int, structure: str) -> NDArray[np.uint8]:
         """`(H, W)` uint8, 1 where the structure is.
@@ -241,21 +246,38 @@ class DatasetStore:
 
     def case_images(self, case: CaseRecord) -> NDArray[np.uint8]:
         """`(n, C, H, W)` uint8, all slices of a case."""
-        block: NDArray[np.uint8] = np.asarray(self._image[case.start : case.start + case.count])
-        return block
+        return self._read_case("image", case)
 
     def case_labels(self, case: CaseRecord) -> NDArray[np.uint8]:
         """`(n, H, W)` uint8, all label maps of a case."""
-        block: NDArray[np.uint8] = np.asarray(self._label[case.start : case.start + case.count])
-        return block
+        return self._read_case("label", case)
 
     def damaged_cases(self) -> tuple[str, ...]:
         """Cases whose voxels or labels are not those that were written."""
-        return tuple(
-            case.case
-            for case in self.cases
-            if content_hash(self.case_images(case), self.case_labels(case)) != case.content_hash
-        )
+        return tuple(case.case for case in self.cases if not self._is_as_written(case))
+
+    def _is_as_written(self, case: CaseRecord) -> bool:
+        try:
+            return content_hash(self.case_images(case), self.case_labels(case)) == case.content_hash
+        except StoreError:
+            return False
+
+    def _read(self, name: str, index: int) -> NDArray[np.uint8]:
+        """One slice of `image` or `label`; its chunk carries a checksum, and damage an error."""
+        array = self._image if name == "image" else self._label
+        try:
+            plane: NDArray[np.uint8] = np.asarray(array[index])
+        except (RuntimeError, ValueError) as err:
+            case = next(c.case for c in reversed(self.cases) if c.start <= index)
+            raise StoreError(
+                f"case {case} of dataset store {self.path} is damaged: its {name} cannot be decoded"
+                f" ({err}); {_AGAIN}"
+            ) from err
+        return plane
+
+    def _read_case(self, name: str, case: CaseRecord) -> NDArray[np.uint8]:
+        """All slices of a case, one by one: of several at once Zarr leaves tasks at a damage."""
+        return np.stack([self._read(name, case.start + n) for n in range(case.count)])
 
 
 def content_hash(image: NDArray[np.uint8], label: NDArray[np.uint8]) -> str:

@@ -178,5 +178,5 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
     except (ValueError, KeyError, TypeError) as err:
         raise StoreError(
             f"{where} is not an embedding store: its zarr.json has no readable"
-            f" {MANIFEST_KEY!r}; make one with 'sweeper embed DATASET'"
+            f" {MANIFEST_KEY!r}; if it was one, remove that folder and run 'sweeper embed DATASET'"
         ) from err

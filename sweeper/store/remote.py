@@ -53,7 +53,10 @@ class RemoteFolder:
         try:
             self._store = from_url(self.url, **options)
         except Exception as err:
-            raise StoreError(f"cannot use {url} as a place for embeddings: {err}") from err
+            raise StoreError(
+                f"cannot use {url} as a place for embeddings: {_first_line(err)}; give s3://, gs://,"
+                " az:// or file:// with a bucket or folder"
+            ) from err
 
     def get(self, key: str) -> bytes | None:
         """An object's bytes, or None where there is none.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -66,7 +68,7 @@ def test_check_prints_every_fault_and_returns_2(tmp_path, capsys):
 
 def test_check_of_a_sound_source_returns_0_and_imports_nothing(tmp_path, capsys):
     assert run(tmp_path / "ws", "check", sources.saml(tmp_path / "src"), "--processes", 1) == 0
-    assert "layout saml, 4 cases, 0 errors in 0 cases, 0 warnings" in capsys.readouterr().out
+    assert "layout saml, 4 cases, 0 errors, 0 warnings" in capsys.readouterr().out
     assert not (tmp_path / "ws").exists()
 
 
@@ -87,6 +89,8 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
         (("import", "gone"), "gone does not exist; name a folder or a CSV file with images"),
         (("import", ".", "--name", "a/b"), "dataset name is 'a/b'; use letters, digits"),
         (("import", ".", "--structures", "liver"), "--structures is 'liver', expected 1=NAME"),
+        (("import", ".", "--structures", "1=a,1=b"), "name each value and each structure once"),
+        (("import", ".", "--structures", "1=a,2=a"), "name each value and each structure once"),
         (("show", "nothing"), "is no dataset store; make one with `sweeper data import SOURCE"),
         (("check", "gone"), "gone is neither a folder or CSV file here nor a dataset of workspace"),
         (("check", "./gone/deep"), "gone/deep does not exist; name a folder or a CSV file"),
@@ -152,3 +156,51 @@ def test_a_damaged_store_is_found_by_check(tmp_path, capsys):
     capsys.readouterr()
     assert run(tmp_path / "ws", "check", "src") == 2
     assert "1 of 4 cases are not what was written (A-ISBI_Case00)" in capsys.readouterr().err
+
+
+def test_a_damaged_store_is_mended_by_importing_it_again_with_replace(tmp_path, capsys):
+    source = sources.saml(tmp_path / "src")
+    run(tmp_path / "ws", "import", source, "--processes", 1)
+    chunks = tmp_path / "ws" / "datasets" / "src.zarr" / "image" / "c"
+    chunk = next(file for file in sorted(chunks.rglob("*")) if file.is_file())
+    good = chunk.read_bytes()
+    chunk.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    capsys.readouterr()
+    assert run(tmp_path / "ws", "show", "src") == 2
+    err = capsys.readouterr().err
+    assert "case A-ISBI_Case00 of dataset store" in err
+    assert len(err.strip().splitlines()) == 1
+    assert run(tmp_path / "ws", "import", source, "--processes", 1, "--replace") == 0
+    assert "nothing has changed" not in capsys.readouterr().out
+    assert chunk.read_bytes() == good
+    assert run(tmp_path / "ws", "check", "src") == 0
+
+
+def test_one_damaged_dataset_hides_no_other_in_the_list(tmp_path, capsys):
+    source = sources.saml(tmp_path / "src")
+    for name in ("one", "two"):
+        run(tmp_path / "ws", "import", source, "--processes", 1, "--name", name)
+    (tmp_path / "ws" / "datasets" / "one.zarr" / "label" / "zarr.json").unlink()
+    capsys.readouterr()
+    assert run(tmp_path / "ws", "show") == 0
+    told = capsys.readouterr()
+    assert "two  4 cases" in told.out
+    assert "is damaged: 'label' cannot be read" in told.err
+
+
+@pytest.mark.parametrize(
+    ("number", "way"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space and run it again"),
+        (errno.EACCES, "Permission denied; mend its permissions, or name another folder with"),
+    ],
+)
+def test_a_full_or_closed_disk_is_one_line(tmp_path, capsys, monkeypatch, number, way):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "sheet.png")
+
+    monkeypatch.setattr("sweeper.pipeline.data.open_dataset", refuse)
+    assert run(tmp_path, "show", "prostate") == 2
+    err = capsys.readouterr().err.strip()
+    assert err.startswith(f"sweeper: sheet.png: {way}")
+    assert len(err.splitlines()) == 1

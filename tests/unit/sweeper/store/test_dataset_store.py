@@ -104,6 +104,26 @@ def test_changed_voxels_are_found(tmp_path):
     assert DatasetStore.open(store.path).damaged_cases() == ("b",)
 
 
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_a_flipped_byte_is_told_with_its_case_and_never_read(tmp_path, name):
+    store = write_dataset(tmp_path / "toy.zarr", FACTS, [new_case("a"), new_case("b")])
+    chunk = next(f for f in (store.path / name / "c" / "3").rglob("*") if f.is_file())
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(bytes(content))
+    store = DatasetStore.open(store.path)
+    with pytest.raises(StoreError, match=rf"case b of dataset store .* its {name} cannot be"):
+        store.image(3) if name == "image" else store.label(3)
+    assert store.damaged_cases() == ("b",)
+
+
+def test_a_store_that_lost_the_description_of_an_array_is_damaged(tmp_path):
+    store = write_dataset(tmp_path / "toy.zarr", FACTS, [new_case("a")])
+    (store.path / "image" / "zarr.json").unlink()
+    with pytest.raises(StoreError, match="is damaged: 'image' cannot be read; import it again"):
+        DatasetStore.open(store.path)
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

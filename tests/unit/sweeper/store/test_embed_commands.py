@@ -47,6 +47,7 @@ def test_a_store_is_made_listed_verified_repaired_converted_and_removed(dataset)
     assert "slice 4 (case case-2" in bad.output
     repaired = run(dataset, "embeddings", "verify", store.path.name, "--repair")
     assert repaired.exit_code == 0
+    assert "6 slices, 1 made anew" in repaired.output
     assert chunk.read_bytes() == good
     compared = run(dataset, "embeddings", "verify", "--encode", "2")
     assert "2 slices encoded again: largest relative difference" in compared.output
@@ -88,6 +89,21 @@ def test_a_missing_checkpoint_is_one_line_with_the_command(dataset):
     found = run(dataset, "embed", "small", "--encoder", "vit_h")
     assert isinstance(found.exception, WeightsError)
     assert "sweeper weights get vit_h" in str(found.exception)
+
+
+@pytest.mark.parametrize("place", ["ftp://host/folder", "no/url/at/all"])
+def test_a_place_that_is_no_store_is_one_line(dataset, place):
+    found = run(dataset, "embed", "small", "--push", place)
+    assert isinstance(found.exception, StoreError)
+    assert "give s3://, gs://, az:// or file://" in str(found.exception)
+    assert len(str(found.exception).splitlines()) == 1
+    run(dataset, "embeddings", "gc", "--yes")
+
+
+def test_a_mirror_that_is_no_url_is_refused(dataset):
+    found = run(dataset, "weights", "get", "vit_b", "--url", "mirror")
+    assert isinstance(found.exception, WeightsError)
+    assert "--url is 'mirror', expected a URL" in str(found.exception)
 
 
 @pytest.mark.parametrize(

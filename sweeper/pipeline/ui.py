@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 from sweeper.errors import TrackingError
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
-    """Serve until interrupted; 0 after Ctrl-C.
+    """Serve until interrupted; 0 after Ctrl-C. The server ends with this process.
 
     Raises:
         TrackingError: There is no sweep yet, the port cannot be had, or the server ended itself.
@@ -29,13 +31,15 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
         say(f"sweep {sweep.name}: {sweep_url(sweep, port)}")
     log = workspace.logs / "mlflow-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     server = start_server(workspace, port, log)
     try:
         code = server.wait()
     except KeyboardInterrupt:
+        return 0
+    finally:  # it would hold the port for ever
         server.terminate()
         server.wait()
-        return 0
     raise TrackingError(f"MLflow's server ended with code {code}; its last lines are in {log}")
 
 

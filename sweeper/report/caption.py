@@ -81,8 +81,13 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
         f"Stars: against {tests.baseline}, Wilcoxon signed-rank over patients averaged over seeds,"
         f" two-sided (better or worse), Holm over the table's {len(tests.tests)} tests: * .05,"
         " ** .01, *** .001."
-        f" {reach_note(tests)}",
+        f" {reach_note(tests)}{_not_tested(tests)}",
     )
+
+
+def _not_tested(tests: TableTests) -> str:
+    """Rows whose want of stars says nothing."""
+    return f" Not tested: {'; '.join(tests.left_out)}." if tests.left_out else ""
 
 
 def _seeds(query: Query) -> str:

@@ -125,7 +125,8 @@ def box_plot(query: Query) -> Figure | None:
         axes.scatter([], [], s=40, color=colour, marker=_MARKERS[again], label=label)
     axes.set_xticks(range(len(sites)), sites)
     axes.set_xlim(-0.6, len(sites) - 0.4)
-    axes.set_ylim(bottom=0, top=100 if query.spec.metric == "dice" else None)
+    # a little above 100, so that no dot of a perfect case is cut in half
+    axes.set_ylim(bottom=0, top=102 if query.spec.metric == "dice" else None)
     axes.set_ylabel(_LABELS[query.spec.metric])
     axes.set_title("One dot a patient of the target site: mean over sources and seeds", fontsize=9)
     _legend(axes, len(means))

@@ -110,3 +110,10 @@ def test_columns_of_pairs_stand_in_the_order_of_the_domains_in_every_process() -
             check=True,
         )
         assert done.stdout.strip() == str(expected)
+
+
+def test_rows_that_are_not_tested_are_named_where_stars_are_explained() -> None:
+    masks = (imported(run("nnunet", "A", {"B": (0.6,) * 3, "C": (0.6,)})),)
+    found = with_imported(*plain(), *plain(method="csdg"), masks=masks)
+    words = " ".join(table(found, baseline="unet").caption)
+    assert "Not tested: nnunet [imported]: incomplete." in words

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 def explain(
     error: ValidationError, model: type[BaseModel], document: Document, origin: Path_ = ()
 ) -> str:
-    """File, line, key, what is wrong and what is allowed, for the first finding; how many more."""
-    findings = error.errors(include_url=False)
+    """File, line, key, what is wrong and what is allowed, for the first finding; how many more.
+
+    Unknown keys come first: a required key that is misspelt is missing too.
+    """
+    findings = sorted(
+        error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
+    )
     first = findings[0]
     keys = (*origin, *_without_tags(first["loc"], model))
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):

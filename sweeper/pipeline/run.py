@@ -18,6 +18,7 @@ from sweeper.pipeline.tagging import TaggingTracker
 from sweeper.plan.expand import Plan, make_plan
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.records import FailureReason
+from sweeper.report.words import counted
 from sweeper.store.ledger import Ledger
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
@@ -203,7 +204,8 @@ def _say_what_is_there(display: Display, plan: Plan, cells: list[Cell], todo: li
             " --dataset NAME_OR_PATH --encoder vit_h (see: sweeper data import --help)"
         )
     display.say(
-        f"sweep {plan.sweep}: {len(plan.trainings)} trainings, {plan.n_evaluations} evaluations;"
+        f"sweep {plan.sweep}: {counted(len(plan.trainings), 'training')},"
+        f" {counted(plan.n_evaluations, 'evaluation')};"
         f" {done} done, {len(todo)} to run"
     )
     stale = [c for c in cells if c.state is State.STALE]

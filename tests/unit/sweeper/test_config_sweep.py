@@ -45,6 +45,10 @@ def test_the_ablation_space_is_six_sites_times_four_ablations() -> None:
     ("text", "parts"),
     [
         (BASE + "  sed: 1\n", ["s.yaml:6", "trial.sed", "did you mean 'seed'", "allowed here"]),
+        (
+            "name: t\ntrial:\n  source: A\n  methd: {name: desam}\n",
+            ["s.yaml:4", "trial.methd", "did you mean 'method'"],
+        ),
         (BASE + "sedes: [1]\n", ["s.yaml:6", "sedes", "did you mean 'seeds'"]),
         (
             BASE + "  training: {epochs: many}\n",

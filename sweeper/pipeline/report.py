@@ -53,7 +53,7 @@ def changed_query(
 ) -> Query:
     """The query with the changes that are not None laid over its spec.
 
-    Other rows than the spec's have no baseline of its: that names one of its own rows.
+    Where changes leave no row that is the spec's baseline, there is none: nobody asked for it.
 
     Raises:
         ConfigError: Neither names a direction.
@@ -61,9 +61,12 @@ def changed_query(
     results = MlflowTracker(workspace).results(sweeps)
     own = own_spec(results) if spec is None else spec.model_dump()
     given = {key: value for key, value in changes.items() if value not in (None, ())}
-    if given.get("rows", own.get("rows")) != own.get("rows"):
-        own = {**own, "baseline": None}
-    return make_query(results, spec_of({**own, **given}))
+    made = make_query(results, spec_of({**own, **given}))
+    named, asks = made.spec.baseline or "", given.keys()
+    has_row = any(label.startswith(named) for label in made.rows)
+    if asks & {"rows", "where"} and "baseline" not in asks and not has_row:
+        return make_query(results, made.spec.model_copy(update={"baseline": None}))
+    return made
 
 
 def keep_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> None:

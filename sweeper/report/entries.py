@@ -132,7 +132,7 @@ def restrict(entries: Sequence[Entry], where: Sequence[str]) -> tuple[Entry, ...
         key, is_pair, value = condition.partition("=")
         if not is_pair:
             raise ConfigError(f"where: {condition!r} is no KEY=VALUE, such as source=A-ISBI")
-        full = _full_key(key, entries)
+        full = "method.name" if key == "method" else _full_key(key, entries, "where")
         values = sorted({entry.values.get(full, "") for entry in left})
         left = tuple(entry for entry in left if entry.values.get(full) == value)
         if not left:
@@ -157,7 +157,7 @@ def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
     Raises:
         ConfigError: A key that no entry has.
     """
-    keys = [_full_key(part.strip(), entries) for part in rows.split(",")]
+    keys = [_full_key(part.strip(), entries, "rows") for part in rows.split(",")]
     by_label: dict[str, list[Entry]] = {}
     for entry in entries:
         by_label.setdefault(_label(entry, keys), []).append(entry)
@@ -172,7 +172,7 @@ def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
     return tuple(named[id(entry)] for entry in entries)
 
 
-def _full_key(part: str, entries: Sequence[Entry]) -> str:
+def _full_key(part: str, entries: Sequence[Entry], asked: str) -> str:
     if part == "method":
         return part
     known = sorted({key for entry in entries for key in entry.values})
@@ -183,8 +183,8 @@ def _full_key(part: str, entries: Sequence[Entry]) -> str:
     if len(matches) != 1:
         what = f"names {' and '.join(matches)}" if matches else "is in no training"
         raise ConfigError(
-            f"rows: {part!r} {what}{nearest(part, known)}; use method, ablation, grid_size or one"
-            f" of {', '.join(known)}"
+            f"{asked}: {part!r} {what}{nearest(part, known)}; use method, ablation, grid_size or"
+            f" one of {', '.join(known)}"
         )
     return matches[0]
 

@@ -8,9 +8,11 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from hand_made import plain, results, run
 
 from sweeper.config.report import ReportSpec
+from sweeper.errors import ConfigError
 from sweeper.report.build import build_table
 from sweeper.report.entries import gather, label_rows
 from sweeper.report.query import make_query
@@ -117,3 +119,10 @@ def test_rows_that_are_not_tested_are_named_where_stars_are_explained() -> None:
     found = with_imported(*plain(), *plain(method="csdg"), masks=masks)
     words = " ".join(table(found, baseline="unet").caption)
     assert "Not tested: nnunet [imported]: incomplete." in words
+
+
+def test_a_condition_may_name_a_method_and_an_unknown_one_is_no_row() -> None:
+    found = results(*plain(), *plain(method="csdg"))
+    assert [row.label for row in table(found, where=("method=csdg",)).rows] == ["csdg"]
+    with pytest.raises(ConfigError, match=r"^where: 'nokey' is in no training"):
+        table(found, where=("nokey=3",))

@@ -82,6 +82,17 @@ class RemoteFolder:
         except Exception as err:
             raise StoreError(f"cannot write {self.url}/{key}: {_first_line(err)}") from err
 
+    def keys(self) -> set[str]:
+        """The objects that are there.
+
+        Raises:
+            StoreError: The place cannot be reached or listed.
+        """
+        try:
+            return {str(one["path"]) for batch in self._store.list() for one in batch}
+        except Exception as err:
+            raise StoreError(f"cannot list {self.url}: {_first_line(err)}") from err
+
     def manifest(self) -> EmbeddingManifest:
         """The manifest of the embedding store in this folder.
 
@@ -108,16 +119,18 @@ class RemoteFolder:
         Raises:
             StoreError: It is not there, or not what was committed.
         """
-        content = self.get(manifest.chunk_key(array, index))
+        key = manifest.chunk_key(array, index)
+        content = self.get(key)
         where = f"{manifest.slice_name(index)} of {self.url}"
         if content is None or index not in commits:
             raise StoreError(f"{where} is missing; push the store again")
+        way = f"remove {key} there and push the store again"
         try:
             values = decode_chunk(content, manifest, array)
         except (RuntimeError, ValueError) as err:
-            raise StoreError(f"{where} is damaged: {array}: {err}; push the store again") from err
+            raise StoreError(f"{where} is damaged: {array}: {err}; {way}") from err
         if checksum(values) != commits[index].checksums.get(array):
-            raise StoreError(f"{where} is damaged: checksum of {array}; push the store again")
+            raise StoreError(f"{where} is damaged: checksum of {array}; {way}")
         return values
 
 
@@ -135,7 +148,13 @@ def push(
         _put_metadata(remote, manifest)
     remote.manifest().require_same(manifest, url, to_fill=True)
     commits = remote.commits()
-    todo = [index for index in sorted(store.commits) if commits.get(index) != store.commits[index]]
+    there = remote.keys() if commits else set()  # a lost object is sent again
+    todo = [
+        index
+        for index in sorted(store.commits)
+        if commits.get(index) != store.commits[index]
+        or any(manifest.chunk_key(array, index) not in there for array in manifest.arrays)
+    ]
     for done, index in enumerate(todo, start=1):
         for array in manifest.arrays:
             values = store.values(array, index).numpy()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
 import torch
+from obstore.store import from_url
 from test_embedding_store import fill, make_manifest
 
 from sweeper.errors import StoreError, WorkspaceError
@@ -68,6 +70,24 @@ def test_a_store_goes_to_a_url_and_comes_back_the_same(url, tmp_path, precision)
     assert back.commits == local.commits
     assert back.manifest == local.manifest
     assert equal(back, local, 6)
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_a_damaged_or_lost_slice_there_is_mended_by_what_its_line_says(url, tmp_path, is_damaged):
+    local = fill(tmp_path / "local.zarr", make_manifest())
+    push(local, url)
+    there, key = from_url(url), local.manifest.chunk_key("taps", 1)
+    there.put(key, b"no chunk") if is_damaged else there.delete(key)
+    way = f"remove {key} there and push" if is_damaged else "is missing; push"
+    with pytest.raises(StoreError, match=f"slice 1 .*{re.escape(way)} the store again"):
+        pull(url, tmp_path / "back.zarr")
+    if is_damaged:
+        there.delete(key)
+    sent: list[int] = []
+    push(local, url, lambda done, total: sent.append(total))
+    assert sent == [1]
+    pull(url, tmp_path / "back.zarr")
+    assert EmbeddingStore.open(tmp_path / "back.zarr").is_complete()
 
 
 def test_a_copy_that_was_interrupted_sends_only_the_rest(url, tmp_path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sweeper.cli.progress import clock
 from sweeper.pipeline.study_text import budget_lines
 from sweeper.plan.states import State
+from sweeper.report.words import DASH, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,8 @@ def cost_lines(report: PlanReport) -> Iterator[str]:
         )
     if found.unknown:
         yield (
-            f"time: not known for {found.unknown} trainings of a kind not measured here yet;"
+            f"time: not known for {counted(found.unknown, 'training')} of a kind not measured here"
+            " yet;"
             " 'sweeper plan' measures it, after 'sweeper embed'"
         )
 
@@ -99,10 +101,13 @@ def comparison_lines(predicted: Prediction, came: Actual) -> Iterator[str]:
         ("trainings", str(predicted.trainings), str(came.trainings)),
     )
     yield f"{'cost of this run':17} {'predicted':>11} {'actual':>11}"
+    is_guess = bool(predicted.origins)  # without a pace the numbers are those of no training
     for name, one, other in rows:
-        yield f"  {name:15} {one:>11} {other:>11}"
+        shown = one if is_guess or name == "trainings" else DASH
+        yield f"  {name:15} {shown:>11} {other:>11}"
     if predicted.unknown:
-        yield f"  {predicted.unknown} trainings were of a kind that no prediction was made for"
+        count = counted(predicted.unknown, "training")
+        yield f"  no prediction was made for {count} of a kind not measured here before"
 
 
 def size(n_bytes: float) -> str:

@@ -109,6 +109,24 @@ def test_predicted_and_actual_stand_side_by_side(workspace: Workspace) -> None:
     assert len({len(line) for line in lines}) == 1
 
 
+def test_where_nothing_was_predicted_there_is_a_dash_and_no_zero() -> None:
+    nothing = Prediction(
+        trainings=1,
+        unknown=1,
+        training_seconds=0.0,
+        wall_seconds=20.0,
+        low_seconds=20.0,
+        high_seconds=20.0,
+        gpu_hours=0.0,
+        peak_bytes=0.0,
+        origins=(),
+    )
+    *rows, note = list(comparison_lines(nothing, came(1100.0)))[1:]
+    predicted = {row[:17].strip(): row[17:].split()[0] for row in rows}
+    assert predicted == {"time": "–", "training hours": "–", "peak memory": "–", "trainings": "1"}
+    assert "no prediction was made for 1 training" in note
+
+
 def test_an_interrupted_run_is_compared_with_the_prediction_of_what_it_did(
     workspace: Workspace,
 ) -> None:

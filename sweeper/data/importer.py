@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +103,9 @@ def process_case(job: CaseJob) -> CaseResult:
     part = None
     if job.parts is not None and source_hash:
         part = job.parts / f"{_part_key(job, source_hash)}.npz"
-        if part.exists():
-            return _resumed(job, part, source_hash)
+        resumed = _resumed(job, part, source_hash) if part.exists() else None
+        if resumed is not None:
+            return resumed
     image, label = checker.read(job.case.image), checker.read(job.case.label)
     labels = _check(checker, job, image, label)
     result = CaseResult(
@@ -195,9 +197,13 @@ def _prepare(
     return facts
 
 
-def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult:
-    with np.load(part, allow_pickle=False) as arrays:
-        note: dict[str, Any] = json.loads(str(arrays["note"]))
+def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult | None:
+    """What an earlier import left; None for a part that a crash of the machine left torn."""
+    try:
+        with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            note: dict[str, Any] = json.loads(str(arrays["note"]))
+    except (zipfile.BadZipFile, EOFError, ValueError, KeyError):
+        return None
     return CaseResult(
         case=job.case,
         faults=tuple(

@@ -10,7 +10,7 @@ from sweeper.errors import StoreError
 from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
-    store_path,
+    present_path,
     wanted_manifest,
 )
 from sweeper.plan.expand import require_domains
@@ -123,7 +123,7 @@ class DataSource:
                     encoder_fingerprint(encoder.name, weights),
                     encoder.precision,
                 )
-                path = store_path(self._workspace, manifest)
+                path = present_path(self._workspace, manifest)
                 self._embeddings[key] = manifest.fingerprint, str(path)
                 self.missing_bytes += _missing_bytes(path, manifest)
         return self._embeddings[key]

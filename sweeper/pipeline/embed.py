@@ -103,7 +103,7 @@ def ensure_embeddings(
         dataset, encoder, encoder_fingerprint(encoder, path_to_weights), precision, compute
     )
     manifest = replace(manifest, codec=codec or "none")
-    path = into or store_path(workspace, manifest)
+    path = into or present_path(workspace, manifest)
     n_missing = manifest.n_slices
     if path.exists():
         store = EmbeddingStore.open(path)
@@ -169,6 +169,16 @@ def store_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
     """The folder of the store in the workspace, named after what it holds."""
     name = f"{manifest.dataset}-{manifest.encoder}-{manifest.precision}"
     return workspace.embeddings / f"{name}-{manifest.fingerprint[:8]}.zarr"
+
+
+def present_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
+    """`store_path`, or where the same numbers lie under another name of the dataset."""
+    own = store_path(workspace, manifest)
+    if own.exists():
+        return own
+    ending = own.name.removeprefix(manifest.dataset)
+    alike = sorted(path for path in workspace.embeddings.glob(f"*{ending}") if path.is_dir())
+    return alike[0] if alike else own
 
 
 def _fill(

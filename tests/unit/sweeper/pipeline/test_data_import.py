@@ -392,3 +392,20 @@ def test_real_volumes_import_with_their_sites_and_right_side_up(tmp_path, shared
         image[rows.max() : rows.max() + 30].mean()
         > 1.5 * image[rows.min() - 30 : rows.min()].mean()
     )
+
+
+def test_parts_that_a_crash_of_the_machine_left_torn_are_made_again(tmp_path):
+    source, target = sources.saml(tmp_path / "src"), tmp_path / "x.zarr"
+    bad = source / "UCL" / "Case01.nii.gz"
+    content = bad.read_bytes()
+    bad.write_bytes(b"")
+    with pytest.raises(FaultyDataError):
+        import_dataset(source, target, ONE)
+    torn = sorted(tmp_path.glob(".x.zarr.parts/*.npz"))
+    assert len(torn) == 3
+    torn[0].write_bytes(torn[0].read_bytes()[:1000])
+    torn[1].write_bytes(b"")
+    bad.write_bytes(content)
+    report = import_dataset(source, target, ONE)
+    assert (report.n_resumed, len(report.store.cases)) == (1, 4)
+    assert report.store.damaged_cases() == ()

@@ -43,6 +43,14 @@ def test_a_dataset_is_embedded_and_the_second_call_encodes_nothing(workspace):
     assert len(dataset.image_reads) == reads
 
 
+def test_the_same_images_under_another_name_are_not_encoded_again(workspace):
+    store = ensure_embeddings(workspace, FakeDataset(), "vit_tiny")
+    renamed = FakeDataset(name="renamed")
+    assert ensure_embeddings(workspace, renamed, "vit_tiny").path == store.path
+    assert renamed.image_reads == []
+    assert [path.name for path in workspace.embeddings.glob("*.zarr")] == [store.path.name]
+
+
 def test_an_interrupted_store_is_finished_to_the_same_bytes(workspace, tmp_path):
     dataset = FakeDataset(per_case=12)
     whole = ensure_embeddings(workspace, dataset, "vit_tiny", into=tmp_path / "whole.zarr")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sweeper.cli.approval import approval, cost_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sweeper.pipeline.run import RunOutcome
     from sweeper.store.workspace import Workspace
@@ -113,10 +115,12 @@ def _run(
         approves=approval(values["yes"], values["ask_above"]),
     )
     outcome = run_sweep(workspace, request, display())
-    return _finish(workspace, outcome, space)
+    return finish(workspace, outcome, space, values)
 
 
-def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
+def finish(
+    workspace: Workspace, outcome: RunOutcome, space: Path, values: Mapping[str, Any]
+) -> int:
     """The table, where everything lies, what to try next; the exit code."""
     from sweeper.cli.plan_text import comparison_lines
     from sweeper.cli.report import print_table
@@ -140,11 +144,31 @@ def _finish(workspace: Workspace, outcome: RunOutcome, space: Path) -> int:
         click.echo(f"interrupted {where}; the same command goes on", err=True)
         return EXIT_TERMINATED if outcome.signal == _SIGTERM else EXIT_INTERRUPTED
     if failed:
-        click.echo(f"next: sweeper status {space} --failed    then: sweeper retry {space}")
+        same = data_words(values)
+        look, again = (_command(name, str(space), *same) for name in ("status", "retry"))
+        click.echo(f"next: {look} --failed    then: {again}")
         return EXIT_FAILED
-    click.echo("next: sweeper ui    (curves and pictures in the browser)")
-    click.echo(f"      sweeper report {space} --format latex    (the table for the paper)")
+    click.echo(f"next: {_command('ui')}    (curves and pictures in the browser)")
+    report = _command("report", str(space))
+    click.echo(f"      {report} --format latex    (the table for the paper)")
     return 0
+
+
+def data_words(values: Mapping[str, Any]) -> list[str]:
+    """The options that say which trainings are meant: another command needs them too."""
+    words = [word for setting in values["settings"] for word in ("--set", setting)]
+    for name in ("dataset", "encoder", "checkpoint"):
+        if values[name] is not None:
+            words += [f"--{name}", str(values[name])]
+    return words
+
+
+def _command(*words: str) -> str:
+    """A command to type next, in the same workspace."""
+    root = click.get_current_context().find_root()
+    is_named = root.get_parameter_source("workspace") is ParameterSource.COMMANDLINE
+    where = ["--workspace", str(root.params["workspace"])] if is_named else []
+    return shlex.join(["sweeper", *where, *words])
 
 
 def _summary(outcome: RunOutcome) -> str:

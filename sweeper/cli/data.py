@@ -15,6 +15,7 @@ from sweeper.cli.data_text import (
     print_summary,
 )
 from sweeper.errors import DataError
+from sweeper.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,8 +92,9 @@ def import_command(workspace: Path, /, source: Path, name: str | None, **chosen:
     else:
         resumed = f" ({report.n_resumed} prepared before)" if report.n_resumed else ""
         click.echo(
-            f"{store.name}: {len(store.cases)} cases{resumed}, {store.n_slices} slices,"
-            f" {len(store.domains)} domains, fingerprint {store.fingerprint}: {store.path}"
+            f"{store.name}: {counted(len(store.cases), 'case')}{resumed},"
+            f" {counted(store.n_slices, 'slice')}, {counted(len(store.domains), 'domain')},"
+            f" fingerprint {store.fingerprint}: {store.path}"
         )
     print_splits(store)
     click.echo(f"next: sweeper data show {store.name}")
@@ -126,11 +128,11 @@ def check(
     print_headers(headers, is_salted=False)
     wrong = errors(faults)
     bad = len({fault.case for fault in wrong if fault.case})
-    of_cases = f" in {_counted(bad, 'case')}" if bad else ""
+    of_cases = f" in {counted(bad, 'case')}" if bad else ""
     summary = (
-        f"{source}: layout {found.layout}, {_counted(len(found.cases), 'case')},"
-        f" {_counted(len(wrong), 'error')}{of_cases},"
-        f" {_counted(len(faults) - len(wrong), 'warning')}"
+        f"{source}: layout {found.layout}, {counted(len(found.cases), 'case')},"
+        f" {counted(len(wrong), 'error')}{of_cases},"
+        f" {counted(len(faults) - len(wrong), 'warning')}"
     )
     if wrong:
         raise FaultyDataError(f"{summary}; mend what the lines above say", faults)
@@ -201,10 +203,6 @@ def export(
     for remark in remarks:
         click.echo(f"note: {remark}", err=True)
     click.echo(f"{len(written)} cases and prostate_patientid.csv: {folder / 'raw_data'} ({layout})")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _check_name(name: str) -> None:

@@ -23,8 +23,15 @@ def plan_lines(report: PlanReport) -> Iterator[str]:
     if report.studies:
         yield from budget_lines(report.sweep, report.studies)
         yield from _searches(report)
-    cells = f"{plan.n_evaluations} cells = {len(plan.trainings)} trainings"
-    yield f"sweep {plan.sweep}: {cells} + {plan.n_evaluations} evaluations"
+    cells, trainings, scorings = (
+        counted(*pair)
+        for pair in (
+            (plan.n_evaluations, "cell"),
+            (len(plan.trainings), "training"),
+            (plan.n_evaluations, "evaluation"),
+        )
+    )
+    yield f"sweep {plan.sweep}: {cells} = {trainings} + {scorings}"
     counts = Counter(cell.state for cell in report.cells)
     if counts:
         yield "  " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
@@ -47,8 +54,8 @@ def _searches(report: PlanReport) -> Iterator[str]:
         trainings = [training for one in waiting for training in one.expected()]
         scorings = sum(len(training.evaluations) for training in trainings)
         yield (
-            f"  their winners will add {len(trainings)} trainings + {scorings} evaluations to the"
-            " sweep"
+            f"  their winners will add {counted(len(trainings), 'training')}"
+            f" + {counted(scorings, 'evaluation')} to the sweep"
         )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sweeper.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -113,6 +115,11 @@ def report(
     from sweeper.report.render import join
     from sweeper.store.workspace import Workspace
 
+    if format_ in ROW_FORMATS and (statistics or costs):
+        raise ConfigError(
+            f"--format {format_} is rows, --statistics and --costs are tables; leave them out, or"
+            " name a format of tables"
+        )
     opened = Workspace.open(workspace)
     names, spec = _sweeps_of(spaces)
     asked = changed_query(opened, names, spec, query)
@@ -143,8 +150,6 @@ def report(
 
 
 def _write(path: Path, text: str) -> None:
-    from sweeper.errors import ConfigError
-
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as err:
@@ -162,7 +167,6 @@ def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
         sweep: Name of the sweep.
         has_page: True to make page and figures too, where the table is a new one.
     """
-    from sweeper.errors import ConfigError
     from sweeper.pipeline.report import is_published, keep_tables, query, tables
 
     try:

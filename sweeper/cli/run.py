@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from sweeper.cli.approval import approval, cost_options
+from sweeper.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,7 +81,7 @@ def run(
 def retry(
     workspace: Path, /, space: Path, address: str | None, notify: str | None, **values: Any
 ) -> int:
-    """Run the failed trainings of a sweep again, from their last checkpoint."""
+    """Run what failed of a sweep again, from its last checkpoint, and what is missing."""
     from sweeper.cli.progress import display
     from sweeper.pipeline.manage import forget_failures, status
     from sweeper.store.workspace import Workspace
@@ -88,7 +89,7 @@ def retry(
     opened = Workspace.open(workspace)
     settings = _settings(values)
     count = forget_failures(status(opened, space, settings, display()), opened)
-    click.echo(f"{count} failed trainings will run again")
+    click.echo(f"{counted(count, 'failed training')} will run again, and what is missing")
     return _run(workspace, space, address, notify, settings, values)
 
 
@@ -140,7 +141,7 @@ def finish(
     click.echo(f"everything is in {workspace.root}")
     if outcome.signal:
         left = len(outcome.cells) - outcome.count(State.DONE)
-        where = f"with {left} trainings left" if outcome.cells else "in the search"
+        where = f"with {counted(left, 'training')} left" if outcome.cells else "in the search"
         click.echo(f"interrupted {where}; the same command goes on", err=True)
         return EXIT_TERMINATED if outcome.signal == _SIGTERM else EXIT_INTERRUPTED
     if failed:

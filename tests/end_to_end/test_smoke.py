@@ -95,7 +95,7 @@ def test_plan_and_status_know_that_all_is_done(
 ) -> None:
     plan = sweeper(workspace, "plan", str(SPACES / "smoke.yaml"), "--no-probe")
     assert plan.returncode == 0, plan.stderr
-    assert "1 cells = 1 trainings + 1 evaluations" in plan.stdout
+    assert "1 cell = 1 training + 1 evaluation" in plan.stdout
     assert "1 done" in plan.stdout
     status = sweeper(workspace, "status", str(SPACES / "smoke.yaml"))
     assert status.returncode == 0, status.stderr
@@ -114,7 +114,7 @@ def test_another_grid_size_is_scored_from_the_same_training(
         "evaluation.grid_size={grid: [3, 9]}",
     )
     assert plan.returncode == 0, plan.stderr
-    assert "2 cells = 1 trainings + 2 evaluations" in plan.stdout
+    assert "2 cells = 1 training + 2 evaluations" in plan.stdout
     assert "1 of them are trained and only need scoring" in plan.stdout
 
 

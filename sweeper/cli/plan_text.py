@@ -23,15 +23,8 @@ def plan_lines(report: PlanReport) -> Iterator[str]:
     if report.studies:
         yield from budget_lines(report.sweep, report.studies)
         yield from _searches(report)
-    cells, trainings, scorings = (
-        counted(*pair)
-        for pair in (
-            (plan.n_evaluations, "cell"),
-            (len(plan.trainings), "training"),
-            (plan.n_evaluations, "evaluation"),
-        )
-    )
-    yield f"sweep {plan.sweep}: {cells} = {trainings} + {scorings}"
+    cells, scorings = (counted(plan.n_evaluations, noun) for noun in ("cell", "evaluation"))
+    yield f"sweep {plan.sweep}: {cells} = {counted(len(plan.trainings), 'training')} + {scorings}"
     counts = Counter(cell.state for cell in report.cells)
     if counts:
         yield "  " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
@@ -90,8 +83,7 @@ def cost_lines(report: PlanReport) -> Iterator[str]:
     if found.unknown:
         yield (
             f"time: not known for {counted(found.unknown, 'training')} of a kind not measured here"
-            " yet;"
-            " 'sweeper plan' measures it, after 'sweeper embed'"
+            " yet; 'sweeper plan' measures it, after 'sweeper embed'"
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -184,11 +185,21 @@ def _type(field: FieldInfo) -> str:
     nested = members(field.annotation)
     if nested:
         return "mapping"
-    annotation = field.annotation
+    annotation = _without_bounds(field.annotation)
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     for noise in ("typing.", "pathlib.", "collections.abc."):
         text = text.replace(noise, "")
     return "`" + text.replace("|", "\\|") + "`"
+
+
+def _without_bounds(annotation: Any) -> Any:
+    """A type as a person reads it: bounds of a tuple's members stand in the schema."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _without_bounds(arguments[0])
+    if origin is tuple:
+        return GenericAlias(tuple, tuple(map(_without_bounds, arguments)))
+    return annotation
 
 
 def _default(field: FieldInfo) -> str:

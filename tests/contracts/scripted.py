@@ -15,14 +15,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sweeper.config.sweep import check_sweep
-from sweeper.config.yaml_reader import parse_yaml
+import toy_plan
+
 from sweeper.engine import ray_tune
 from sweeper.engine.remedy import Remedy
 from sweeper.pipeline.listen import SweepListener
 from sweeper.pipeline.rounds import Rounds
-from sweeper.plan.expand import Plan, Training, make_plan
-from sweeper.plan.identity import DataFacts
 from sweeper.store.ledger import Ledger, TrainingFolder, read_json
 from sweeper.store.processes import mark
 from sweeper.store.workspace import Workspace
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
     from desam_model.types import Decision, EpochRecord
     from sweeper.engine.ray_tune import Placement
+    from sweeper.plan.expand import Plan, Training
     from sweeper.plan.job import TrainingJob
     from sweeper.records import TrainingRecord
 
@@ -195,23 +194,10 @@ class Records:
 
 def plan_of(seeds: int) -> Plan:
     """One cell with so many seeds."""
-    facts = DataFacts(
-        name="d",
-        path="/d.zarr",
-        fingerprint="f",
-        is_synthetic=True,
-        domains=("A", "B"),
-        structures=("prostate",),
-        cases={"A": ("a1",), "B": ("b1",)},
-        slices={"A": 10, "B": 20},
-        embedding_fingerprint="e",
-        embeddings="/e.zarr",
-    )
-    space = (
+    return toy_plan.plan_of(
         f"name: t\nseeds: {list(range(seeds))}\ntrial:\n  source: A\n  method: {{name: desam}}\n"
         "  training: {batch_size: 4}\n"
     )
-    return make_plan("t", check_sweep(parse_yaml(space)).trials, lambda _: facts)
 
 
 @dataclass

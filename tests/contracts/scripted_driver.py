@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.extend(str(folder) for folder in Path(__file__).resolve().parents[:2])  # as pytest's
 
 from scripted import Sweep
 

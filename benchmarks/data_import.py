@@ -21,7 +21,7 @@ import nibabel as nib
 import numpy as np
 
 from sweeper.data.case_pool import default_processes
-from sweeper.data.phantom import write_phantom
+from sweeper.data.phantom.prostate import write_phantom
 
 FULL_SHAPE = (24, 384, 384)
 """(z, y, x) of a usual scan of the prostate set (methods.md 6.3); 16 of its slices are labelled."""
@@ -32,8 +32,8 @@ LARGE_SHAPE = (147, 512, 512)
 CHILD = """
 import sys
 from pathlib import Path
-from sweeper.pipeline.data_import import import_dataset
-from sweeper.pipeline.data_options import ImportOptions
+from sweeper.pipeline.data.importing import import_dataset
+from sweeper.pipeline.data.options import ImportOptions
 if __name__ == "__main__":
     source, target, processes = sys.argv[1:]
     report = import_dataset(Path(source), Path(target), ImportOptions(processes=int(processes)))

@@ -15,12 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from desam_model.encoder import FrozenSamEncoder, build_image_encoder, fill_with_seeded_noise
-from desam_model.encoder_shapes import encoder_shape
-from desam_model.fused_encoder import fuse_blocks
+from desam_model.encoder.fused_vit import fuse_blocks
+from desam_model.encoder.sam_vit import (
+    FrozenSamEncoder,
+    build_image_encoder,
+    fill_with_seeded_noise,
+)
+from desam_model.encoder.shapes import encoder_shape
 from desam_model.types import Embedding
-from sweeper.data.phantom import synthesise
-from sweeper.data.phantom_scanner import SCANNERS
+from sweeper.data.phantom.prostate import synthesise
+from sweeper.data.phantom.scanner import SCANNERS
 from sweeper.data.preprocessing import prepare_slices, profile
 
 

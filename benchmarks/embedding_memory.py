@@ -18,9 +18,8 @@ import torch
 from embedding_features import noise
 from embedding_read import as_slice, make_store
 
-from desam_model.buffers import BufferPool
-from desam_model.loader import collate
-from sweeper.store.embedding_store import EmbeddingStore
+from desam_model.training.loader import BufferPool, collate
+from sweeper.store.embeddings.store import EmbeddingStore
 
 
 def memory_mb(field: str) -> float:

@@ -22,14 +22,13 @@ import numpy as np
 import torch
 from embedding_features import as_embedding, noise, phantom_slices
 
-from desam_model.buffers import BufferPool
-from desam_model.encoder_shapes import PREPROCESSING, encoder_shape
-from desam_model.loader import Loader, collate
+from desam_model.encoder.shapes import PREPROCESSING, encoder_shape
+from desam_model.training.loader import BufferPool, Loader, collate
 from desam_model.types import Embedding, Slice
-from sweeper.store.convert import convert_store
-from sweeper.store.embedding_manifest import Codec, EmbeddingManifest
-from sweeper.store.embedding_store import EmbeddingStore
-from sweeper.store.embedding_writer import ChunkWriter, Filling
+from sweeper.store.embeddings.convert import convert_store
+from sweeper.store.embeddings.manifest import Codec, EmbeddingManifest
+from sweeper.store.embeddings.store import EmbeddingStore
+from sweeper.store.embeddings.writer import ChunkWriter, Filling
 
 if TYPE_CHECKING:
     from collections.abc import Callable

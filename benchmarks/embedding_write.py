@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from desam_model.encoder import FrozenSamEncoder, build_image_encoder, fill_with_seeded_noise
-from desam_model.encoder_shapes import COMPUTES, PREPROCESSING, encoder_shape
-from desam_model.fused_encoder import fuse_blocks
-from sweeper.engine.encode import blocks_of, encode_blocks
-from sweeper.store.embedding_manifest import EmbeddingManifest
-from sweeper.store.embedding_writer import ChunkWriter, Filling
+from desam_model.encoder.fused_vit import fuse_blocks
+from desam_model.encoder.sam_vit import (
+    FrozenSamEncoder,
+    build_image_encoder,
+    fill_with_seeded_noise,
+)
+from desam_model.encoder.shapes import COMPUTES, PREPROCESSING, encoder_shape
+from sweeper.store.embeddings.manifest import EmbeddingManifest
+from sweeper.store.embeddings.writer import ChunkWriter, Filling
+from sweeper.trial.encode import blocks_of, encode_blocks
 
 if TYPE_CHECKING:
     from desam_model.types import Embedding

@@ -23,6 +23,7 @@ from statistics import median
 from sweeper.engine import cluster, ray_tune
 from sweeper.pipeline.display import Silent
 from sweeper.pipeline.run import RunRequest, run
+from sweeper.records import Placement
 from sweeper.store.workspace import Workspace
 
 PARTS = ("help", "plan", "noop", "sweep")
@@ -117,7 +118,7 @@ def noop(text: str, limit: int, report: object) -> str:
 def time_noops(folder: Path, count: int) -> None:
     cluster.start(None)
     try:
-        placement = ray_tune.Placement(
+        placement = Placement(
             cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True
         )
         jobs = [(f"job{i:04}", "x") for i in range(count)]
@@ -140,8 +141,8 @@ def time_noops(folder: Path, count: int) -> None:
 
 def timed(text: str, limit: int, report: object) -> str:
     """The worker's own function, with a note of when it began, first trained, and ended."""
-    from sweeper.engine.worker import train_one
     from sweeper.plan.job import TrainingJob
+    from sweeper.trial.worker import train_one
 
     note = {"pid": os.getpid(), "begin": time.time()}
 

@@ -19,28 +19,28 @@ import torch
 from desam_model.comparisons.advbias import AdvBias
 from desam_model.comparisons.advnoise import AdvNoise
 from desam_model.comparisons.csdg import CSDG
+from desam_model.comparisons.image.harness import unified_harness
+from desam_model.comparisons.image.intensity import rescale
 from desam_model.comparisons.maxstyle import MaxStyle
 from desam_model.comparisons.mixstyle import mix_statistics
 from desam_model.comparisons.randconv import RandConv
 from desam_model.comparisons.unet import UNetBaseline
-from desam_model.desam import build_desam
-from desam_model.folds import folds
-from desam_model.harness import unified_harness
-from desam_model.intensity import rescale
-from desam_model.loader import collate
-from desam_model.prompts import grid_points_xy
-from desam_model.rating import rate_prompts
+from desam_model.desam.desam import build_desam
+from desam_model.desam.prompts import grid_points_xy
+from desam_model.desam.rating import rate_prompts
+from desam_model.training.folds import folds
+from desam_model.training.loader import collate
 from desam_model.types import PredictionSettings, Prompt, Reads
-from sweeper.store.dataset_store import DatasetStore
-from sweeper.store.embedding_store import EmbeddingStore
-from sweeper.store.views import slice_view
+from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.dataset.views import slice_view
+from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from desam_model.desam import DeSAM
-    from desam_model.image_method import Example
+    from desam_model.comparisons.image.image_method import Example
+    from desam_model.desam.desam import DeSAM
     from desam_model.types import Batch, Slice
 
 mpl.use("Agg")

@@ -17,9 +17,7 @@ import time
 
 import torch
 
-import desam_model.comparisons.medsam
-import desam_model.harness  # noqa: F401 - imported once, before the processes fork
-from desam_model.memory import PeakMemory, anonymous_bytes
+from desam_model.training.memory import PeakMemory, anonymous_bytes
 from desam_model.types import Batch, Embedding
 from sweeper.config.trial import TrialConfig
 from sweeper.factory import Sizes, build_method

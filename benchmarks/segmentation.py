@@ -24,9 +24,9 @@ from desam_sides import (
     random_embedding,
 )
 
-from desam_model.desam import DeSAM, build_desam
-from desam_model.postprocess import resample_logits
-from desam_model.prompts import grid_points_xy
+from desam_model.desam.desam import DeSAM, build_desam
+from desam_model.desam.prompts import grid_points_xy
+from desam_model.desam.resampling import resample_logits
 from desam_model.types import Batch, Embedding, PredictionSettings, Prompt
 
 IMAGE_HW = (256, 256)

@@ -23,7 +23,7 @@ from desam_sides import (
     random_embedding,
 )
 
-from desam_model.desam import build_desam
+from desam_model.desam.desam import build_desam
 from desam_model.types import Batch, Embedding
 
 SIDES = {

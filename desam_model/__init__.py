@@ -11,11 +11,11 @@ from typing import Any
 __all__ = ["DeSAM", "Embedding", "Prompt", "load_reference_checkpoint", "save_reference_checkpoint"]
 
 _HOMES = {
-    "DeSAM": "desam_model.desam",
+    "DeSAM": "desam_model.desam.desam",
     "Embedding": "desam_model.types",
     "Prompt": "desam_model.types",
-    "load_reference_checkpoint": "desam_model.checkpoint",
-    "save_reference_checkpoint": "desam_model.checkpoint",
+    "load_reference_checkpoint": "desam_model.desam.checkpoint",
+    "save_reference_checkpoint": "desam_model.desam.checkpoint",
 }
 
 

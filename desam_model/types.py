@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import torch
     from torch import Tensor
 
@@ -59,13 +58,6 @@ class Decision(StrEnum):
 
     CONTINUE = "continue"
     STOP = "stop"
-
-
-class ScoringProtocol(StrEnum):
-    """How predictions are scored; both are always computed from the same predictions."""
-
-    DESAM2024 = "desam2024"
-    STRICT = "strict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,44 +280,3 @@ class FitResult:
     seconds: float
     peak_memory_bytes: int
     trainable_parameters: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseScore:
-    """One case volume scored under one protocol.
-
-    Attributes:
-        case: Case id.
-        domain: Domain of the case.
-        structure: Segmented structure.
-        protocol: How it was scored.
-        n_slices: Slices that entered the score.
-        dice: Overlap in [0, 1]; nan where both prediction and reference are empty.
-        hd95_mm: 95th-percentile Hausdorff distance in millimetres; nan where a surface is missing.
-        asd_mm: Symmetric mean surface distance in millimetres; nan where a surface is missing.
-    """
-
-    case: str
-    domain: Domain
-    structure: str
-    protocol: ScoringProtocol
-    n_slices: int
-    dice: float
-    hd95_mm: float
-    asd_mm: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CasePrediction:
-    """The masks a method made of one case, kept so that every number can be computed again.
-
-    Attributes:
-        case: Case id.
-        domain: Domain of the case.
-        mask: `(n, H, W)` bool, the case's kept slices in ascending z, after the clean-up of small
-            regions.
-    """
-
-    case: str
-    domain: Domain
-    mask: np.ndarray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from desam_model.fit import Schedule
+from desam_model.training.fit import Schedule
 from desam_model.types import PredictionSettings
 from sweeper.config.comparisons import MedSAMConfig
 from sweeper.config.desam import DesamConfig
@@ -58,8 +58,8 @@ def build_method(
     """
     method = config.method
     if isinstance(method, DesamConfig):
-        from desam_model.desam import build_desam
-        from desam_model.losses import loss_weights
+        from desam_model.desam.desam import build_desam
+        from desam_model.desam.losses import loss_weights
 
         profile = method.loss_profile
         weights = method.loss_weights
@@ -98,7 +98,7 @@ def build_method(
 
 def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> SegmentationMethod:
     """The config's implementation around the harness of its profile."""
-    from desam_model.harness import official_harness, unified_harness
+    from desam_model.comparisons.image.harness import official_harness, unified_harness
 
     implementation = getattr(importlib.import_module(method.module()), method.implementation)
     with torch.random.fork_rng(devices=[]):

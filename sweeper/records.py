@@ -123,3 +123,22 @@ class TrainingRecord:
     rows: tuple[Row, ...]
     failure: Failure | None = None
     artifacts: Mapping[str, Path] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What one training gets, and how many run at once.
+
+    Attributes:
+        cpu: Cores and threads.
+        gpu: GPUs, a fraction allowed.
+        memory_bytes: Host memory; also the limit of the guard. 0: none.
+        max_concurrent: Trainings at once.
+        shares_processes: True if a worker takes the next training without a new process.
+    """
+
+    cpu: int
+    gpu: float
+    memory_bytes: int
+    max_concurrent: int
+    shares_processes: bool

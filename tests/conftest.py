@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-# pytest's importlib mode adds no folder to the path: this one holds `toy_plan`
-sys.path.insert(0, str(Path(__file__).parent))
+# Toys and fakes are imported by name, also by Ray's workers, which get the driver's path;
+# pytest's importlib mode adds no folder by itself.
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

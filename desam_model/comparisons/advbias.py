@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn import functional
 
-from desam_model.image_method import Example, ImageMethod
-from desam_model.intensity import unit
+from desam_model.comparisons.image.image_method import Example, ImageMethod
+from desam_model.comparisons.image.intensity import unit
+from desam_model.comparisons.image.smooth_field import grid_shape, spline_field
+from desam_model.comparisons.image.softmax_losses import divergence
 from desam_model.networks.freezing import evaluating
-from desam_model.smooth_field import grid_shape, spline_field
-from desam_model.softmax_losses import divergence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from desam_model.harness import Harness
+    from desam_model.comparisons.image.harness import Harness
 
 _SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from desam_model.image_method import Example, ImageMethod
-from desam_model.intensity import rescale_to, unit
+from desam_model.comparisons.image.image_method import Example, ImageMethod
+from desam_model.comparisons.image.intensity import rescale_to, unit
+from desam_model.comparisons.image.randomness import draw_normal
+from desam_model.comparisons.image.softmax_losses import divergence
 from desam_model.networks.freezing import evaluating
-from desam_model.randomness import draw_normal
-from desam_model.softmax_losses import divergence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from desam_model.harness import Harness
+    from desam_model.comparisons.image.harness import Harness
 
 
 class AdvNoise(ImageMethod):

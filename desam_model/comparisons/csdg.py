@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn import functional
 
-from desam_model.image_method import Example, ImageMethod
-from desam_model.intensity import norm_of, rescale, standardise, unit
-from desam_model.randomness import draw_normal, draw_one
-from desam_model.smooth_field import grid_shape, spline_field
+from desam_model.comparisons.image.image_method import Example, ImageMethod
+from desam_model.comparisons.image.intensity import norm_of, rescale, standardise, unit
+from desam_model.comparisons.image.randomness import draw_normal, draw_one
+from desam_model.comparisons.image.smooth_field import grid_shape, spline_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from desam_model.harness import Harness
+    from desam_model.comparisons.image.harness import Harness
 
 _IPA_ORDER = 2
 

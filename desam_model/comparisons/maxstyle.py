@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from desam_model.image_method import Example, ImageMethod
+from desam_model.comparisons.image.image_method import Example, ImageMethod
+from desam_model.comparisons.image.randomness import draw_beta, draw_normal, draw_uniform
+from desam_model.comparisons.image.softmax_losses import cross_entropy
 from desam_model.networks.freezing import frozen_batch_norm, frozen_weights
-from desam_model.randomness import draw_beta, draw_normal, draw_uniform
-from desam_model.softmax_losses import cross_entropy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from desam_model.harness import Harness
+    from desam_model.comparisons.image.harness import Harness
     from desam_model.networks.base import Features
 
 _EPS = 1e-6

@@ -14,20 +14,20 @@ import torch
 from segment_anything.modeling.mask_decoder import MaskDecoder
 from segment_anything.modeling.transformer import TwoWayTransformer
 
-from desam_model.boxes import reference_boxes
-from desam_model.losses import LossProfile, iou_loss, mask_loss_parts
-from desam_model.method import SegmentationMethod
-from desam_model.postprocess import resample_logits
-from desam_model.prim import default_heads
-from desam_model.prompts import (
+from desam_model.checkpoint_file import read_checkpoint
+from desam_model.desam.losses import LossProfile, iou_loss, mask_loss_parts
+from desam_model.desam.prim import default_heads
+from desam_model.desam.prompts import (
     PromptTokens,
     grid_points_xy,
     rc_to_frame_xy,
+    reference_boxes,
     uniform_points_rc,
     validation_points_rc,
     whole_box_xyxy,
 )
-from desam_model.training_state import read_checkpoint
+from desam_model.desam.resampling import resample_logits
+from desam_model.method import SegmentationMethod
 from desam_model.types import Losses, Prediction, Prompt, Reads
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from desam_model.image_method import Example, ImageMethod
+from desam_model.comparisons.image.image_method import Example, ImageMethod
+from desam_model.comparisons.image.randomness import draw_beta, draw_uniform
 from desam_model.networks.freezing import frozen_batch_norm
-from desam_model.randomness import draw_beta, draw_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from torch import Tensor
 
-    from desam_model.harness import Harness
+    from desam_model.comparisons.image.harness import Harness
 
 
 class MixStyle(ImageMethod):

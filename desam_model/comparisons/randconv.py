@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn import functional
 
-from desam_model.image_method import Example, ImageMethod
-from desam_model.intensity import rescale
-from desam_model.randomness import draw_normal, draw_one, draw_uniform
+from desam_model.comparisons.image.image_method import Example, ImageMethod
+from desam_model.comparisons.image.intensity import rescale
+from desam_model.comparisons.image.randomness import draw_normal, draw_one, draw_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from desam_model.harness import Harness
+    from desam_model.comparisons.image.harness import Harness
 
 KERNEL_SIZES = (1, 3, 5, 7)
 """Both implementations (`methods.md` 4.3)."""

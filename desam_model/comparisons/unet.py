@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from desam_model.image_method import Example, ImageMethod
+from desam_model.comparisons.image.image_method import Example, ImageMethod
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sweeper.pipeline.planning import PlanReport
+    from sweeper.pipeline.plan import PlanReport
 
 _ASK_ABOVE_HOURS = 2.0
 

@@ -67,8 +67,8 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def import_command(workspace: Path, /, source: Path, name: str | None, **chosen: Any) -> None:
     """Import SOURCE, a folder of any known layout or a CSV file, as a dataset."""
     from sweeper.data.faults import FaultyDataError
-    from sweeper.pipeline.data_import import import_dataset
-    from sweeper.pipeline.data_options import ImportOptions
+    from sweeper.pipeline.data.importing import import_dataset
+    from sweeper.pipeline.data.options import ImportOptions
     from sweeper.store.workspace import Workspace
 
     name = source.absolute().name.split(".")[0] if name is None else name
@@ -109,8 +109,8 @@ def check(
 ) -> None:
     """Report every fault of SOURCE: a folder or CSV to be imported, or a dataset."""
     from sweeper.data.faults import FaultyDataError, errors
-    from sweeper.pipeline.data_import import check_dataset
-    from sweeper.pipeline.data_options import ImportOptions
+    from sweeper.pipeline.data.importing import check_dataset
+    from sweeper.pipeline.data.options import ImportOptions
 
     store_path = _as_store(workspace, source)
     if store_path is not None:
@@ -145,8 +145,8 @@ def check(
 @click.pass_obj
 def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     """Show the dataset NAME: cases, splits, volumes, intensities, contact sheet; or list all."""
-    from sweeper.pipeline.data import open_dataset
-    from sweeper.pipeline.data_show import summarise, write_sheet
+    from sweeper.pipeline.data.named import open_dataset
+    from sweeper.pipeline.data.showing import summarise, write_sheet
     from sweeper.store.workspace import Workspace
 
     place = Workspace.open(workspace)
@@ -187,8 +187,8 @@ def export(
     source: Path | None,
 ) -> None:
     """Write the volumes of dataset NAME and the CSV as DeSAM's released code wants them."""
-    from sweeper.pipeline.data import open_dataset
-    from sweeper.pipeline.data_export import export_dataset
+    from sweeper.pipeline.data.exporting import export_dataset
+    from sweeper.pipeline.data.named import open_dataset
     from sweeper.store.workspace import Workspace
 
     store = open_dataset(Workspace.open(workspace), name)
@@ -244,7 +244,7 @@ def _as_store(workspace: Path, source: Path) -> Path | None:
 
 def _check_store(path: Path) -> None:
     from sweeper.errors import StoreError
-    from sweeper.store.dataset_store import DatasetStore
+    from sweeper.store.dataset.store import DatasetStore
 
     store = DatasetStore.open(path)
     damaged = store.damaged_cases()
@@ -258,7 +258,7 @@ def _check_store(path: Path) -> None:
 
 def _list(folder: Path) -> None:
     from sweeper.errors import StoreError
-    from sweeper.store.dataset_store import DatasetStore
+    from sweeper.store.dataset.store import DatasetStore
 
     stores = sorted(folder.glob("[!.]*.zarr")) if folder.is_dir() else []
     for path in stores:

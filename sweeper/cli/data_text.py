@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sweeper.data.faults import Fault
-    from sweeper.pipeline.data_show import DomainSummary
-    from sweeper.store.dataset_store import DatasetStore
+    from sweeper.pipeline.data.showing import DomainSummary
+    from sweeper.store.dataset.store import DatasetStore
 
 
 class ProgressBar:

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from sweeper.engine.embed import Workers
     from sweeper.pipeline.embed import EmbedProgress
-    from sweeper.store.embedding_manifest import Codec
+    from sweeper.store.embeddings.manifest import Codec
 
 
 @click.command()
@@ -79,9 +79,9 @@ def embed(
 ) -> None:
     """Compute the embeddings of DATASET (a name or a path); what is there is not done again."""
     from sweeper.cli.data_text import ProgressBar
-    from sweeper.pipeline.data import open_dataset
+    from sweeper.pipeline.data.named import open_dataset
     from sweeper.pipeline.embed import ensure_embeddings
-    from sweeper.pipeline.embed_stores import precision_cost, pull_store, push_store
+    from sweeper.pipeline.embeddings import precision_cost, pull_store, push_store
     from sweeper.store.workspace import Workspace
 
     opened = Workspace.open(workspace)

@@ -21,7 +21,7 @@ def embeddings() -> None:
 @click.pass_obj
 def list_command(workspace: Path, /) -> None:
     """Show every embedding store: what it holds, how big it is, who uses it."""
-    from sweeper.store.inventory import summarise_stores
+    from sweeper.store.embeddings.inventory import summarise_stores
     from sweeper.store.workspace import Workspace
 
     summaries, foreign = summarise_stores(Workspace.open(workspace))
@@ -47,8 +47,8 @@ def list_command(workspace: Path, /) -> None:
 def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repair: bool) -> None:
     """Check every checksum of the stores NAMES (default: all)."""
     from sweeper.cli.data_text import ProgressBar
-    from sweeper.pipeline.embed_stores import largest_difference, repair_store
-    from sweeper.store.inventory import damaged_slices, find_store, summarise_stores
+    from sweeper.pipeline.embeddings import largest_difference, repair_store
+    from sweeper.store.embeddings.inventory import damaged_slices, find_store, summarise_stores
     from sweeper.store.workspace import Workspace
 
     opened = Workspace.open(workspace)
@@ -82,8 +82,8 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
 def convert(workspace: Path, /, name: str, precision: str) -> None:
     """Make a store of a smaller PRECISION out of the store NAME, without the encoder."""
     from sweeper.cli.data_text import ProgressBar
-    from sweeper.pipeline.embed_stores import convert_in_workspace
-    from sweeper.store.inventory import find_store
+    from sweeper.pipeline.embeddings import convert_in_workspace
+    from sweeper.store.embeddings.inventory import find_store
     from sweeper.store.workspace import Workspace
 
     opened = Workspace.open(workspace)
@@ -102,8 +102,8 @@ def convert(workspace: Path, /, name: str, precision: str) -> None:
 @click.pass_obj
 def gc(workspace: Path, /, yes: bool) -> None:
     """Remove the stores that no training refers to."""
-    from sweeper.store.embedding_writer import is_being_filled
-    from sweeper.store.inventory import remove_store, summarise_stores
+    from sweeper.store.embeddings.inventory import remove_store, summarise_stores
+    from sweeper.store.embeddings.writer import is_being_filled
     from sweeper.store.workspace import Workspace
 
     unused = [s for s in summarise_stores(Workspace.open(workspace))[0] if not s.users]

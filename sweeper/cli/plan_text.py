@@ -6,15 +6,15 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from sweeper.cli.progress import clock
-from sweeper.pipeline.study_text import budget_lines
+from sweeper.pipeline.searching.study_text import budget_lines
 from sweeper.plan.states import State
 from sweeper.report.words import DASH, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sweeper.pipeline.planning import PlanReport
-    from sweeper.pipeline.prediction import Actual, Prediction
+    from sweeper.pipeline.costs.forecast import Actual, Prediction
+    from sweeper.pipeline.plan import PlanReport
 
 
 def plan_lines(report: PlanReport) -> Iterator[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.config.report import ReportSpec
-    from sweeper.report.plain_table import PlainTable
+    from sweeper.report.formats.plain_table import PlainTable
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
 
@@ -112,7 +112,7 @@ def report(
     printed, 2 wrong input, 3 --final and the table is a draft.
     """
     from sweeper.pipeline.report import changed_query, rows_text, side_tables, tables
-    from sweeper.report.render import join
+    from sweeper.report.formats.registry import join
     from sweeper.store.workspace import Workspace
 
     if format_ in ROW_FORMATS and (statistics or costs):
@@ -203,10 +203,10 @@ def _sweeps_of(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | No
 
 
 def _render(table: ReportTable, format_: str) -> str:
-    from sweeper.report.render import RENDERERS
+    from sweeper.report.formats.registry import RENDERERS
 
     if format_ == "terminal":
-        from sweeper.report.render_terminal import render_terminal
+        from sweeper.report.formats.terminal import render_terminal
 
         width = _screen_width()
         return render_terminal(table, width=width, has_colour=width is not None)
@@ -214,7 +214,7 @@ def _render(table: ReportTable, format_: str) -> str:
 
 
 def _render_side(table: PlainTable, format_: str) -> str:
-    from sweeper.report.plain_table import PLAIN_RENDERERS, render_plain
+    from sweeper.report.formats.plain_table import PLAIN_RENDERERS, render_plain
 
     if format_ == "terminal":
         return render_plain(table, width=_screen_width())
@@ -247,9 +247,9 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
     in the rows as undefined.
     """
     from sweeper.cli.progress import display
-    from sweeper.pipeline.datasets import DataSource
+    from sweeper.pipeline.data.sources import DataSource
+    from sweeper.pipeline.score import ScoreRequest
     from sweeper.pipeline.score import score as score_masks
-    from sweeper.pipeline.score_request import ScoreRequest
     from sweeper.store.workspace import Workspace
 
     opened = Workspace.open(workspace)

@@ -83,7 +83,7 @@ def retry(
 ) -> int:
     """Run what failed of a sweep again, from its last checkpoint, and what is missing."""
     from sweeper.cli.progress import display
-    from sweeper.pipeline.manage import forget_failures, status
+    from sweeper.pipeline.status import forget_failures, status
     from sweeper.store.workspace import Workspace
 
     opened = Workspace.open(workspace)
@@ -192,7 +192,7 @@ def plan(workspace: Path, /, space: Path, no_probe: bool, **values: Any) -> int:
     """Show what a search space needs, what of it is there, and what the rest costs here."""
     from sweeper.cli.plan_text import plan_lines
     from sweeper.cli.progress import display
-    from sweeper.pipeline.planning import plan_space
+    from sweeper.pipeline.plan import plan_space
     from sweeper.store.workspace import Workspace
 
     found = plan_space(
@@ -210,8 +210,8 @@ def plan(workspace: Path, /, space: Path, no_probe: bool, **values: Any) -> int:
 def status(workspace: Path, /, space: Path, only_failed: bool, **values: Any) -> int:
     """Show every cell of a sweep: done, running, failed, pruned, stale, missing."""
     from sweeper.cli.progress import display
-    from sweeper.pipeline.manage import last_lines
-    from sweeper.pipeline.manage import status as cells_of_space
+    from sweeper.pipeline.status import last_lines
+    from sweeper.pipeline.status import status as cells_of_space
     from sweeper.plan.states import State
     from sweeper.store.workspace import Workspace
 
@@ -239,7 +239,7 @@ def clean(workspace: Path, yes: bool) -> int:
 
     Results, masks, chosen weights and tables stay.
     """
-    from sweeper.pipeline.manage import find_rubbish, remove
+    from sweeper.pipeline.status import find_rubbish, remove
     from sweeper.store.workspace import Workspace
 
     rubbish = find_rubbish(Workspace.open(workspace))

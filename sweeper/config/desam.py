@@ -15,7 +15,7 @@ PROFILE_WEIGHTS = {
     "paper": {"dice": 1.0, "ce": 1.0, "iou": 10.0},
     "released": {"dice": 1.0, "ce": 0.0, "iou": 1.0},
 }
-"""What `desam_model.losses` trains with where nothing is set; a test holds the two together."""
+"""What `desam_model.desam.losses` trains with where nothing is set; a test compares the two."""
 
 
 class LossWeightsConfig(Strict):
@@ -68,7 +68,7 @@ class DesamConfig(MethodConfigBase):
 
     def module(self) -> str:
         """Where DeSAM's code is."""
-        return "desam_model.desam"
+        return "desam_model.desam.desam"
 
     def at_level(self, level: Level) -> dict[str, Any]:
         """Without what changes nothing real: points that nobody chooses or rates, usual weights."""

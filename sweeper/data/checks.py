@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sweeper.data.source import SourceCase
+    from sweeper.data.layouts.source import SourceCase
     from sweeper.data.volume import Volume
 
 GEOMETRY_TOLERANCE_MM = 1e-3

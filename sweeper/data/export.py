@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from sweeper.data.layout_desam import CHANNEL, COLUMNS, SITES_CSV
+from sweeper.data.layouts.desam import CHANNEL, COLUMNS, SITES_CSV
 from sweeper.data.volume import Volume, read_volume
 from sweeper.errors import DataError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sweeper.data.source import SourceCase
+    from sweeper.data.layouts.source import SourceCase
 
 NAME = "prostate_{:03d}"
 """The release takes the patient's number from characters 9 to 12 of a file's name."""

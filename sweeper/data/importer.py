@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sweeper.data.layouts.source import SourceCase
     from sweeper.data.preprocessing import Preprocessing
-    from sweeper.data.source import SourceCase
     from sweeper.data.volume import Volume
 
 PART_VERSION = 3

@@ -11,7 +11,7 @@ from sweeper.data.faults import relative
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sweeper.data.source import SourceCase
+    from sweeper.data.layouts.source import SourceCase
     from sweeper.data.volume import Volume
 
 HARMLESS = re.compile(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from desam_model.types import Split
 from sweeper.data.faults import Fault, Severity, relative
-from sweeper.data.source import MARKERS, SITE_ALIASES
+from sweeper.data.layouts.source import MARKERS, SITE_ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sweeper.data.importer import CaseResult
-    from sweeper.data.source import SourceCase, SourceDataset
+    from sweeper.data.layouts.source import SourceCase, SourceDataset
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]*")
 """What ids and domains may look like: they become parts of file names."""

@@ -10,7 +10,7 @@ from desam_model.types import Split
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweeper.data.source import SourceCase
+    from sweeper.data.layouts.source import SourceCase
 
 TRAIN_FRACTION = 0.9
 """DeSAM: the first `int(0.9 n)` ids of a site train. Source: DeSAM `utils/utils.py`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import shutil
@@ -15,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from sweeper.engine import QUIET
-from sweeper.engine.memory_monitor import harden
 from sweeper.errors import ResourceError
 from sweeper.store.processes import is_gone, mark
 
 if TYPE_CHECKING:
-    from sweeper.engine.ray_tune import Placement
+    from sweeper.records import Placement
 
 _STORE_BYTES = 256 * 1024**2  # nothing big goes through the object store (engine.md rule 15)
 _WORKER_ENVIRONMENT = {**QUIET, "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
@@ -176,3 +176,38 @@ def _knock(address: str) -> None:
 def _first_line(err: BaseException) -> str:
     text = str(err).strip()
     return text.splitlines()[0] if text else type(err).__name__
+
+
+_NEEDLE = "Caught unexpected exception"
+
+
+def harden() -> bool:
+    """Make Tune treat a process that Ray's monitor ended as a lost one.
+
+    Returns:
+        False where Tune's code is not the one this was written for; nothing is changed then.
+    """
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import ActorDiedError, OutOfMemoryError
+
+    original = getattr(RayActorManager, "_actor_task_failed", None)
+    if original is None:
+        return False
+    if getattr(original, "is_hardened", False):
+        return True
+    parameters = list(inspect.signature(original).parameters)
+    if parameters != ["self", "tracked_actor_task", "exception"]:
+        return False
+    if _NEEDLE not in inspect.getsource(original):
+        return False
+
+    def actor_task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, OutOfMemoryError):
+            died = ActorDiedError()
+            died.error_msg = f"OutOfMemoryError: {exception}"
+            exception = died
+        original(self, tracked_actor_task, exception)
+
+    actor_task_failed.is_hardened = True  # type: ignore[attr-defined]
+    RayActorManager._actor_task_failed = actor_task_failed
+    return True

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from desam_model.encoder import build_encoder
-from desam_model.encoder_shapes import encoder_shape
-from sweeper.engine.encode import blocks_of, encode_blocks
+from desam_model.encoder.sam_vit import build_encoder
+from desam_model.encoder.shapes import encoder_shape
 from sweeper.errors import ResourceError, SweeperError
-from sweeper.store.dataset_store import DatasetStore
-from sweeper.store.embedding_writer import ChunkWriter
+from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.embeddings.writer import ChunkWriter
+from sweeper.trial.encode import blocks_of, encode_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from desam_model.encoder import FrozenSamEncoder
-    from desam_model.encoder_shapes import Compute
-    from sweeper.store.commits import Commit
-    from sweeper.store.embedding_manifest import EmbeddingManifest
+    from desam_model.encoder.sam_vit import FrozenSamEncoder
+    from desam_model.encoder.shapes import Compute
+    from sweeper.store.embeddings.commits import Commit
+    from sweeper.store.embeddings.manifest import EmbeddingManifest
 
 Block = tuple[range, list[int]]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ray import tune
 from ray.tune import Callback
 
-from sweeper.engine.failures import loss_of
-from sweeper.engine.tuner_settings import resources_of, run_config
+from sweeper.trial.failures import loss_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from ray.tune.experiment import Trial
 
-    from sweeper.records import FailureReason
+    from sweeper.records import FailureReason, Placement
 
 Work = Callable[[str, int, Callable[[dict[str, Any]], None]], str]
 """A job's text, the memory limit in bytes, and where to report epochs -> how it ended."""
@@ -44,25 +45,6 @@ class Listener(Protocol):
         Returns:
             True to stop the sweep.
         """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """What one training gets, and how many run at once.
-
-    Attributes:
-        cpu: Cores and threads.
-        gpu: GPUs, a fraction allowed.
-        memory_bytes: Host memory; also the limit of the guard. 0: none.
-        max_concurrent: Trainings at once.
-        shares_processes: True if a worker takes the next training without a new process.
-    """
-
-    cpu: int
-    gpu: float
-    memory_bytes: int
-    max_concurrent: int
-    shares_processes: bool
 
 
 @dataclass(slots=True)
@@ -118,7 +100,7 @@ def fit(
     limit = placement.memory_bytes
 
     def training(config: dict[str, Any]) -> dict[str, Any]:
-        from sweeper.engine.worker import train_one  # torch is for the worker, not the driver
+        from sweeper.trial.worker import train_one  # torch is for the worker, not the driver
 
         return {"ended": (work or train_one)(config["job"]["text"], limit, tune.report)}
 
@@ -200,3 +182,31 @@ class Signals:
         self._interrupt.signal = number
         if self._ends_tune:
             stop_in_good_order()
+
+
+_MAX_PROCESS_DEATHS = 2
+"""How often a training whose process died is begun again from its checkpoint (engine.md rule 7)."""
+
+
+def resources_of(placement: Placement) -> dict[str, float]:
+    """What Ray sets aside for one training."""
+    resources: dict[str, float] = {"cpu": placement.cpu, "gpu": placement.gpu}
+    if placement.memory_bytes:
+        resources["memory"] = placement.memory_bytes
+    return resources
+
+
+def run_config(storage: Path, callback: Callback) -> tune.RunConfig:
+    """A run with a name that no other has, that prints nothing and tells `callback` all.
+
+    Args:
+        storage: A folder for Tune's own state, on a file system that every node sees.
+        callback: Told of every event.
+    """
+    return tune.RunConfig(
+        name=f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}",
+        storage_path=str(storage),
+        verbose=0,
+        callbacks=[callback],
+        failure_config=tune.FailureConfig(max_failures=_MAX_PROCESS_DEATHS),
+    )

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import ray
 
-from sweeper.engine.ray_tune import Interrupt, Placement, Signals, Work, fit
+from sweeper.engine.ray_tune import Interrupt, Signals, Work, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.engine.ray_tune import Listener
+    from sweeper.records import Placement
 
 _POLL_S = 0.5
 Event = tuple[str, tuple[Any, ...]]

@@ -10,10 +10,15 @@ from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule
 from ray.tune.search import Searcher
 
-from sweeper.engine.courses import Ended, merit, objectives
-from sweeper.engine.ray_tune import Interrupt, Placement, Signals, stop_in_good_order
-from sweeper.engine.search_worker import search_one
-from sweeper.engine.tuner_settings import resources_of, run_config
+from sweeper.engine.ray_tune import (
+    Interrupt,
+    Signals,
+    resources_of,
+    run_config,
+    stop_in_good_order,
+)
+from sweeper.search.courses import Ended, merit, objectives
+from sweeper.trial.search_worker import search_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +27,10 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
     from sweeper.config.search_algorithm import SearchConfig
-    from sweeper.engine.courses import Course, Step, Tried
     from sweeper.engine.ray_tune import Work
     from sweeper.plan.expand import Training
+    from sweeper.records import Placement
+    from sweeper.search.courses import Course, Step, Tried
 
 _TIME, _MERIT = "epochs_done", "merit"
 

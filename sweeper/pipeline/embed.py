@@ -7,22 +7,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from desam_model.encoder_shapes import COMPUTES, PREPROCESSING, encoder_shape
+from desam_model.encoder.shapes import COMPUTES, PREPROCESSING, encoder_shape
 from sweeper import __version__
 from sweeper.errors import StoreError
-from sweeper.store.disk import free_bytes, require_room
-from sweeper.store.embedding_manifest import PRECISIONS, Codec, EmbeddingManifest
-from sweeper.store.embedding_store import EmbeddingStore
-from sweeper.store.embedding_writer import Filling
+from sweeper.store.embeddings.manifest import PRECISIONS, Codec, EmbeddingManifest
+from sweeper.store.embeddings.store import EmbeddingStore
+from sweeper.store.embeddings.writer import Filling, free_bytes, require_room
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from desam_model.encoder_shapes import Compute
+    from desam_model.encoder.shapes import Compute
     from sweeper.engine.embed import Workers
-    from sweeper.store.dataset_store import DatasetStore
+    from sweeper.store.dataset.store import DatasetStore
     from sweeper.store.workspace import Workspace
 
 _BLOCK = {"vit_tiny": 16, "vit_b": 4, "vit_l": 2, "vit_h": 2}

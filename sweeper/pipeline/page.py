@@ -6,20 +6,20 @@ import json
 from typing import TYPE_CHECKING
 
 from sweeper.errors import SweeperError
-from sweeper.pipeline.data import open_dataset
+from sweeper.pipeline.data.named import open_dataset
 from sweeper.pipeline.report import PAGE, SUFFIXES, side_tables
-from sweeper.report.figures import save, write_figures
-from sweeper.report.qualitative import choose, qualitative_figure
-from sweeper.report.render import RENDERERS, join
-from sweeper.report.render_html import Page, render_html
-from sweeper.report.render_long import render_long
+from sweeper.report.figures.plots import save, write_figures
+from sweeper.report.figures.qualitative import choose, qualitative_figure
+from sweeper.report.formats.html import Page, render_html
+from sweeper.report.formats.long import render_long
+from sweeper.report.formats.registry import RENDERERS, join
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sweeper.report.qualitative import Choice
+    from sweeper.report.figures.qualitative import Choice
     from sweeper.report.query import Query
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace

@@ -10,16 +10,16 @@ from sweeper.config.sweep import load_sweep
 from sweeper.report.build import build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.draft import refuse_drafts
+from sweeper.report.formats.long import render_challenger, render_long
+from sweeper.report.formats.text import render_csv, render_markdown
 from sweeper.report.query import make_query, own_spec, spec_of
-from sweeper.report.render_long import render_challenger, render_long
-from sweeper.report.render_text import render_csv, render_markdown
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sweeper.config.report import ReportSpec
-    from sweeper.report.plain_table import PlainTable
+    from sweeper.report.formats.plain_table import PlainTable
     from sweeper.report.query import Query
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
@@ -100,8 +100,10 @@ def side_tables(
     """The tables that stand below the main one."""
     found = []
     if has_statistics:
-        from sweeper.report.statistics import table_statistics  # scipy.stats costs a second
-        from sweeper.report.statistics_table import statistics_table
+        from sweeper.report.statistics.intervals import (
+            table_statistics,  # scipy.stats costs a second
+        )
+        from sweeper.report.statistics.table import statistics_table
 
         found.append(statistics_table(table_statistics(query), query.name))
     if has_costs:

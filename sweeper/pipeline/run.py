@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sweeper.config.sweep import Sweep, load_sweep
 from sweeper.errors import DeclinedError
-from sweeper.pipeline.costs import Costs
-from sweeper.pipeline.datasets import DataSource
-from sweeper.pipeline.listen import SweepListener
-from sweeper.pipeline.notify import Notifier
-from sweeper.pipeline.search import search
-from sweeper.pipeline.studies import searched_cells, selection_tags, summaries
-from sweeper.pipeline.tagging import TaggingTracker
+from sweeper.pipeline.costs.accounting import Costs
+from sweeper.pipeline.data.sources import DataSource
+from sweeper.pipeline.running.listen import SweepListener
+from sweeper.pipeline.running.notify import Notifier
+from sweeper.pipeline.running.tagging import TaggingTracker
+from sweeper.pipeline.searching.search import search
+from sweeper.pipeline.searching.studies import searched_cells, selection_tags, summaries
 from sweeper.plan.expand import Plan, make_plan
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.records import FailureReason
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sweeper.engine import ray_tune
+    from sweeper.pipeline.costs.forecast import Actual, Prediction
     from sweeper.pipeline.display import Display
-    from sweeper.pipeline.planning import PlanReport
-    from sweeper.pipeline.prediction import Actual, Prediction
-    from sweeper.pipeline.search import Searched
-    from sweeper.pipeline.studies import OpenStudy
+    from sweeper.pipeline.plan import PlanReport
+    from sweeper.pipeline.searching.search import Searched
+    from sweeper.pipeline.searching.studies import OpenStudy
     from sweeper.plan.expand import Training
+    from sweeper.records import Placement
     from sweeper.store.workspace import Workspace
     from sweeper.tracking.tracker import Tracker
 
@@ -233,9 +234,9 @@ def _train(
     display: Display,
 ) -> int:
     from sweeper.engine import cluster, ray_tune  # costs 4 s; a finished sweep needs no engine
-    from sweeper.engine.placement import check_packing, measured_gpu_peak, place
     from sweeper.engine.preflight import check_machines, smallest_card_bytes
-    from sweeper.pipeline.rounds import Rounds
+    from sweeper.pipeline.running.placement import check_packing, measured_gpu_peak, place
+    from sweeper.pipeline.running.retry_loop import Rounds
 
     ledger = Ledger(workspace.trainings)
     display.phase("starting Ray")
@@ -250,9 +251,7 @@ def _train(
         check_packing(placement, peak, smallest_card_bytes(placement.gpu) if peak else 0.0)
         display.begin(len(todo), placement.max_concurrent)
 
-        def run_jobs(
-            jobs: Sequence[tuple[str, str]], placement: ray_tune.Placement
-        ) -> ray_tune.Interrupt:
+        def run_jobs(jobs: Sequence[tuple[str, str]], placement: Placement) -> ray_tune.Interrupt:
             return ray_tune.run_jobs(jobs, placement, listener, workspace.logs / "ray")
 
         rounds = Rounds(

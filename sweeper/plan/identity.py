@@ -13,8 +13,8 @@ from sweeper.plan.code_version import code_version
 if TYPE_CHECKING:
     from sweeper.config.trial import TrialConfig
 
-_FIT = "desam_model.fit"
-_EVALUATE = "desam_model.evaluate"
+_FIT = "desam_model.training.fit"
+_EVALUATE = "desam_model.scoring.evaluate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

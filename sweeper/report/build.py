@@ -9,8 +9,8 @@ from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.caption import caption, notes, tests_caption
 from sweeper.report.draft import draft_reasons
 from sweeper.report.published_rows import published_rows
-from sweeper.report.ranks import ranked, with_deltas
-from sweeper.report.significance import AVERAGE_COLUMN, table_tests
+from sweeper.report.statistics.ranks import ranked, with_deltas
+from sweeper.report.statistics.significance import AVERAGE_COLUMN, table_tests
 from sweeper.report.table import Origin, ReportTable, TableRow
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sweeper.report.entries import Entry
     from sweeper.report.measurements import Pool
     from sweeper.report.query import Query
-    from sweeper.report.significance import TableTests
+    from sweeper.report.statistics.significance import TableTests
     from sweeper.report.table import Cell
 
 AVERAGE = {"source": "Overall", "target": "Overall", "structure": "Average", "matrix": "Mean"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweeper.report.aggregate import average_cell, make_cell
-from sweeper.report.ranks import find_row, unequal_columns
 from sweeper.report.searches import search_notes
-from sweeper.report.significance import reach_note
+from sweeper.report.statistics.ranks import find_row, unequal_columns
+from sweeper.report.statistics.significance import reach_note
 from sweeper.report.words import counted
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sweeper.config.report import ReportSpec
     from sweeper.report.query import Query
-    from sweeper.report.significance import TableTests
+    from sweeper.report.statistics.significance import TableTests
     from sweeper.report.table import TableRow
 
 BOTH_SHOWN_ABOVE = 0.5

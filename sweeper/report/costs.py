@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from sweeper.report.plain_table import PlainTable
+from sweeper.report.formats.plain_table import PlainTable
 from sweeper.report.words import DASH
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.entries import REFERENCE_METHOD
-from sweeper.report.ranks import unequal_columns
 from sweeper.report.searches import search_reasons
+from sweeper.report.statistics.ranks import unequal_columns
 from sweeper.report.table import Origin
 from sweeper.report.words import counted
 

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from desam_model.encoder_shapes import ENCODERS
+from desam_model.encoder.shapes import ENCODERS
 from sweeper.errors import WeightsError
 from sweeper.store.weights import BASE_URL, check_checkpoint
 

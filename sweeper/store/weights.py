@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from desam_model.encoder_shapes import ENCODERS, VIT_TINY_FINGERPRINT
+from desam_model.encoder.shapes import ENCODERS, VIT_TINY_FINGERPRINT
 from sweeper.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def check_checkpoint(path: Path, encoder: str | None = None) -> str:
 
 
 def _check_content(path: Path, encoder: str) -> None:
-    from desam_model.sam_checkpoint import check_sam_checkpoint  # torch: seconds, and only once
+    from desam_model.encoder.sam_checkpoint import (
+        check_sam_checkpoint,  # torch: seconds, and only once
+    )
 
     try:
         check_sam_checkpoint(path, encoder)

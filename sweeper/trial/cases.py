@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from desam_model.folds import folds
+from desam_model.training.folds import folds
 from desam_model.types import Reads, Split
 from sweeper.errors import DataError
 from sweeper.factory import Sizes
-from sweeper.store.views import slice_view
+from sweeper.store.dataset.views import slice_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from desam_model.types import Slice
     from sweeper.config.trial import TrialConfig
-    from sweeper.store.dataset_store import DatasetStore
-    from sweeper.store.embedding_store import EmbeddingStore
+    from sweeper.store.dataset.store import DatasetStore
+    from sweeper.store.embeddings.store import EmbeddingStore
 
 
 @dataclass(frozen=True, slots=True)

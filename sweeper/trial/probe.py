@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from desam_model.evaluate import evaluate
-from desam_model.fit import fit
+from desam_model.scoring.evaluate import evaluate
+from desam_model.training.fit import fit
+from desam_model.training.loader import Loader
+from desam_model.training.memory import return_free_memory
 from sweeper.factory import build_method, build_schedule, build_settings
-from sweeper.store.dataset_store import DatasetStore
-from sweeper.store.embedding_store import EmbeddingStore
+from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.trial.cases import Reader, choose_cases, sizes_of
-from sweeper.trial.heap import return_free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +87,7 @@ def _probe(
         method,
         scored,
         build_settings(config.evaluation),
-        batch_size=config.training.batch_size,
-        device=device,
+        partial(Loader, batch_size=config.training.batch_size, device=device),
     )
     seconds = time.perf_counter() - started
     return (

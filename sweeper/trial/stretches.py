@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desam_model.fit import fit
-from desam_model.training_state import LAST
+from desam_model.training.fit import fit
+from desam_model.training.state import LAST
 from sweeper.factory import build_method, build_schedule
 
 if TYPE_CHECKING:

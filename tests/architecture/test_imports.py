@@ -26,11 +26,11 @@ def test_a_search_space_is_checked_without_torch_ray_or_mlflow() -> None:
 
 
 def test_plan_and_status_need_no_torch_ray_or_mlflow() -> None:
-    code = "import sweeper.pipeline.planning, sweeper.pipeline.manage, sweeper.cli.plan_text"
+    code = "import sweeper.pipeline.plan, sweeper.pipeline.status, sweeper.cli.plan_text"
     assert loaded_after(code, ("torch", "ray", "mlflow", "pandas")) == set()
 
 
 def test_the_model_package_needs_no_sweep_machinery() -> None:
-    code = "import desam_model.desam, desam_model.fit, desam_model.evaluate"
+    code = "import desam_model.desam.desam, desam_model.training.fit, desam_model.scoring.evaluate"
     forbidden = ("sweeper", "ray", "mlflow", "zarr", "pydantic", "click", "yaml", "monai")
     assert loaded_after(code, forbidden) == set()

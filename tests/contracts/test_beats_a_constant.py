@@ -5,6 +5,7 @@ On the phantom, and on real prostates where they lie beside the checkout.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from desam_model.evaluate import evaluate
-from desam_model.fit import fit
-from desam_model.types import ScoringProtocol, Split
+from desam_model.scoring.evaluate import evaluate
+from desam_model.scoring.protocols import ScoringProtocol
+from desam_model.training.fit import fit
+from desam_model.training.loader import Loader
+from desam_model.types import Split
 from sweeper.config.trial import TrialConfig
 from sweeper.factory import build_method, build_schedule, build_settings
-from sweeper.pipeline.data_import import import_dataset
-from sweeper.pipeline.data_options import ImportOptions
-from sweeper.pipeline.datasets import DataSource
+from sweeper.pipeline.data.importing import import_dataset
+from sweeper.pipeline.data.options import ImportOptions
+from sweeper.pipeline.data.sources import DataSource
 from sweeper.pipeline.display import Silent
-from sweeper.store.dataset_store import DatasetStore
-from sweeper.store.embedding_store import EmbeddingStore
+from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.workspace import Workspace
 from sweeper.trial.cases import Reader, choose_cases, sizes_of
 
@@ -147,7 +150,9 @@ def held_out_dice(config: TrialConfig, source: DataSource) -> tuple[float, float
     constant = best_constant_mask(list(train))
     references = by_case(list(held_out))
     by_constant = fmean(dice(np.broadcast_to(constant, r.shape), r) for r in references)
-    scores = evaluate(method, held_out, build_settings(config.evaluation)).scores
+    scores = evaluate(
+        method, held_out, build_settings(config.evaluation), partial(Loader, batch_size=8)
+    ).scores
     by_method = fmean(s.dice for s in scores if s.protocol is ScoringProtocol.STRICT)
     print(f"{config.name()}: {by_method:.3f}, constant mask {by_constant:.3f}")  # noqa: T201 - -s
     return by_method, by_constant

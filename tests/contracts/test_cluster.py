@@ -15,8 +15,8 @@ from scripted import Sweep, expected, workers_need_not_import
 
 from sweeper.engine import cluster
 from sweeper.engine.preflight import Machine, check_machines, problem
-from sweeper.engine.ray_tune import Placement
 from sweeper.errors import ResourceError
+from sweeper.records import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # Ray's own deprecations are not ours
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # nor the files it leaves open
 ]
-DRIVER = Path(__file__).with_name("scripted_driver.py")
+DRIVER = Path(__file__).parents[1] / "support" / "scripted_driver.py"
 PLACEMENT = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
 STORE = 100 * 1024**2
 

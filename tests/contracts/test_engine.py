@@ -24,9 +24,9 @@ from scripted import (
 from sweeper.config.search_algorithm import SearchConfig
 from sweeper.engine import cluster as ray_cluster
 from sweeper.engine import ray_tune, search_tune
-from sweeper.engine.courses import Step
-from sweeper.engine.ray_tune import Placement
 from sweeper.errors import ResourceError
+from sweeper.records import Placement
+from sweeper.search.courses import Step
 from sweeper.store.processes import mark
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 from scripted import Sweep, expected
 
-from sweeper.engine.ray_tune import Placement
 from sweeper.plan.states import State, cells_of
+from sweeper.records import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DRIVER = Path(__file__).with_name("scripted_driver.py")
+DRIVER = Path(__file__).parents[1] / "support" / "scripted_driver.py"
 SEEDS, EPOCH_S = 4, 0.6
 PLACEMENT = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
 

@@ -16,14 +16,14 @@ import torch
 from desam_model.comparisons.advbias import AdvBias
 from desam_model.comparisons.advnoise import AdvNoise
 from desam_model.comparisons.csdg import CSDG
+from desam_model.comparisons.image.harness import official_harness, unified_harness
 from desam_model.comparisons.maxstyle import MaxStyle
 from desam_model.comparisons.medsam import build_medsam
 from desam_model.comparisons.mixstyle import MixStyle
 from desam_model.comparisons.randconv import RandConv
 from desam_model.comparisons.unet import UNetBaseline
-from desam_model.desam import build_desam
-from desam_model.fit import Schedule, fit
-from desam_model.harness import official_harness, unified_harness
+from desam_model.desam.desam import build_desam
+from desam_model.training.fit import Schedule, fit
 from desam_model.types import Batch, Embedding, PredictionSettings, Reads, Slice
 from sweeper.config.methods import MethodConfig
 from sweeper.config.trial import TrialConfig
@@ -32,7 +32,7 @@ from sweeper.factory import Sizes, build_method
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from desam_model.harness import Harness, Recipe
+    from desam_model.comparisons.image.harness import Harness, Recipe
     from desam_model.method import SegmentationMethod
     from desam_model.types import Losses
 

@@ -14,14 +14,14 @@ import torch
 
 from desam_model.types import Decision, Split
 from sweeper.config.trial import TrialConfig
-from sweeper.pipeline.datasets import DataSource
+from sweeper.pipeline.data.sources import DataSource
 from sweeper.plan.expand import make_plan
 from sweeper.plan.job import TrainingJob
-from sweeper.store.dataset_store import CaseRecord, DatasetStore
-from sweeper.store.dataset_writer import DatasetFacts, NewCase, write_dataset
+from sweeper.store.dataset.store import CaseRecord, DatasetStore
+from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
 from sweeper.store.ledger import TrainingFolder
 from sweeper.store.workspace import Workspace
-from sweeper.trial import run_trial
+from sweeper.trial.run_trial import run_trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import toy_search as toy
+from scripted import workers_need_not_import
 
 from sweeper.engine import cluster as ray_cluster
 from sweeper.engine import search_tune
-from sweeper.engine.ray_tune import Placement
 from sweeper.engine.search_tune import RunningStudy
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "sweeper" / "engine"))
-import toy_search as toy  # the folder is on the path only now
+from sweeper.records import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -85,6 +82,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, An
         for study in found
     ]
     notes = Notes()
+    workers_need_not_import(__name__)
     ray_cluster.start(None)
     interrupt = search_tune.run_search(
         running, job_of, PLACEMENT, notes, tmp_path_factory.mktemp("tune"), work

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from desam_model import Embedding, Prompt, load_reference_checkpoint
-from desam_model.checkpoint import reference_state_dict
+from desam_model.desam.checkpoint import reference_state_dict
 
 RELATIVE = 1e-5
 

@@ -7,7 +7,7 @@ import pytest
 import surface_distance
 from medpy.metric import binary
 
-from desam_model.metrics import dice, surface_distances
+from desam_model.scoring.metrics import dice, surface_distances
 
 # medpy and surface-distance still call scipy and numpy by names that are going away
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

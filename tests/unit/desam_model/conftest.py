@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from desam_model.desam import build_desam
+from desam_model.desam.desam import build_desam
 from desam_model.types import Embedding, Slice
 
 torch.set_num_threads(1)  # tiny tensors: a second thread only waits, and costs the other tests

@@ -7,8 +7,8 @@ import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
-from desam_model.fit import Schedule
-from desam_model.prim import default_heads
+from desam_model.desam.prim import default_heads
+from desam_model.training.fit import Schedule
 from sweeper.config.image_methods import ImageMethodConfig
 from sweeper.config.trial import TrialConfig
 from sweeper.factory import Sizes, build_method, build_schedule
@@ -116,7 +116,7 @@ def test_decoders_start_from_sams_weights_where_a_checkpoint_is_given(
 
 
 def test_the_loss_weights_that_the_plan_knows_are_those_that_are_trained_with() -> None:
-    from desam_model.losses import LossProfile, loss_weights
+    from desam_model.desam.losses import LossProfile, loss_weights
     from sweeper.config.desam import PROFILE_WEIGHTS
 
     assert set(PROFILE_WEIGHTS) == {profile.value for profile in LossProfile}

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from desam_model.harness import unified_harness
-from desam_model.image_method import Example
+from desam_model.comparisons.image.harness import unified_harness
+from desam_model.comparisons.image.image_method import Example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from desam_model.harness import Harness
+    from desam_model.comparisons.image.harness import Harness
 
 
 @pytest.fixture(autouse=True)

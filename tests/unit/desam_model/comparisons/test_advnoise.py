@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from desam_model.comparisons.advnoise import AdvNoise
-from desam_model.intensity import norm_of
+from desam_model.comparisons.image.intensity import norm_of
+from desam_model.comparisons.image.softmax_losses import divergence
 from desam_model.networks.base import Features, SegmentationNetwork
-from desam_model.softmax_losses import divergence
 
 
 class PixelWeights(SegmentationNetwork):

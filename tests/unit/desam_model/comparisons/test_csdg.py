@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from desam_model.comparisons.csdg import CSDG, consistency, draw_gin, interpolate
-from desam_model.intensity import norm_of, standardise
+from desam_model.comparisons.image.intensity import norm_of, standardise
 
 
 @pytest.fixture

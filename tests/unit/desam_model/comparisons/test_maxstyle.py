@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
+from desam_model.comparisons.image.intensity import rescale
+from desam_model.comparisons.image.softmax_losses import cross_entropy
 from desam_model.comparisons.maxstyle import MaxStyle, Style, draw_other_order
-from desam_model.intensity import rescale
-from desam_model.softmax_losses import cross_entropy
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
-from desam_model.boxes import reference_boxes
 from desam_model.comparisons.medsam import build_medsam, load_sam_weights
-from desam_model.prompts import grid_points_xy, whole_box_xyxy
+from desam_model.desam.prompts import grid_points_xy, reference_boxes, whole_box_xyxy
 from desam_model.types import Batch, Embedding, PredictionSettings, Prompt
 
 GRID = 8

@@ -7,7 +7,7 @@ import pytest
 
 from sweeper.cli import approval as module
 from sweeper.cli.approval import approval
-from sweeper.pipeline.prediction import Devices, Prediction
+from sweeper.pipeline.costs.forecast import Devices, Prediction
 
 
 def report(hours: float) -> SimpleNamespace:

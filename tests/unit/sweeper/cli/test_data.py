@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
-from pathlib import Path
 
+import fault_sources as sources
 import numpy as np
 import pytest
 
 from sweeper.cli import main
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-import fault_sources as sources
 
 
 def run(workspace, *args):
@@ -199,7 +195,7 @@ def test_a_full_or_closed_disk_is_one_line(tmp_path, capsys, monkeypatch, number
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number), "sheet.png")
 
-    monkeypatch.setattr("sweeper.pipeline.data.open_dataset", refuse)
+    monkeypatch.setattr("sweeper.pipeline.data.named.open_dataset", refuse)
     assert run(tmp_path, "show", "prostate") == 2
     err = capsys.readouterr().err.strip()
     assert err.startswith(f"sweeper: sheet.png: {way}")

@@ -11,8 +11,8 @@ import pytest
 from fault_lines import LINES
 
 from sweeper.data.faults import FaultyDataError, errors
-from sweeper.pipeline.data_import import check_dataset, import_dataset
-from sweeper.pipeline.data_options import ImportOptions
+from sweeper.pipeline.data.importing import check_dataset, import_dataset
+from sweeper.pipeline.data.options import ImportOptions
 
 ONE = ImportOptions(processes=1)
 

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 
 from desam_model.types import Split
-from sweeper.data.layouts import read_source
+from sweeper.data.layouts.registry import read_source
 from sweeper.errors import DataError
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from desam_model.types import Split
 from sweeper.data import phantom, phantom_abdomen
-from sweeper.data.phantom_scanner import SCANNERS
+from sweeper.data.phantom.scanner import SCANNERS
 from sweeper.data.volume import read_volume
 
 SMALL = next(s for s in SCANNERS if s.site == "F-HK")
@@ -26,7 +26,7 @@ def test_another_process_gives_byte_identical_arrays():
     code = (
         "import hashlib\n"
         "from sweeper.data import phantom, phantom_abdomen\n"
-        "from sweeper.data.phantom_scanner import SCANNERS\n"
+        "from sweeper.data.phantom.scanner import SCANNERS\n"
         "def digest(arrays):\n"
         "    return hashlib.sha256(b''.join(a.tobytes() for a in arrays)).hexdigest()\n"
         "small = next(s for s in SCANNERS if s.site == 'F-HK')\n"
@@ -120,7 +120,7 @@ def test_organs_of_the_abdomen_are_apart_and_their_contrast_is_inverted():
 
 @pytest.mark.slow
 def test_the_phantom_is_imported_by_the_real_importer_and_made_only_once(tmp_path):
-    from sweeper.pipeline.data import open_dataset
+    from sweeper.pipeline.data.named import open_dataset
     from sweeper.store.workspace import Workspace
 
     workspace = Workspace.open(tmp_path)

@@ -9,8 +9,8 @@ import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 
 from sweeper.data.privacy import SUSPICIOUS_PATH, salted
 from sweeper.errors import DataError
-from sweeper.pipeline.data_import import check_dataset, import_dataset
-from sweeper.pipeline.data_options import ImportOptions
+from sweeper.pipeline.data.importing import check_dataset, import_dataset
+from sweeper.pipeline.data.options import ImportOptions
 
 ONE = ImportOptions(processes=1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from desam_model.types import Split
-from sweeper.data.source import SourceCase
+from sweeper.data.layouts.source import SourceCase
 from sweeper.data.splits import split_cases
 
 

@@ -12,16 +12,15 @@ import pytest
 import torch
 
 from sweeper.engine import cluster
-from sweeper.engine.failures import loss_of
-from sweeper.engine.memory_monitor import harden
-from sweeper.engine.placement import check_packing, measured_gpu_peak
-from sweeper.engine.pulse import kernel_oom_kills
-from sweeper.engine.ray_tune import Placement
-from sweeper.engine.worker import take_device
+from sweeper.engine.cluster import harden
 from sweeper.errors import ResourceError
-from sweeper.records import FailureReason
+from sweeper.pipeline.running.placement import check_packing, measured_gpu_peak
+from sweeper.records import FailureReason, Placement
 from sweeper.store.ledger import Ledger
 from sweeper.store.processes import is_gone, mark, short
+from sweeper.trial.failures import loss_of
+from sweeper.trial.watchdog import kernel_oom_kills
+from sweeper.trial.worker import take_device
 
 if TYPE_CHECKING:
     from pathlib import Path

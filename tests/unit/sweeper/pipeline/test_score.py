@@ -9,20 +9,19 @@ import numpy as np
 import pytest
 
 from sweeper.config.report import ReportSpec
-from sweeper.data.phantom import write_nifti
+from sweeper.data.phantom.prostate import write_nifti
 from sweeper.errors import DataError
-from sweeper.pipeline.data_import import import_dataset
-from sweeper.pipeline.data_options import ImportOptions
+from sweeper.pipeline.data.importing import import_dataset
+from sweeper.pipeline.data.options import ImportOptions
 from sweeper.pipeline.report import query, tables
-from sweeper.pipeline.score import find_domain, score
-from sweeper.pipeline.score_request import ScoreRequest
+from sweeper.pipeline.score import ScoreRequest, find_domain, score
 from sweeper.store.workspace import Workspace
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sweeper.store.dataset_store import DatasetStore
+    from sweeper.store.dataset.store import DatasetStore
 
 # mlflow's own dependencies warn while they are imported
 pytestmark = pytest.mark.filterwarnings("ignore")

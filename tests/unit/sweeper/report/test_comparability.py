@@ -14,8 +14,8 @@ from sweeper.config.yaml_reader import read_yaml
 from sweeper.errors import ConfigError
 from sweeper.records import TrialStatus
 from sweeper.report.build import build_table, build_tables
+from sweeper.report.formats.terminal import render_terminal
 from sweeper.report.query import make_query, spec_of
-from sweeper.report.render_terminal import render_terminal
 from sweeper.report.table import Mark, ReportTable
 
 SPACES = Path(__file__).parents[4] / "search_spaces"

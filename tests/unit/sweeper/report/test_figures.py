@@ -9,7 +9,7 @@ from hand_made import plain, results, run
 from PIL import Image
 
 from sweeper.config.report import ReportSpec
-from sweeper.report.figures import (
+from sweeper.report.figures.plots import (
     box_plot,
     forest_plot,
     grid_plot,

@@ -16,14 +16,14 @@ from sweeper.config.report import ReportSpec
 from sweeper.records import TrialStatus
 from sweeper.report.build import build_table, build_tables
 from sweeper.report.costs import cost_table
-from sweeper.report.plain_table import PLAIN_RENDERERS, render_plain
+from sweeper.report.formats.latex import latex_document, render_latex
+from sweeper.report.formats.long import render_challenger, render_long
+from sweeper.report.formats.plain_table import PLAIN_RENDERERS, render_plain
+from sweeper.report.formats.registry import RENDERERS, join
+from sweeper.report.formats.terminal import render_terminal
 from sweeper.report.query import make_query
-from sweeper.report.render import RENDERERS, join
-from sweeper.report.render_latex import latex_document, render_latex
-from sweeper.report.render_long import render_challenger, render_long
-from sweeper.report.render_terminal import render_terminal
-from sweeper.report.statistics import table_statistics
-from sweeper.report.statistics_table import statistics_table
+from sweeper.report.statistics.intervals import table_statistics
+from sweeper.report.statistics.table import statistics_table
 
 if TYPE_CHECKING:
     from sweeper.tracking.tracker import TrackedRun

@@ -27,9 +27,9 @@ from sweeper.errors import ConfigError, DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.build import build_table, build_tables
 from sweeper.report.draft import refuse_drafts
+from sweeper.report.formats.registry import RENDERERS
+from sweeper.report.formats.terminal import render_terminal
 from sweeper.report.query import make_query
-from sweeper.report.render import RENDERERS
-from sweeper.report.render_terminal import render_terminal
 from sweeper.report.table import Mark, ReportTable
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_tables
 from sweeper.report.costs import cost_table
-from sweeper.report.figures import write_figures
-from sweeper.report.qualitative import by_rule
+from sweeper.report.figures.plots import write_figures
+from sweeper.report.figures.qualitative import by_rule
+from sweeper.report.formats.html import Page, render_html
+from sweeper.report.formats.registry import RENDERERS
 from sweeper.report.query import make_query
-from sweeper.report.render import RENDERERS
-from sweeper.report.render_html import Page, render_html
 from sweeper.report.words import cell_text
 
 if TYPE_CHECKING:

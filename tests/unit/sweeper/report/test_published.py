@@ -9,8 +9,8 @@ from hand_made import results, run
 
 from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_table
+from sweeper.report.formats.registry import RENDERERS
 from sweeper.report.query import make_query
-from sweeper.report.render import RENDERERS
 from sweeper.report.table import Origin, ReportTable
 
 SIX = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")

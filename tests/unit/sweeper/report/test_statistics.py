@@ -12,9 +12,9 @@ from hand_made import plain, results, run
 from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_table
 from sweeper.report.query import Query, make_query
-from sweeper.report.significance import holm, patient_means, signed_rank, table_tests
-from sweeper.report.statistics import contributions, resample_counts, table_statistics
-from sweeper.report.statistics_table import statistics_table
+from sweeper.report.statistics.intervals import contributions, resample_counts, table_statistics
+from sweeper.report.statistics.significance import holm, patient_means, signed_rank, table_tests
+from sweeper.report.statistics.table import statistics_table
 
 if TYPE_CHECKING:
     from sweeper.tracking.tracker import TrackedRun

@@ -15,8 +15,8 @@ from sweeper.config.report import ReportSpec
 from sweeper.errors import ConfigError
 from sweeper.report.build import build_table
 from sweeper.report.entries import gather, label_rows
+from sweeper.report.formats.terminal import render_terminal
 from sweeper.report.query import make_query
-from sweeper.report.render_terminal import render_terminal
 
 if TYPE_CHECKING:
     from sweeper.report.table import ReportTable

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from fake_dataset import write_small_dataset
 
 from sweeper.config.trial import TrialConfig
-from sweeper.engine.worker import train_one
 from sweeper.pipeline.embed import ensure_embeddings
 from sweeper.plan.job import TrainingJob
 from sweeper.store.ledger import TrainingFolder
 from sweeper.store.workspace import Workspace
+from sweeper.trial.worker import train_one
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sweeper.store.dataset_store import DatasetStore
-    from sweeper.store.embedding_store import EmbeddingStore
+    from sweeper.store.dataset.store import DatasetStore
+    from sweeper.store.embeddings.store import EmbeddingStore
 
 
 def job_on(dataset: DatasetStore, store: EmbeddingStore, folder: Path, sweep: str) -> str:

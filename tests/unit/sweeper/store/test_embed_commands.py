@@ -12,12 +12,12 @@ from sweeper.cli import cli
 from sweeper.engine.embed import Workers, actors_that_fit
 from sweeper.errors import ResourceError, StoreError, WeightsError
 from sweeper.pipeline.embed import ensure_embeddings
-from sweeper.store.embedding_store import EmbeddingStore
-from sweeper.store.embedding_writer import Filling
+from sweeper.store.embeddings.store import EmbeddingStore
+from sweeper.store.embeddings.writer import Filling
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from sweeper.store.dataset_store import DatasetStore
+    from sweeper.store.dataset.store import DatasetStore
 
 
 @pytest.fixture(scope="module")

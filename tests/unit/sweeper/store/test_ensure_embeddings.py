@@ -8,10 +8,10 @@ import pytest
 import torch
 from fake_dataset import FakeDataset
 
-from desam_model.encoder import build_encoder
+from desam_model.encoder.sam_vit import build_encoder
 from sweeper.errors import StoreError, WeightsError, WorkspaceError
 from sweeper.pipeline.embed import ensure_embeddings, wanted_manifest
-from sweeper.store.embedding_store import EmbeddingStore
+from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.workspace import Workspace
 
 
@@ -98,7 +98,7 @@ def test_a_disk_that_fills_up_names_the_slice_and_the_same_command_goes_on(works
         return values.tobytes()
 
     with monkeypatch.context() as patch:
-        patch.setattr("sweeper.store.embedding_writer.encode_chunk", encode_chunk)
+        patch.setattr("sweeper.store.embeddings.writer.encode_chunk", encode_chunk)
         with pytest.raises(WorkspaceError, match=r"slice 19 .*No space left on device.*go on"):
             ensure_embeddings(workspace, dataset, "vit_tiny")
     said: list[str] = []

@@ -17,10 +17,10 @@ import pytest
 import torch
 from fake_dataset import FakeDataset
 
-from desam_model.encoder import FrozenSamEncoder
+from desam_model.encoder.sam_vit import FrozenSamEncoder
 from sweeper.pipeline.embed import ensure_embeddings
-from sweeper.store.commits import read_journal
-from sweeper.store.embedding_store import EmbeddingStore
+from sweeper.store.embeddings.commits import read_journal
+from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.workspace import Workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

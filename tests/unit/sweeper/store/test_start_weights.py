@@ -9,7 +9,7 @@ from fake_dataset import write_small_dataset
 
 from sweeper.config.trial import TrialConfig
 from sweeper.errors import StoreError
-from sweeper.pipeline.datasets import DataSource
+from sweeper.pipeline.data.sources import DataSource
 from sweeper.pipeline.display import Silent
 from sweeper.store.workspace import Workspace
 

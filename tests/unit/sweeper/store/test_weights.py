@@ -11,8 +11,8 @@ import torch
 from fake_dataset import FakeDataset
 from segment_anything import sam_model_registry
 
-from desam_model.encoder import build_encoder, build_image_encoder
-from desam_model.encoder_shapes import ENCODERS
+from desam_model.encoder.sam_vit import build_encoder, build_image_encoder
+from desam_model.encoder.shapes import ENCODERS
 from sweeper.cli import main
 from sweeper.errors import WeightsError
 from sweeper.pipeline.embed import ensure_embeddings
@@ -159,7 +159,7 @@ def small_vit_b(monkeypatch):
     """A vit_b of small width, so that a checkpoint is made and read in a moment."""
     from types import SimpleNamespace
 
-    import desam_model.encoder as module
+    import desam_model.encoder.sam_vit as module
 
     small = dataclasses.replace(ENCODERS["vit_tiny"], name="vit_b", filename="sam_vit_b_01ec64.pth")
     monkeypatch.setattr(module, "encoder_shape", lambda name: small)

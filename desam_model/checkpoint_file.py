@@ -1,0 +1,48 @@
+"""Files of weights: read without running anything, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_checkpoint(path: Path, *, is_mapped: bool = False) -> dict[str, Any]:
+    """A dictionary of tensors and plain values; nothing else is unpickled.
+
+    Args:
+        path: The file.
+        is_mapped: Map the file, so that a large one costs only the weights taken from it.
+
+    Raises:
+        ValueError: The file is truncated, damaged, or holds something else.
+    """
+    try:
+        mmap = is_mapped and zipfile.is_zipfile(path)
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except FileNotFoundError:
+        raise
+    except Exception as err:  # torch raises many types for a damaged file
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint ({type(err).__name__}); it is truncated or"
+            " foreign, remove it or give another"
+        ) from err
+    if not isinstance(saved, dict):
+        raise ValueError(f"{path} holds a {type(saved).__name__}, expected a dictionary of weights")  # noqa: TRY004
+    return saved
+
+
+def write_atomically(path: Path, content: dict[str, Any]) -> None:
+    """Save `content` so that `path` is never half written, even if the machine stops."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""What the image methods share: harness, base augmentation, losses, randomness."""

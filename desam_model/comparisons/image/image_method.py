@@ -1,0 +1,260 @@
+"""What all image methods share: preparation, the standard pass, validation and prediction."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch.nn import functional
+
+from desam_model.comparisons.image.harness import Harness  # noqa: TC001 - a method's code version follows it
+from desam_model.comparisons.image.intensity import rescale, standardise
+from desam_model.comparisons.image.softmax_losses import (
+    at_scale_of,
+    batch_dice,
+    cross_entropy,
+    soft_dice,
+)
+from desam_model.method import SegmentationMethod
+from desam_model.networks.freezing import frozen_batch_norm
+from desam_model.types import Losses, Prediction, Reads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from desam_model.networks.base import Features
+    from desam_model.types import Batch, PredictionSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A training batch after the base augmentation.
+
+    Attributes:
+        clean: `(B, C, H, W)` float32 in [0, 1], each slice rescaled; the reconstruction target.
+        noisy: The same with the harness's input noise; what the standard pass sees.
+        reference: `(B, 1, H, W)` float32, 0 and 1.
+    """
+
+    clean: Tensor
+    noisy: Tensor
+    reference: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """What the network made of an image during training.
+
+    Attributes:
+        logits: `(B, 2, H, W)`.
+        features: Of the encoder.
+        parts: Its weighted, supervised losses.
+    """
+
+    logits: Tensor
+    features: Features
+    parts: Mapping[str, Tensor]
+
+
+class ImageMethod(SegmentationMethod):
+    """A method around one image network; a subclass says only what it adds to the loss."""
+
+    reads: ClassVar[frozenset[Reads]] = frozenset({Reads.IMAGE})
+    needs_image_decoder: ClassVar[bool] = False
+    dice_weight: float = 1.0
+    ce_weight: float = 1.0
+    """Of the supervised loss's summands; a method whose paper weighs them sets its own."""
+
+    def __init__(self, *, harness: Harness) -> None:
+        """Keeps the harness.
+
+        Args:
+            harness: Network, augmentation and supervision.
+
+        Raises:
+            ValueError: The method needs an image decoder and the network has none.
+        """
+        super().__init__()
+        if self.needs_image_decoder and not harness.network.has_image_decoder:
+            raise ValueError(
+                f"{type(self).__name__} needs a network with an image decoder; build the harness"
+                " with image_decoder=True"
+            )
+        self.network = harness.network
+        self.harness = harness
+
+    @abstractmethod
+    def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """Named, weighted summands of the training loss, scalars with gradient."""
+
+    def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """See `SegmentationMethod.training_loss`; the batch itself is never changed."""
+        parts = self.losses(self.prepare(batch, generator), generator)
+        total = torch.stack(list(parts.values())).sum()
+        return Losses(total=total, parts={name: part.detach() for name, part in parts.items()})
+
+    def prepare(self, batch: Batch, generator: torch.Generator) -> Example:
+        """The batch after base augmentation, rescaling and input noise (`methods.md` 0.4)."""
+        original, own_reference = self._at_input_size(rescale(image_of(batch)), batch.reference)
+        if self.harness.window_px is not None:
+            original, own_reference = random_window(
+                original, own_reference, *self.harness.window_px, generator
+            )
+            original = rescale(original)
+        image, reference = original, own_reference
+        if self.harness.augmentation is not None:
+            image, reference = self.harness.augmentation(image, reference, generator)
+            image = rescale(image)
+        if self.harness.keep_originals:
+            image = torch.cat([image, original])
+            reference = torch.cat([reference, own_reference])
+        noisy = image
+        if self.harness.input_noise > 0:
+            noise = torch.randn(image.shape, generator=generator).to(image.device)
+            noisy = (image + self.harness.input_noise * noise).clamp(0, 1)
+        return Example(clean=image, noisy=self.normalise(noisy), reference=reference)
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """What the network sees of images in [0, 1]."""
+        return image if self.harness.normalisation == "min_max" else standardise(image)[0]
+
+    def supervised_pass(self, image: Tensor, example: Example, prefix: str = "") -> Pass:
+        """The network on an image that shows the example's reference, with its losses."""
+        features = self.network.encode(image)
+        finest, *coarser = self.network.decode(features)
+        parts = self.supervise(finest, features, example, prefix)
+        if coarser:
+            parts[f"{prefix}segmentation"] = self._deeply_supervised([finest, *coarser], example)
+        return Pass(logits=finest, features=features, parts=parts)
+
+    def _deeply_supervised(self, maps: Sequence[Tensor], example: Example) -> Tensor:
+        """The loss over all scales, each coarser one half the weight; the weights sum to one."""
+        losses = [
+            self.segmentation_loss(logits, at_scale_of(logits, example.reference)).mean() / 2**level
+            for level, logits in enumerate(maps)
+        ]
+        return torch.stack(losses).sum() / (2 - 2.0 ** (1 - len(maps)))
+
+    def supervise(
+        self, logits: Tensor, features: Features, example: Example, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """The harness's supervised losses: segmentation, and reconstruction where it has one."""
+        parts = {f"{prefix}segmentation": self.segmentation_loss(logits, example.reference).mean()}
+        return parts | self.reconstruction(features, example, prefix)
+
+    def reconstruction(
+        self, features: Features, example: Example, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """The weighted error of the image decoder against the clean image; nothing at weight 0."""
+        weight = self.harness.reconstruction_weight
+        if weight == 0:
+            return {}
+        image = self.network.reconstruct(features)
+        error = functional.mse_loss(image.float(), example.clean)
+        return {f"{prefix}reconstruction": weight * error}
+
+    def hard_example_parts(self, image: Tensor, example: Example) -> dict[str, Tensor]:
+        """Losses of a hard example, rescaled and detached, with the batch norms frozen.
+
+        Source: `methods.md` 0.4, "hard-example loss" and row "BN".
+        """
+        with frozen_batch_norm(self.network):
+            return dict(
+                self.supervised_pass(rescale(image.detach()), example, prefix="hard_").parts
+            )
+
+    def segmentation_loss(self, logits: Tensor, reference: Tensor) -> Tensor:
+        """The supervised loss of each slice, `(B,)`."""
+        loss = self.ce_weight * cross_entropy(logits, reference)
+        match self.harness.supervision:
+            case "dice_all_ce":
+                return loss + self.dice_weight * soft_dice(logits, reference, "all")
+            case "batch_dice_ce" if self.training:
+                return loss + self.dice_weight * batch_dice(logits, reference)
+            # what selects a checkpoint must not depend on the batch
+            case "dice_ce" | "batch_dice_ce":
+                return loss + self.dice_weight * soft_dice(logits, reference)
+        return loss
+
+    def validation_loss(self, batch: Batch) -> Tensor:
+        """The supervised loss of each slice `(B,)`, without augmentation."""
+        return self.segmentation_loss(self.logits_of(batch), batch.reference)
+
+    def logits_of(self, batch: Batch) -> Tensor:
+        """Logits `(B, 2, H, W)` of a batch without augmentation, in its own pixels."""
+        image, _ = self._at_input_size(rescale(image_of(batch)), batch.reference)
+        logits = self.network(self.normalise(image)).float()
+        if self.harness.flips_in_test and not self.training:
+            logits = logits.softmax(dim=1)
+            for axes in ((-1,), (-2,), (-2, -1)):
+                mirrored = self.network(self.normalise(image.flip(axes))).float()
+                logits = logits + mirrored.flip(axes).softmax(dim=1)
+            logits = (logits / 4).clamp_min(1e-8).log()
+        return functional.interpolate(
+            logits, size=batch.reference.shape[-2:], mode="bilinear", align_corners=False
+        )
+
+    def _at_input_size(self, image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Image and reference at the network's own size, where the harness has one."""
+        side = self.harness.input_px
+        if side is None:
+            return image, reference
+        resized = functional.interpolate(
+            image, size=(side, side), mode="bilinear", align_corners=False, antialias=True
+        )
+        return resized, at_scale_of(resized, reference)
+
+    def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
+        """See `SegmentationMethod.predict`; the settings concern prompts and change nothing."""
+        logits = self.logits_of(batch)
+        mask = logits[:, 1:] > logits[:, :1]
+        rating = torch.full((len(mask),), torch.nan, device=mask.device)
+        return Prediction(mask=mask, predicted_iou=rating)
+
+
+def random_window(
+    image: Tensor, reference: Tensor, padded_px: int, side_px: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A random square of each slice, padded with zeros first; the reference moves with the image.
+
+    Source: `methods.md` 0.4, row "size".
+
+    Args:
+        image: `(B, C, H, W)`; returned as it is if a side is not larger than `side_px`.
+        reference: `(B, 1, H, W)`.
+        padded_px: Least side after padding, the same on both sides.
+        side_px: Side of the square.
+        generator: CPU generator of the places.
+    """
+    if min(image.shape[-2:]) <= side_px:
+        return image, reference
+    both = torch.cat([image, reference], dim=1)
+    extra_y, extra_x = (max(0, padded_px - side) for side in image.shape[-2:])
+    margins = (extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2)
+    both = functional.pad(both, margins)
+    tops, lefts = (
+        torch.randint(side - side_px + 1, (len(both),), generator=generator).tolist()
+        for side in both.shape[-2:]
+    )
+    cut = torch.stack(
+        [
+            one[:, top : top + side_px, left : left + side_px]
+            for one, top, left in zip(both, tops, lefts, strict=True)
+        ]
+    )
+    return cut[:, :-1], cut[:, -1:]
+
+
+def image_of(batch: Batch) -> Tensor:
+    """The batch's image.
+
+    Raises:
+        ValueError: The batch was loaded without one.
+    """
+    if batch.image is None:
+        raise ValueError("batch.image is None; load it, since this method's reads has Reads.IMAGE")
+    return batch.image

@@ -1,0 +1,1 @@
+"""DeSAM: prompts, PRIM, PDMM, their losses and ablations, and the authors' checkpoints."""

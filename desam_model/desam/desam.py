@@ -1,0 +1,305 @@
+"""DeSAM: PRIM rates the prompt and embeds the mask, PDMM makes the mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from desam_model.desam.ablation import Ablation, TrainingPoints
+from desam_model.desam.losses import (
+    LossChoice,
+    at_logits_size,
+    iou_loss,
+    loss_weights,
+    mask_loss_parts,
+)
+from desam_model.desam.pdmm import PDMM
+from desam_model.desam.prim import PRIM
+from desam_model.desam.prompts import (
+    PromptTokens,
+    grid_points_xy,
+    grid_training_points_rc,
+    rc_to_frame_xy,
+    uniform_points_rc,
+    validation_points_rc,
+    whole_box_xyxy,
+)
+from desam_model.desam.rating import best_prompts, mean_mask_embedding
+from desam_model.desam.reference_names import load_sam_decoder
+from desam_model.desam.resampling import resample_logits
+from desam_model.method import SegmentationMethod
+from desam_model.types import Embedding, Losses, Prediction, Prompt, PromptMode, Reads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from desam_model.desam.pdmm import Context
+    from desam_model.types import Batch, PredictionSettings
+
+TRAINING_GRID_SIZE = 9
+"""Points per side of the grid that `TrainingPoints.GRID` draws from (`methods.md` 0.1)."""
+
+
+class DeSAM(SegmentationMethod):
+    """The method of Gao et al., "DeSAM: Decoupled Segment Anything Model" (MICCAI 2024).
+
+    Args:
+        prompts: SAM's frozen prompt encoder.
+        prim: None for `pdmm_only`.
+        pdmm: With fusion if the ablation fuses mask embeddings.
+        prompt_mode: Points of a grid, or the whole image as a box; in training and in test.
+        ablation: Which parts are on.
+        loss_profile: The paper's losses, those that the released code computes, or own weights.
+        training_points: Uniform inside and outside the reference 1:1, or from the 9 x 9 grid.
+
+    Raises:
+        ValueError: The parts do not fit the ablation or each other.
+    """
+
+    reads: ClassVar[frozenset[Reads]] = frozenset({Reads.EMBEDDING})
+
+    def __init__(
+        self,
+        *,
+        prompts: PromptTokens,
+        prim: PRIM | None,
+        pdmm: PDMM,
+        prompt_mode: PromptMode | str = PromptMode.GRID_POINTS,
+        ablation: Ablation | str = Ablation.FULL,
+        loss_profile: LossChoice = "paper",
+        training_points: TrainingPoints | str = TrainingPoints.UNIFORM,
+    ) -> None:
+        super().__init__()
+        self.prompt_mode = PromptMode(prompt_mode)
+        self.ablation = Ablation(ablation)
+        self.loss_weights = loss_weights(loss_profile)
+        self.training_points = TrainingPoints(training_points)
+        if (prim is not None) != self.ablation.has_prim:
+            raise ValueError(
+                f"ablation {self.ablation} goes with{'' if prim is None else 'out'} PRIM"
+            )
+        if (pdmm.fusion is not None) != self.ablation.fuses_mask:
+            raise ValueError(
+                f"ablation {self.ablation} goes with PDMM(fuses_mask={self.ablation.fuses_mask})"
+            )
+        self.prompts = prompts
+        self.prim = prim
+        self.pdmm = pdmm
+        if prim is not None and not self.rates_prompts:
+            prim.freeze_rating()
+
+    @property
+    def rates_prompts(self) -> bool:
+        """True if predicted IoUs rank the prompts; a whole box is the only prompt there is."""
+        return self.ablation.has_iou_head and self.prompt_mode is PromptMode.GRID_POINTS
+
+    def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[Tensor, Tensor]:
+        """Mask logits `(B, 1, 4h, 4w)` and predicted IoU `(B, 1)` of one prompt a sample.
+
+        The predicted IoU has no sigmoid; it is nan where the ablation has no PRIM.
+
+        Args:
+            embedding: Three taps `(B, C, h, w)` and a neck `(B, D, h, w)`.
+            prompt: In px of the encoder's input frame, 16 px a token for SAM's patches.
+        """
+        predicted_iou, mask_embedding = self._prompted(embedding, prompt)
+        return self.pdmm(embedding.taps, mask_embedding), predicted_iou
+
+    def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """Mask loss, and in grid mode the error of the predicted IoU, means over the batch."""
+        embedding = self._embedding(batch)
+        points_rc = self._training_points_rc(batch.reference, generator)
+        logits, predicted_iou = self.decode(embedding, self._training_prompt(batch, points_rc))
+        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_weights)
+        if self.rates_prompts:
+            target = batch.reference[torch.arange(len(batch)), 0, points_rc[:, 0], points_rc[:, 1]]
+            parts["iou"] = iou_loss(predicted_iou, target, self.loss_weights)
+        means = {name: part.mean() for name, part in parts.items()}
+        total = torch.stack(list(means.values())).sum()
+        return Losses(total=total, parts={name: part.detach() for name, part in means.items()})
+
+    def validation_loss(self, batch: Batch) -> Tensor:
+        """Mask loss `(B,)` under one fixed prompt a slice; the release selects on it too."""
+        embedding = self._embedding(batch)
+        return self._validation_loss(batch, embedding, self.pdmm.context(embedding.taps))
+
+    @torch.no_grad()
+    def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
+        """Masks `(B, 1, H, W)` and the predicted IoU of the prompt whose mask it is `(B,)`.
+
+        Grid mode takes the prompt with the highest predicted IoU, the first among equals; the
+        mask is empty if that IoU is not above `settings.iou_threshold`.
+
+        Deviation: the release prefers a mask that the clean-up left unchanged over one with a
+        higher predicted IoU; ranking is PRIM's alone here.
+        """
+        embedding = self._embedding(batch)
+        context = self.pdmm.context(embedding.taps)
+        return self._prediction(batch, embedding, context, settings)
+
+    def validate(self, batch: Batch, settings: PredictionSettings) -> tuple[Tensor, Tensor]:
+        """`validation_loss` and the masks of `predict`, from one pass over the taps."""
+        embedding = self._embedding(batch)
+        context = self.pdmm.context(embedding.taps)
+        loss = self._validation_loss(batch, embedding, context)
+        return loss, self._prediction(batch, embedding, context, settings).mask
+
+    def _validation_loss(self, batch: Batch, embedding: Embedding, context: Context) -> Tensor:
+        prompt = self._training_prompt(batch, validation_points_rc(batch.reference))
+        fused = self._prompted(embedding, prompt)[1]
+        logits = self.pdmm.decode(context, fused)
+        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_weights)
+        return torch.stack(list(parts.values())).sum(dim=0)
+
+    def _prediction(
+        self, batch: Batch, embedding: Embedding, context: Context, settings: PredictionSettings
+    ) -> Prediction:
+        predicted_iou = torch.full((len(batch),), torch.nan, device=embedding.neck.device)
+        if self.rates_prompts:
+            prompt = self._best_prompt(embedding, settings.grid_size)
+            iou, fused = self._prompted(embedding, prompt)
+            predicted_iou = iou[:, 0].float()
+        else:
+            fused = self._unrated_mask_embedding(embedding, settings.grid_size)
+        mask = self._at_image_size(self.pdmm.decode(context, fused), batch) > 0
+        if self.rates_prompts:
+            mask &= (predicted_iou > settings.iou_threshold)[:, None, None, None]
+        return Prediction(mask=mask, predicted_iou=predicted_iou)
+
+    def _embedding(self, batch: Batch) -> Embedding:
+        if batch.embedding is None:
+            raise ValueError("DeSAM reads embeddings, and this batch has none")
+        if torch.is_autocast_enabled(batch.embedding.neck.device.type):
+            return batch.embedding
+        return batch.embedding.to(dtype=self.pdmm.head.weight.dtype)
+
+    def _image(self, embedding: Embedding) -> Tensor:
+        """What PRIM attends to `(B, D, h, w)`."""
+        return embedding.neck + self.prompts.dense()
+
+    def _prompted(self, embedding: Embedding, prompt: Prompt) -> tuple[Tensor, Tensor | None]:
+        """Predicted IoU `(B, 1)` and, if it is fused, mask embedding of one prompt a sample."""
+        grid_hw = _grid_hw(embedding)
+        if self.prim is None:
+            return embedding.neck.new_full((len(embedding.neck), 1), torch.nan), None
+        sparse = self.prompts.sparse(prompt, grid_hw)
+        image_pe = self.prompts.image_pe(grid_hw)
+        predicted_iou, mask_embedding = self.prim(self._image(embedding), image_pe, sparse)
+        return predicted_iou, mask_embedding if self.ablation.fuses_mask else None
+
+    def _at_image_size(self, logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.embedding is not None
+        frame_hw = self.prompts.frame_hw(_grid_hw(batch.embedding))
+        return resample_logits(logits, frame_hw, _image_hw(batch))
+
+    def _training_points_rc(self, reference: Tensor, generator: torch.Generator) -> Tensor:
+        if self.training_points is TrainingPoints.GRID:
+            return grid_training_points_rc(reference, generator, TRAINING_GRID_SIZE)
+        return uniform_points_rc(reference, generator)
+
+    def _training_prompt(self, batch: Batch, points_rc: Tensor) -> Prompt:
+        assert batch.embedding is not None
+        frame_hw = self.prompts.frame_hw(_grid_hw(batch.embedding))
+        device = batch.reference.device
+        if self.prompt_mode is PromptMode.WHOLE_BOX:
+            return Prompt.boxes(whole_box_xyxy(len(batch), frame_hw).to(device))
+        points_xy = rc_to_frame_xy(points_rc, _image_hw(batch), frame_hw)
+        return Prompt.points(points_xy[:, None].to(device))
+
+    def _grid_prompt(self, embedding: Embedding, grid_size: int) -> Prompt:
+        """All prompts of the grid as samples: points `(grid_size**2, 1, 2)`."""
+        points_xy = grid_points_xy(grid_size, self.prompts.frame_hw(_grid_hw(embedding)))
+        return Prompt.points(points_xy[:, None].to(embedding.neck.device))
+
+    def _best_prompt(self, embedding: Embedding, grid_size: int) -> Prompt:
+        """The best rated point of the grid for each slice, `(B, 1, 2)`."""
+        assert self.prim is not None
+        grid_hw = _grid_hw(embedding)
+        grid = self._grid_prompt(embedding, grid_size)
+        best = best_prompts(
+            self.prim,
+            self._image(embedding),
+            self.prompts.image_pe(grid_hw),
+            self.prompts.sparse(grid, grid_hw),
+        )
+        return Prompt.points(grid.xy[best])
+
+    def _unrated_mask_embedding(self, embedding: Embedding, grid_size: int) -> Tensor | None:
+        """The mask embedding to fuse where nothing ranks prompts, or None.
+
+        Deviation: the paper does not say how its "mask embedding" row picks a prompt; we decode
+        once the mean of the grid's mask embeddings.
+        """
+        if self.prim is None or not self.ablation.fuses_mask:
+            return None
+        grid_hw = _grid_hw(embedding)
+        if self.prompt_mode is PromptMode.WHOLE_BOX:
+            box = whole_box_xyxy(len(embedding.neck), self.prompts.frame_hw(grid_hw))
+            return self._prompted(embedding, Prompt.boxes(box.to(embedding.neck.device)))[1]
+        sparse = self.prompts.sparse(self._grid_prompt(embedding, grid_size), grid_hw)
+        image_pe = self.prompts.image_pe(grid_hw)
+        return mean_mask_embedding(self.prim, self._image(embedding), image_pe, sparse)
+
+
+def build_desam(
+    *,
+    tap_channels: int,
+    num_taps: int = 3,
+    neck_channels: int = 256,
+    grid_hw: tuple[int, int] = (64, 64),
+    input_px: int = 1024,
+    prompt_mode: PromptMode | str = PromptMode.GRID_POINTS,
+    ablation: Ablation | str = Ablation.FULL,
+    loss_profile: LossChoice = "paper",
+    training_points: TrainingPoints | str = TrainingPoints.UNIFORM,
+    seed: int = 0,
+    sam_checkpoint: Path | None = None,
+) -> DeSAM:
+    """A DeSAM with seeded random weights for an encoder of these sizes.
+
+    Args:
+        tap_channels: Channels of each tap.
+        num_taps: 3.
+        neck_channels: Channels of the neck; the width of PRIM and of PDMM's bottleneck.
+        grid_hw: Tokens (h, w) of an embedding.
+        input_px: Side of the encoder's input frame, px.
+        prompt_mode: See `DeSAM`.
+        ablation: See `DeSAM`.
+        loss_profile: See `DeSAM`.
+        training_points: See `DeSAM`.
+        seed: Of the initial weights; the global random state is left as it was.
+        sam_checkpoint: SAM's `.pth`, from which PRIM and the prompt encoder start.
+    """
+    parts = Ablation(ablation)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = DeSAM(
+            prompts=PromptTokens(
+                dim=neck_channels, grid_hw=grid_hw, patch_px=input_px // max(grid_hw)
+            ),
+            prim=PRIM(dim=neck_channels) if parts.has_prim else None,
+            pdmm=PDMM(
+                tap_channels=tap_channels,
+                num_taps=num_taps,
+                dim=neck_channels,
+                fuses_mask=parts.fuses_mask,
+            ),
+            prompt_mode=prompt_mode,
+            ablation=parts,
+            loss_profile=loss_profile,
+            training_points=training_points,
+        )
+    if sam_checkpoint is not None:
+        load_sam_decoder(model, sam_checkpoint)
+    return model
+
+
+def _grid_hw(embedding: Embedding) -> tuple[int, int]:
+    return embedding.neck.shape[-2], embedding.neck.shape[-1]
+
+
+def _image_hw(batch: Batch) -> tuple[int, int]:
+    return batch.reference.shape[-2], batch.reference.shape[-1]

@@ -1,0 +1,1 @@
+"""Everything that shapes numbers: prediction of cases, clean-up, protocols, metrics."""

@@ -1,0 +1,1 @@
+"""Everything that shapes weights: the epoch loop, schedule, loader, state, folds."""

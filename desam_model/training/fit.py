@@ -1,0 +1,297 @@
+"""The only epoch loop: trains any method, selects on the source's validation slices."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from desam_model.slices import ReadOnce, Reordered
+from desam_model.training.compiled import compile_parts
+from desam_model.training.epoch import derived_seed, mean_case_dice, split_batch
+from desam_model.training.loader import Loader
+from desam_model.training.memory import PeakMemory
+from desam_model.training.schedule import (
+    SELECTION_RULES,
+    Schedule,
+    build_optimizer,
+    schedule_identity,
+)
+from desam_model.training.state import (
+    TrainingState,
+    copied_weights,
+    load_state,
+    save_selection,
+    save_state,
+)
+from desam_model.types import Decision, EpochRecord, FitResult, PredictionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import numpy as np
+
+    from desam_model.method import SegmentationMethod
+    from desam_model.types import Batch, Slice
+
+__all__ = ["NonFiniteLossError", "Schedule", "fit"]
+
+CHECKPOINT_EVERY_S = 10.0
+"""`last.pt` is written after an epoch if the former one is older: a crash costs an epoch, or this
+long where epochs are shorter."""
+
+FP16_INITIAL_SCALE = 2.0**12
+"""Of the loss in fp16. At torch's 2**16 the gradient of 10 x MSE leaves fp16's range (65,504), and
+the first steps of every training are skipped; small gradients are kept by growing it later."""
+
+VALIDATION_SETTINGS = PredictionSettings(grid_size=2, iou_threshold=-math.inf)
+"""How source-validation masks are made for `source_dice`: part of the training, never searched.
+Few prompts and no threshold, so that it costs little and tells something from the first epoch."""
+
+
+class NonFiniteLossError(ValueError):
+    """A loss became inf or nan.
+
+    Attributes:
+        epoch: 0-based epoch.
+        step: 0-based optimiser step of the epoch, or -1 in validation.
+        cases: Case ids of the batch's slices.
+    """
+
+    def __init__(self, epoch: int, step: int, cases: tuple[str, ...], value: float) -> None:
+        self.epoch, self.step, self.cases = epoch, step, cases
+        where = "validation" if step < 0 else f"step {step}"
+        super().__init__(
+            f"the loss is {value} in epoch {epoch}, {where}, cases {', '.join(sorted(set(cases)))};"
+            " lower the learning rate, or train in float32"
+        )
+
+
+def fit(
+    method: SegmentationMethod,
+    train: Sequence[Slice],
+    validation: Sequence[Slice],
+    schedule: Schedule,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[EpochRecord], Decision] = lambda _: Decision.CONTINUE,
+    checkpoint_dir: Path | None = None,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    until: int | None = None,
+    goes_on_from_others: bool = False,
+) -> FitResult:
+    """Train a method; on return it holds the weights that the schedule's `selection` keeps.
+
+    Equal inputs and seed give bit-equal weights on a CPU, also across a crash and a resume: every
+    random number is drawn from generators that are seeded anew from (seed, epoch).
+
+    Args:
+        method: Changed in place and moved to `device`.
+        train: Slices of the source's training cases.
+        validation: Slices of the source's validation cases.
+        schedule: How to train.
+        seed: Fixes the order of slices and every draw of the method.
+        device: Where to train.
+        on_epoch: Called after each epoch with what may be known; answers CONTINUE or STOP.
+        checkpoint_dir: Where `last.pt`, `best.pt` and `selection.json` go; an unfinished training
+            found there is gone on with. None keeps nothing.
+        checkpoint_every_s: See `CHECKPOINT_EVERY_S`.
+        until: Pause after so many epochs, a checkpoint written; None trains to the end.
+        goes_on_from_others: True to go on from a checkpoint that another schedule made, as a
+            training does whose learning rate or batch changes on its way.
+
+    Raises:
+        NonFiniteLossError: The loss is inf or nan.
+        ValueError: There is nothing to train or to validate on, or the checkpoint is another's.
+    """
+    if not len(train) or not len(validation):
+        raise ValueError(
+            f"{len(train)} training and {len(validation)} validation slices; both must be > 0"
+        )
+    # Draws that no generator can be handed to, such as dropout's, come from a forked state
+    with torch.random.fork_rng():
+        trainer = _Trainer(method, train, validation, schedule, seed, torch.device(device))
+        trainer.resume(checkpoint_dir, is_own=not goes_on_from_others)
+        trainer.run(on_epoch, checkpoint_dir, checkpoint_every_s, until or schedule.epochs)
+        return trainer.finish(checkpoint_dir)
+
+
+class _Trainer:
+    """One training: the method, its optimiser, and what has happened so far."""
+
+    def __init__(
+        self,
+        method: SegmentationMethod,
+        train: Sequence[Slice],
+        validation: Sequence[Slice],
+        schedule: Schedule,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.method = method.to(device)
+        if schedule.channels_last:
+            method.to(memory_format=torch.channels_last)
+        if schedule.compile:
+            compile_parts(method, device)
+        self.train, self.validation = train, ReadOnce(validation)
+        self.schedule, self.seed, self.device = schedule, seed, device
+        parameters = method.trainable_parameters()
+        self.trainable = sum(parameter.numel() for parameter in parameters)
+        self.optimizer = build_optimizer(parameters, schedule)
+        self.scaler = torch.amp.GradScaler(
+            device.type, init_scale=FP16_INITIAL_SCALE, enabled=schedule.precision == "fp16"
+        )
+        self.memory = PeakMemory(device)
+        self.identity = {"seed": seed, "schedule": schedule_identity(schedule)}
+        self.state = TrainingState(weights={}, optimizer={})
+
+    def resume(self, folder: Path | None, *, is_own: bool) -> None:
+        """Go on from `last.pt`, if there is one."""
+        identity = self.identity if is_own else None
+        found = None if folder is None else load_state(folder, identity)
+        if found is None:
+            return
+        self.state = found
+        self.method.load_state_dict(found.weights)
+        self.optimizer.load_state_dict(found.optimizer)
+        for group in self.optimizer.param_groups:
+            group["weight_decay"] = self.schedule.weight_decay
+            if "momentum" in group:
+                group["momentum"] = self.schedule.momentum
+        self.scaler.load_state_dict(found.scaler)
+
+    def run(
+        self,
+        on_epoch: Callable[[EpochRecord], Decision],
+        folder: Path | None,
+        every_s: float,
+        until: int,
+    ) -> None:
+        """Every epoch that is left of the first `until`, unless the caller says STOP."""
+        saved_at = time.monotonic()
+        until = min(until, self.schedule.epochs)
+        while len(self.state.epochs) < until and not self.state.stopped_early:
+            record = self._epoch(len(self.state.epochs))
+            is_last = record.epoch + 1 == until
+            if folder is not None and (is_last or time.monotonic() - saved_at >= every_s):
+                self._save(folder)
+                saved_at = time.monotonic()
+            self.state.stopped_early = on_epoch(record) is Decision.STOP and not is_last
+
+    def finish(self, folder: Path | None) -> FitResult:
+        """Put the selected weights into the method, keep them, and say what happened."""
+        state = self.state
+        self.method.load_state_dict(state.best_weights)
+        self.method.eval()
+        if folder is not None:
+            save_selection(state, folder, SELECTION_RULES[self.schedule.selection])
+        return FitResult(
+            epochs=tuple(state.epochs),
+            selected_epoch=state.selected_epoch,
+            stopped_early=state.stopped_early,
+            seconds=state.seconds,
+            peak_memory_bytes=state.peak_memory_bytes,
+            trainable_parameters=self.trainable,
+        )
+
+    def _epoch(self, epoch: int) -> EpochRecord:
+        """Train and validate once; the state is complete again when it returns."""
+        started = time.perf_counter()
+        lr = self.schedule.lr_at(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        loss, parts = self._train_epoch(epoch)
+        validation_loss, source_dice = self._validate(epoch)
+        record = EpochRecord(
+            epoch=epoch,
+            train_loss=loss,
+            train_loss_parts=parts,
+            validation_loss=validation_loss,
+            source_dice=source_dice,
+            lr=lr,
+            seconds=time.perf_counter() - started,
+            is_best=self.schedule.selects(self.state.epochs, loss, validation_loss),
+        )
+        self.state.epochs.append(record)
+        if record.is_best:
+            self.state.best_weights = copied_weights(self.method)
+        self.state.seconds += record.seconds
+        self.state.peak_memory_bytes = max(self.state.peak_memory_bytes, self.memory.bytes())
+        return record
+
+    def _train_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
+        """One pass over the training slices; mean loss and mean of its parts over them."""
+        self.method.train()
+        torch.manual_seed(derived_seed(self.seed, epoch, "global"))
+        draws = torch.Generator().manual_seed(derived_seed(self.seed, epoch, "draws"))
+        shuffle = torch.Generator().manual_seed(derived_seed(self.seed, epoch, "order"))
+        order = torch.randperm(len(self.train), generator=shuffle).tolist()
+        sums: dict[str, float] = {}
+        loader = self._loader(Reordered(self.train, order))
+        for step, batch in enumerate(loader):
+            losses = self._step(batch, draws)
+            if not math.isfinite(losses["total"]):
+                first = step * self.schedule.batch_size
+                cases = [self.train[i].case for i in order[first : first + len(batch)]]
+                raise NonFiniteLossError(epoch, step, tuple(cases), losses["total"])
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value * len(batch)
+        means = {name: value / len(self.train) for name, value in sums.items()}
+        return means.pop("total"), means
+
+    def _step(self, batch: Batch, draws: torch.Generator) -> dict[str, float]:
+        """One optimiser step; the batch's mean losses. A non-finite loss changes no weight."""
+        self.optimizer.zero_grad(set_to_none=True)
+        means: dict[str, float] = {}
+        for part in split_batch(batch, self.schedule.accumulate):
+            share = len(part) / len(batch)
+            with self._autocast():
+                losses = self.method.training_loss(part, draws)
+            self.memory.sample()
+            for name, value in {"total": losses.total, **losses.parts}.items():
+                means[name] = means.get(name, 0.0) + share * float(value.detach())
+            if not math.isfinite(means["total"]):
+                return means
+            torch.autograd.backward(self.scaler.scale(losses.total * share))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return means
+
+    @torch.inference_mode()
+    def _validate(self, epoch: int) -> tuple[float, float]:
+        """Mean validation loss over slices, and mean Dice over cases."""
+        self.method.eval()
+        losses: list[float] = []
+        masks: list[np.ndarray] = []
+        for whole in self._loader(self.validation):
+            for batch in split_batch(whole, self.schedule.accumulate):
+                with self._autocast():
+                    loss_of_slices, mask = self.method.validate(batch, VALIDATION_SETTINGS)
+                losses += loss_of_slices.float().tolist()
+                masks += list(mask[:, 0].cpu().numpy())
+        loss = sum(losses) / len(losses)
+        if not math.isfinite(loss):
+            bad = [i for i, value in enumerate(losses) if not math.isfinite(value)]
+            cases = tuple(self.validation.seen[i].case for i in bad)
+            raise NonFiniteLossError(epoch, -1, cases, loss)
+        return loss, mean_case_dice(masks, self.validation.slices())
+
+    def _loader(self, view: Sequence[Slice]) -> Loader:
+        dtype = self.schedule.autocast_dtype() or torch.float32
+        return Loader(view, batch_size=self.schedule.batch_size, device=self.device, dtype=dtype)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        dtype = self.schedule.autocast_dtype()
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
+
+    def _save(self, folder: Path) -> None:
+        self.state.weights = self.method.state_dict()
+        self.state.optimizer = self.optimizer.state_dict()
+        self.state.scaler = self.scaler.state_dict()
+        save_state(self.state, folder, self.identity)

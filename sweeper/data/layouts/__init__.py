@@ -1,0 +1,1 @@
+"""Layouts of source folders: one file per layout, and the registry that tells them apart."""

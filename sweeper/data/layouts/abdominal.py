@@ -1,0 +1,132 @@
+"""Abdominal CT and MR, BTCV and CHAOS as NIfTI: a folder a modality, four organs.
+
+Source: CSDG `data/abdominal`; `methods.md` 6.5.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sweeper.data.faults import Fault, named_alike, relative
+from sweeper.data.layouts.source import SourceCase, SourceDataset
+from sweeper.data.volume import SUFFIXES, stem_of, suffix_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ORGANS = ("liver", "right_kidney", "left_kidney", "spleen")
+
+BTCV_LABELS: Mapping[int, int] = {6: 1, 2: 2, 3: 3, 1: 4, **dict.fromkeys((4, 5, *range(7, 14)), 0)}
+"""BTCV's thirteen organs; those that are not among the four become background."""
+
+CHAOS_LABELS: Mapping[int, int] = {63: 1, 126: 2, 189: 3, 252: 4, 1: 1, 2: 2, 3: 3, 4: 4}
+"""CHAOS's grey values, or the numbers that converters make of them."""
+
+MODALITIES: Mapping[str, str] = {
+    **dict.fromkeys(("ct", "btcv", "sabs", "synapse"), "CT"),
+    **dict.fromkeys(("mr", "mri", "chaos", "chaost2", "t2spir", "t2-spir"), "MR"),
+}
+"""Folder name in lower case -> modality."""
+
+_IMAGE = re.compile(r"^(?:img|image|case)[_-]?(\d+)$", re.IGNORECASE)
+_LABEL = re.compile(r"^(?:label|seg|gt)[_-]?(\d+)$", re.IGNORECASE)
+
+
+def looks_like_abdominal(root: Path) -> bool:
+    """True if folders named like modalities hold `img0001` or `image_1` volumes."""
+    return any(_numbered(folder, _IMAGE) for folder, _ in _modality_folders(root))
+
+
+def looks_like_one_modality(folder: Path) -> bool:
+    """True if `img0001` or `image_1` volumes and labels lie in `folder`, whatever its name."""
+    return bool(_numbered(folder, _IMAGE)) and bool(_numbered(folder, _LABEL))
+
+
+def read_abdominal(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
+    """Cases of `CT/**/img0001.nii.gz` + `label0001`, `MR/**/image_1.nii.gz` + `label_1`.
+
+    Deviation: the cases are split by the same rule as sites (90 % train), not 70/10/20; a target is
+    then every case of the other modality, as in the protocol.
+
+    Args:
+        root: Holds a folder a modality.
+        structures: Label value -> name, for labels of both modalities that were given other values
+            than BTCV's and CHAOS's.
+    """
+    names: tuple[str, ...] = ORGANS
+    maps = {"CT": BTCV_LABELS, "MR": CHAOS_LABELS}
+    if structures is not None:
+        names = tuple(structures[value] for value in sorted(structures))
+        own = {value: place for place, value in enumerate(sorted(structures), start=1)}
+        maps = {"CT": own, "MR": own}
+    cases: list[SourceCase] = []
+    faults: list[Fault] = []
+    for folder, modality in _modality_folders(root):
+        images, labels = _numbered(folder, _IMAGE), _numbered(folder, _LABEL)
+        faults += _twice(root, folder, modality)
+        for number in sorted(images.keys() | labels.keys()):
+            case = f"{modality}_{number:04d}"
+            if number in images and number in labels:
+                cases.append(
+                    SourceCase(
+                        case=case,
+                        domain=modality,
+                        image=images[number],
+                        label=labels[number],
+                        label_map=maps[modality],
+                    )
+                )
+                continue
+            file = images.get(number) or labels[number]
+            kind = "label" if number in images else "image"
+            faults.append(
+                Fault(
+                    code=f"{kind}-missing",
+                    where=relative(file, root),
+                    problem=f"there is no {kind} with number {number} under {folder.name}",
+                    remedy="add it or remove the file",
+                    case=case,
+                )
+            )
+    return SourceDataset(
+        root=root,
+        layout="abdominal",
+        cases=tuple(cases),
+        structures=names,
+        profiles={domain: domain.lower() for domain in dict.fromkeys(c.domain for c in cases)},
+        faults=tuple(faults),
+    )
+
+
+def _modality_folders(root: Path) -> list[tuple[Path, str]]:
+    return [
+        (folder, MODALITIES[folder.name.lower()])
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and folder.name.lower() in MODALITIES
+    ]
+
+
+def _numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
+    """Number -> file, for the volumes below a folder whose name fits."""
+    return {number: files[0] for number, files in _all_numbered(folder, pattern).items()}
+
+
+def _all_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, list[Path]]:
+    found: dict[int, list[Path]] = {}
+    for file in sorted(folder.rglob("*")):
+        match = pattern.match(stem_of(file)) if suffix_of(file) in SUFFIXES else None
+        if match and file.is_file():
+            found.setdefault(int(match[1]), []).append(file)
+    return found
+
+
+def _twice(root: Path, folder: Path, modality: str) -> list[Fault]:
+    """Second files of one number, such as `img1` beside `img0001`."""
+    return [
+        named_alike(first, other, root, f"{modality}_{number:04d}")
+        for pattern in (_IMAGE, _LABEL)
+        for number, (first, *others) in _all_numbered(folder, pattern).items()
+        for other in others
+    ]

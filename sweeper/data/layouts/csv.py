@@ -1,0 +1,123 @@
+"""A plain CSV, `case,site,image,label[,split][,patient]`, for data of any other shape."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from desam_model.types import Split
+from sweeper.data.faults import Fault
+from sweeper.data.layouts.csv_table import read_table
+from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+COLUMNS = ("case", "site", "image", "label")
+DEFAULT_STRUCTURES = {1: "foreground"}
+
+_SPLITS = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "validation": Split.VALIDATION,
+    "val": Split.VALIDATION,
+    "valid": Split.VALIDATION,
+}
+
+
+def find_csv(source: Path) -> Path | None:
+    """The CSV file itself, or the only one in a folder."""
+    if source.is_file():
+        return source if source.suffix.lower() in (".csv", ".tsv") else None
+    found = sorted(source.glob("*.csv"))
+    return found[0] if len(found) == 1 else None
+
+
+def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
+    """Cases of the CSV; paths are relative to its folder, a folder of pictures is one volume.
+
+    Args:
+        source: The CSV file, or a folder with one CSV file.
+        structures: Label value -> name; by default 1 is `foreground`.
+    """
+    path = find_csv(source)
+    if path is None:
+        fault = Fault(
+            code="csv-missing",
+            where=str(source),
+            problem="it is no CSV file and holds not exactly one",
+            remedy=f"name a CSV file with the columns {','.join(COLUMNS)}",
+        )
+        return SourceDataset(root=source, layout="csv", cases=(), structures=(), faults=(fault,))
+    names = dict(structures or DEFAULT_STRUCTURES)
+    label_map = {value: index for index, value in enumerate(sorted(names), start=1)}
+    rows, faults = read_table(path, COLUMNS)
+    cases = []
+    for number, row in rows:
+        split = _split(row.get("split", ""), f"{path.name} line {number}", row["case"], faults)
+        site = row["site"]
+        cases.append(
+            SourceCase(
+                case=row["case"],
+                domain=SITE_ALIASES.get(site.lower(), site),
+                image=path.parent / row["image"],
+                label=path.parent / row["label"],
+                label_map=label_map,
+                patient=row.get("patient", ""),
+                split=split,
+            )
+        )
+    faults += _files_used_twice(cases, path)
+    return SourceDataset(
+        root=path.parent,
+        layout="csv",
+        cases=tuple(cases),
+        structures=tuple(names[value] for value in sorted(names)),
+        profiles=dict.fromkeys((case.domain for case in cases), "desam"),
+        faults=tuple(faults),
+    )
+
+
+def _split(text: str, where: str, case: str, faults: list[Fault]) -> Split | None:
+    if not text:
+        return None
+    if text.lower() not in _SPLITS:
+        faults.append(
+            Fault(
+                code="csv-split",
+                where=where,
+                problem=f"split is {text!r}, expected train or validation",
+                remedy="mend it, or leave the cell empty to let the split rule decide",
+                case=case,
+            )
+        )
+        return None
+    return _SPLITS[text.lower()]
+
+
+def _files_used_twice(cases: list[SourceCase], path: Path) -> list[Fault]:
+    faults = [
+        Fault(
+            code="image-is-label",
+            where=f"{path.name} case {case.case}",
+            problem="image and label are the same file",
+            remedy="name the label's own file",
+            case=case.case,
+        )
+        for case in cases
+        if case.image == case.label
+    ]
+    labels = Counter(case.label for case in cases)
+    faults += [
+        Fault(
+            code="label-shared",
+            where=f"{path.name} case {case.case}",
+            problem=f"{case.label.name} is the label of {labels[case.label]} cases",
+            remedy="give each case its own label",
+            case=case.case,
+        )
+        for case in cases
+        if labels[case.label] > 1
+    ]
+    return faults

@@ -1,0 +1,197 @@
+"""DeSAM's layout, which is nnU-Net's: `imagesTr/CASE_0000`, `labelsTr/CASE`, and a CSV of sites.
+
+Source: DeSAM `precompute_embeddings.py` and `utils/utils.py`; `methods.md` 6.1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from sweeper.data.faults import Fault, Severity, named_alike, relative
+from sweeper.data.layouts.csv_table import read_table
+from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
+from sweeper.data.volume import SUFFIXES, natural_key, stem_of, suffix_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SITES_CSV = "prostate_patientid.csv"
+COLUMNS = ("center", "patientid")
+CHANNEL = "_0000"
+"""nnU-Net's suffix of the first image channel, the only one that is read."""
+
+
+def looks_like_desam(root: Path) -> bool:
+    """True for a folder, or one with `raw_data` in it, that holds `imagesTr` and `labelsTr`."""
+    return _home(root) is not None
+
+
+def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
+    """Cases in the order of the CSV; a row names its case, or the number that ends its name.
+
+    Args:
+        root: The folder, or the one above its `raw_data`.
+        structures: Label value -> name; by default what `dataset.json` says, else 1 is `prostate`.
+    """
+    home = _home(root) or root
+    names = dict(structures or _structures(home))
+    label_map = {value: index for index, value in enumerate(sorted(names), start=1)}
+    faults: list[Fault] = []
+    images = _by_stem(home / "imagesTr", CHANNEL, faults)
+    labels = _by_stem(home / "labelsTr", "", faults)
+    faults += _unpaired(home, images, labels)
+    if not (home / SITES_CSV).is_file():
+        faults.append(
+            Fault(
+                code="csv-missing",
+                where=SITES_CSV,
+                problem="it is not there, so no case has a site",
+                remedy=f"write it beside imagesTr with the columns {','.join(COLUMNS)}: one row a"
+                " case, in the order whose first 90 % train",
+            )
+        )
+        rows: list[tuple[int, Mapping[str, str]]] = []
+    else:
+        rows, more = read_table(home / SITES_CSV, COLUMNS)
+        faults += more
+    cases: dict[str, SourceCase] = {}
+    for number, row in rows:
+        where = f"{SITES_CSV} line {number}"
+        case = _case_named(row["patientid"], sorted(images.keys() | labels.keys()), where, faults)
+        if case is None:
+            continue
+        if case in cases:
+            faults.append(
+                Fault(
+                    code="csv-duplicate",
+                    where=where,
+                    problem=f"case {case} stands in an earlier line too",
+                    remedy="remove one of the lines",
+                    case=case,
+                )
+            )
+        elif case in images and case in labels:
+            site = row["center"]
+            cases[case] = SourceCase(
+                case=case,
+                domain=SITE_ALIASES.get(site.lower(), site),
+                image=images[case],
+                label=labels[case],
+                label_map=label_map,
+            )
+    if rows:
+        faults += _without_site(home, images, labels, cases)
+    return SourceDataset(
+        root=home,
+        layout="desam",
+        cases=tuple(cases.values()),
+        structures=tuple(names[value] for value in sorted(names)),
+        profiles=dict.fromkeys((case.domain for case in cases.values()), "desam"),
+        faults=tuple(faults),
+    )
+
+
+def _home(root: Path) -> Path | None:
+    for folder in (root, root / "raw_data"):
+        if (folder / "imagesTr").is_dir() and (folder / "labelsTr").is_dir():
+            return folder
+    return None
+
+
+def _structures(home: Path) -> dict[int, str]:
+    """Label value -> name from nnU-Net's `dataset.json`, of version 1 or 2."""
+    file = home / "dataset.json"
+    found: dict[int, str] = {}
+    if file.is_file():
+        try:
+            labels = json.loads(file.read_text())["labels"]
+            for key, value in labels.items():
+                number, name = (key, value) if str(key).isdigit() else (value, key)
+                if int(number) > 0:
+                    found[int(number)] = str(name)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            found = {}
+    return found or {1: "prostate"}
+
+
+def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
+    """The files of a folder by case; a second file of a case is noted in `faults`."""
+    files = sorted(folder.iterdir(), key=lambda f: natural_key(f.name)) if folder.is_dir() else []
+    found: dict[str, Path] = {}
+    for file in files:
+        stem = stem_of(file)
+        if suffix_of(file) in SUFFIXES and file.name[0] != "." and stem.endswith(ending):
+            case = stem.removesuffix(ending)
+            first = found.setdefault(case, file)
+            if first != file:
+                faults.append(named_alike(first, file, folder.parent, case))
+    return found
+
+
+def _unpaired(home: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Fault]:
+    faults = []
+    for kind, here, there, wanted in (
+        ("label", images, labels, "labelsTr/{}"),
+        ("image", labels, images, "imagesTr/{}" + CHANNEL),
+    ):
+        for case in sorted(here.keys() - there.keys(), key=natural_key):
+            faults.append(
+                Fault(
+                    code=f"{kind}-missing",
+                    where=relative(here[case], home),
+                    problem=f"there is no {kind} {wanted.format(case)}{suffix_of(here[case])}",
+                    remedy="add it or remove the file",
+                    case=case,
+                )
+            )
+    return faults
+
+
+def _case_named(text: str, names: list[str], where: str, faults: list[Fault]) -> str | None:
+    """The case of that name, or the only one whose name ends in that number."""
+    if text in names:
+        return text
+    found = []
+    if text.isdigit():
+        endings = ((name, re.search(r"(\d+)$", name)) for name in names)
+        found = [name for name, match in endings if match and int(match[1]) == int(text)]
+    if len(found) == 1:
+        return found[0]
+    problem = (
+        f"patientid {text} fits several cases: {', '.join(found[:4])}"
+        if found
+        else f"no case is named {text} or ends in that number"
+    )
+    remedy = "write the case's whole name as patientid" if found else "mend or remove the line"
+    faults.append(
+        Fault(
+            code="csv-ambiguous" if found else "csv-no-case",
+            where=where,
+            problem=problem,
+            remedy=remedy,
+            severity=Severity.ERROR if found else Severity.WARNING,
+        )
+    )
+    return None
+
+
+def _without_site(
+    home: Path,
+    images: Mapping[str, Path],
+    labels: Mapping[str, Path],
+    cases: Mapping[str, SourceCase],
+) -> list[Fault]:
+    paired = images.keys() & labels.keys()
+    return [
+        Fault(
+            code="csv-no-site",
+            where=relative(images[case], home),
+            problem=f"{SITES_CSV} has no row for case {case}",
+            remedy="add its row or remove its files",
+            case=case,
+        )
+        for case in sorted(paired - cases.keys(), key=natural_key)
+    ]

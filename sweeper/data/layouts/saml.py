@@ -1,0 +1,187 @@
+"""The multi-site layouts of folders: SAML's `SITE/CaseNN` and MaxStyle's `SITE/patient_N`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sweeper.data.faults import Fault, Severity, named_alike, relative
+from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
+from sweeper.data.volume import (
+    ITK_SUFFIXES,
+    NIFTI_SUFFIXES,
+    SUFFIXES,
+    natural_key,
+    stem_of,
+    suffix_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROSTATE = ("prostate",)
+ZONES = {1: 1, 2: 1}
+"""Some sites label the two zones 1 and 2; both are prostate (methods.md 6.3)."""
+
+_SEGMENTATION = re.compile(r"^(?P<stem>.+?)_segmentation$", re.IGNORECASE)
+IMAGE_STEM, LABEL_STEM = "t2_img_clipped", "label_clipped"
+
+
+def looks_like_saml(root: Path) -> bool:
+    """True if some folder below `root` holds a `*_segmentation` volume."""
+    return any(
+        _SEGMENTATION.match(stem_of(file)) and suffix_of(file) in SUFFIXES
+        for folder in _folders(root)
+        for file in folder.iterdir()
+    )
+
+
+def read_saml(root: Path) -> SourceDataset:
+    """Cases of `SITE/CaseNN.nii.gz` with `CaseNN_segmentation.nii.gz` in any case of letters."""
+    cases: list[SourceCase] = []
+    faults = _left_out(root, root, [file for file in root.iterdir() if file.is_file()])
+    for folder in _folders(root):
+        site = SITE_ALIASES.get(folder.name.lower(), folder.name)
+        images, labels = _images_and_labels(root, folder, site, faults)
+        if not labels and folder.name.lower() not in SITE_ALIASES:
+            faults += _left_out(root, folder, list(images.values()))
+            continue
+        for key, image in images.items():
+            case = f"{site}_{stem_of(image)}"
+            if key in labels:
+                cases.append(
+                    SourceCase(
+                        case=case, domain=site, image=image, label=labels[key], label_map=ZONES
+                    )
+                )
+            else:
+                faults.append(
+                    _no_counterpart(root, image, "label", f"{stem_of(image)}_segmentation", case)
+                )
+        for key, label in labels.items():
+            if key not in images:
+                wanted = stem_of(label)[: -len("_segmentation")]
+                faults.append(_no_counterpart(root, label, "image", wanted, f"{site}_{wanted}"))
+    return SourceDataset(
+        root=root,
+        layout="saml",
+        cases=tuple(cases),
+        structures=PROSTATE,
+        profiles=dict.fromkeys((case.domain for case in cases), "desam"),
+        faults=tuple(faults),
+    )
+
+
+def _images_and_labels(
+    root: Path, folder: Path, site: str, faults: list[Fault]
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and labels of a site by the case's name in lower letters, each name once."""
+    images: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
+    for file in sorted(folder.iterdir(), key=lambda f: (natural_key(f.name), f.name)):
+        if suffix_of(file) not in SUFFIXES or file.name.startswith("."):
+            continue
+        match = _SEGMENTATION.match(stem_of(file))
+        name = match["stem"] if match else stem_of(file)
+        first = (labels if match else images).setdefault(name.lower(), file)
+        if first != file:
+            case = stem_of(first)[: len(name)]
+            faults.append(named_alike(first, file, root, f"{site}_{case}"))
+    return images, labels
+
+
+def _left_out(root: Path, folder: Path, files: list[Path]) -> list[Fault]:
+    """A warning if a folder that is no site holds volumes."""
+    volumes = [f for f in files if suffix_of(f) in NIFTI_SUFFIXES + ITK_SUFFIXES]
+    if not volumes:
+        return []
+    is_root = folder == root
+    count = f"{len(volumes)} volume{'s' if len(volumes) > 1 else ''}"
+    return [
+        Fault(
+            code="folder-left-out",
+            where=folder.name if is_root else relative(folder, root),
+            problem=f"{count} in no site folder, such as {volumes[0].name}"
+            if is_root
+            else f"it holds {count} and no segmentation, so it is no site",
+            remedy="put them into SITE/ if they are cases"
+            if is_root
+            else "add CaseNN_segmentation files if they are cases",
+            severity=Severity.WARNING,
+        )
+    ]
+
+
+def looks_like_maxstyle(root: Path) -> bool:
+    """True if some `SITE/patient_N` below `root` holds `t2_img_clipped` or `label_clipped`."""
+    return any(
+        stem_of(file) in (IMAGE_STEM, LABEL_STEM)
+        for folder in _folders(root)
+        for patient in _folders(folder)
+        for file in patient.iterdir()
+    )
+
+
+def read_maxstyle(root: Path) -> SourceDataset:
+    """Cases of `SITE/patient_N/t2_img_clipped.nii.gz` with `label_clipped.nii.gz`.
+
+    Deviation: the seventh folder, `G-MedicalDecathlon`, is left out, as DeSAM leaves it out.
+    """
+    cases: list[SourceCase] = []
+    faults: list[Fault] = []
+    for folder in _folders(root):
+        site = SITE_ALIASES.get(folder.name.lower(), folder.name)
+        if site.startswith("G-"):
+            continue
+        for patient in _folders(folder):
+            case = f"{site}_{patient.name}"
+            files: dict[str, Path] = {}
+            for file in sorted(f for f in patient.iterdir() if suffix_of(f) in SUFFIXES):
+                first = files.setdefault(stem_of(file), file)
+                if first != file and stem_of(file) in (IMAGE_STEM, LABEL_STEM):
+                    faults.append(named_alike(first, file, root, case))
+            image, label = files.get(IMAGE_STEM), files.get(LABEL_STEM)
+            if image is not None and label is not None:
+                cases.append(
+                    SourceCase(case=case, domain=site, image=image, label=label, label_map=ZONES)
+                )
+            elif image is not None:
+                faults.append(_no_counterpart(root, image, "label", LABEL_STEM, case))
+            elif label is not None:
+                faults.append(_no_counterpart(root, label, "image", IMAGE_STEM, case))
+            else:
+                faults.append(
+                    Fault(
+                        code="case-empty",
+                        where=relative(patient, root),
+                        problem=f"it holds neither {IMAGE_STEM} nor {LABEL_STEM}",
+                        remedy="add both files or remove the folder",
+                        case=case,
+                    )
+                )
+    return SourceDataset(
+        root=root,
+        layout="maxstyle",
+        cases=tuple(cases),
+        structures=PROSTATE,
+        profiles=dict.fromkeys((case.domain for case in cases), "desam"),
+        faults=tuple(faults),
+    )
+
+
+def _folders(root: Path) -> list[Path]:
+    """Visible folders in `root`, in natural order."""
+    return sorted(
+        (f for f in root.iterdir() if f.is_dir() and not f.name.startswith(".")),
+        key=lambda f: natural_key(f.name),
+    )
+
+
+def _no_counterpart(root: Path, file: Path, kind: str, wanted: str, case: str) -> Fault:
+    return Fault(
+        code=f"{kind}-missing",
+        where=relative(file, root),
+        problem=f"there is no {kind} {wanted}{suffix_of(file)} beside it",
+        remedy="add it or remove the file",
+        case=case,
+    )

@@ -1,0 +1,1 @@
+"""The synthetic data that stands in where no dataset is named."""

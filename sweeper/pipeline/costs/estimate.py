@@ -1,0 +1,203 @@
+"""What a sweep will cost on this machine, from finished trainings or a short probe."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from sweeper.plan.identity import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sweeper.pipeline.display import Display
+    from sweeper.plan.expand import Training
+    from sweeper.plan.states import Cell
+    from sweeper.store.ledger import Ledger
+
+_PROBE_BATCHES = 5
+PROBE_SECONDS = 60.0
+"""After so long no further kind is probed: a person waits, and eight image methods on two cores
+would cost ten minutes. What is then not known is said to be."""
+_CHECKPOINT_BYTES_A_PARAMETER = 5 * 4
+"""`best.pt` holds weights; `last.pt` weights, the best ones and Adam's two moments: float32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast one kind of training goes here.
+
+    Attributes:
+        slice_seconds: Time of an epoch over the source's slices, validation cases included.
+        scored_slice_seconds: Time to score one slice.
+        peak_bytes: Peak device memory (CUDA) or anonymous process memory (CPU).
+        parameters: Trainable ones, which decide a checkpoint's size.
+        origin: `measured` on finished trainings, or `probe`.
+    """
+
+    slice_seconds: float
+    scored_slice_seconds: float
+    peak_bytes: float
+    parameters: int
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The cost of what is missing.
+
+    Attributes:
+        training_seconds: Sum over trainings, as if they ran one by one.
+        peak_bytes: Of the hungriest.
+        checkpoint_bytes: That they will keep: chosen weights, and the state to go on from.
+        unknown: Trainings of a kind whose pace is not known.
+        origins: Where the paces came from.
+    """
+
+    training_seconds: float
+    peak_bytes: float
+    checkpoint_bytes: int
+    unknown: int
+    origins: tuple[str, ...]
+
+
+def kind(training: Training) -> str:
+    """Trainings of one kind go equally fast: same method, batch, precision and embeddings.
+
+    Fractions, such as a loss's weight, change what is computed and not how long it takes.
+    """
+    config = training.config
+    return canonical_json(
+        {
+            "method": _without_fractions(config.method.model_dump(mode="json")),
+            "batch": config.training.batch_size,
+            "precision": config.training.precision,
+            "encoder": config.encoder.name if config.method.reads_embeddings() else None,
+        }
+    )
+
+
+def _without_fractions(values: dict[str, Any]) -> dict[str, Any]:
+    found = {k: _without_fractions(v) if isinstance(v, dict) else v for k, v in values.items()}
+    return {k: v for k, v in found.items() if not isinstance(v, float) and v not in ({}, None)}
+
+
+def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, Pace]:
+    """The pace of every kind of which a training has finished here."""
+    found: dict[str, list[Pace]] = {}
+    for training in trainings:
+        folder = ledger.folder(training.train_id)
+        fit = folder.fit()
+        if fit is None:
+            continue
+        work = _source_slices(training) * len(fit["epochs"])
+        scored = [folder.evaluation(e.eval_id) for e in training.evaluations]
+        seconds = [s["seconds_per_slice"] for s in scored if s is not None]
+        found.setdefault(kind(training), []).append(
+            Pace(
+                slice_seconds=fit["seconds"] / max(work, 1),
+                scored_slice_seconds=median(seconds) if seconds else 0.0,
+                peak_bytes=fit["peak_memory_bytes"],
+                parameters=fit["trainable_parameters"],
+                origin="measured",
+            )
+        )
+    return {
+        key: Pace(
+            slice_seconds=median(p.slice_seconds for p in paces),
+            scored_slice_seconds=median(p.scored_slice_seconds for p in paces),
+            peak_bytes=max(p.peak_bytes for p in paces),
+            parameters=max(p.parameters for p in paces),
+            origin="measured",
+        )
+        for key, paces in found.items()
+    }
+
+
+def probed_paces(
+    trainings: Sequence[Training],
+    display: Display,
+    threads: int,
+    budget_s: float = PROBE_SECONDS,
+) -> dict[str, Pace]:
+    """The pace of each kind, from a few batches trained and scored here and now.
+
+    Args:
+        trainings: Those whose kind is not known.
+        display: Told how far it is.
+        threads: CPU threads that a training will have.
+        budget_s: No probe is begun after so many seconds.
+    """
+    paces: dict[str, Pace] = {}
+    kinds = {kind(training): training for training in trainings}
+    begun = time.monotonic()
+    for i, (key, training) in enumerate(kinds.items()):
+        if time.monotonic() - begun >= budget_s:
+            break
+        display.advance(i, len(kinds), "kinds of training probed")
+        paces[key] = _probe(training, threads)
+    return paces
+
+
+def _probe(training: Training, threads: int) -> Pace:
+    from sweeper.trial.probe import (
+        probe,  # imports torch, which a plan without a probe does not need
+    )
+
+    seconds, scored_seconds, peak, parameters = probe(
+        training.config, training.data.path, training.data.embeddings, _PROBE_BATCHES, threads
+    )
+    return Pace(
+        slice_seconds=seconds,
+        scored_slice_seconds=scored_seconds,
+        peak_bytes=peak,
+        parameters=parameters,
+        origin="probe",
+    )
+
+
+def estimate(cells: Iterable[Cell], paces: Mapping[str, Pace]) -> Estimate:
+    """The cost of what the cells lack, from the paces of their kinds."""
+    seconds, peak, checkpoints, unknown = 0.0, 0.0, 0, 0
+    origins: set[str] = set()
+    for cell in cells:
+        pace = paces.get(kind(cell.training))
+        if pace is None:
+            unknown += 1
+            continue
+        origins.add(pace.origin)
+        peak = max(peak, pace.peak_bytes)
+        seconds += len(cell.missing) * pace.scored_slice_seconds * _scored_slices(cell.training)
+        if not cell.is_trained:
+            epochs = cell.training.config.training.epochs
+            checkpoints += pace.parameters * _CHECKPOINT_BYTES_A_PARAMETER
+            seconds += epochs * _source_slices(cell.training) * pace.slice_seconds
+    return Estimate(
+        training_seconds=seconds,
+        peak_bytes=peak,
+        checkpoint_bytes=checkpoints,
+        unknown=unknown,
+        origins=tuple(sorted(origins)),
+    )
+
+
+def wall_seconds(total: float, workers: int, trainings: int) -> float:
+    """Time on the clock when trainings run side by side, never below that of one of them."""
+    if not trainings:
+        return 0.0
+    return max(total / workers, total / trainings) if workers else math.inf
+
+
+def _source_slices(training: Training) -> int:
+    slices = training.data.slices
+    return slices.get(training.config.source, sum(slices.values()))
+
+
+def _scored_slices(training: Training) -> int:
+    slices, config = training.data.slices, training.config
+    if config.target is not None:
+        return slices[config.target]
+    return sum(n for domain, n in slices.items() if domain != config.source)

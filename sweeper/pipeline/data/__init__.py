@@ -1,0 +1,1 @@
+"""Datasets: import, show, export, and the way from a name to a store."""

@@ -1,0 +1,84 @@
+"""Prepared cases as the records of a dataset store, with salted ids where asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sweeper.data.importer import CaseResult, load_part
+from sweeper.data.privacy import salted
+from sweeper.data.volume import natural_key
+from sweeper.store.dataset.store import CaseRecord
+from sweeper.store.dataset.writer import NewCase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from desam_model.types import Split
+    from sweeper.data.layouts.source import SourceDataset
+
+
+def new_cases(
+    results: Sequence[CaseResult],
+    split: Mapping[str, Split],
+    found: SourceDataset,
+    salt: str | None,
+) -> Iterator[NewCase]:
+    """What the store writes: cases by domain, split and id.
+
+    The order is that of the ids as stored, so that two stores of one fingerprint hold the same
+    slice at the same place: embeddings are found by fingerprint and place.
+    """
+
+    def place(result: CaseResult) -> tuple[str, Split, object, str]:
+        name = result.case.case
+        stored = name if salt is None else _salted_id(result.case.domain, name, salt)
+        return result.case.domain, split[name], natural_key(stored), stored
+
+    for result in sorted(results, key=place):
+        if result.part is None or result.facts is None:
+            continue
+        image, label = load_part(result.part)
+        case, facts = result.case, result.facts
+        record = CaseRecord(
+            case=case.case,
+            domain=case.domain,
+            split=split[case.case],
+            start=0,
+            count=len(image),
+            z=facts.z,
+            spacing_mm=facts.spacing_mm,
+            foreground=facts.foreground,
+            volume_ml=facts.volume_ml,
+            matrix=facts.matrix,
+            n_source_slices=facts.n_source_slices,
+            source_spacing_mm=facts.source_spacing_mm,
+            image_file=_inside(case.image, found.root),
+            label_file=_inside(case.label, found.root),
+            source_hash=result.source_hash,
+            content_hash="",
+            has_geometry=facts.has_geometry,
+            affine=facts.affine,
+        )
+        yield NewCase(
+            record=record if salt is None else _salt(record, salt), image=image, label=label
+        )
+
+
+def _inside(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
+def _salt(record: CaseRecord, salt: str) -> CaseRecord:
+    return replace(
+        record,
+        case=_salted_id(record.domain, record.case, salt),
+        image_file="",
+        label_file="",
+        source_hash=salted(record.source_hash, salt),
+    )
+
+
+def _salted_id(domain: str, case: str, salt: str) -> str:
+    return f"{domain}_{salted(case, salt)}"

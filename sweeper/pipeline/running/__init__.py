@@ -1,0 +1,1 @@
+"""What only `sweeper run` needs: placement, listening, retries, records for MLflow."""

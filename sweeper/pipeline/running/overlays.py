@@ -1,0 +1,67 @@
+"""One picture per target domain: the median case's largest slice with both contours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
+from sweeper.store.dataset.store import DatasetStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from sweeper.plan.expand import Training
+    from sweeper.store.ledger import TrainingFolder
+
+_ZOOM = 2
+
+
+def draw_overlays(training: Training, folder: TrainingFolder) -> Mapping[str, Path]:
+    """PNG files `overlay-<domain>.png` of the first evaluation; reference green, prediction red.
+
+    The case is the one with the median strict Dice (the lower one of two), the slice the one with
+    the largest reference: chosen by rule, before looking.
+    """
+    eval_id = training.evaluations[0].eval_id
+    found = folder.evaluation(eval_id)
+    if found is None:
+        return {}
+    dataset = DatasetStore.open(Path(training.data.path))
+    scores: dict[str, list[tuple[float, str]]] = {}
+    for score in found["scores"]:
+        if score["protocol"] == "strict" and score["domain"] != training.config.source:
+            scores.setdefault(score["domain"], []).append((_sortable(score["dice"]), score["case"]))
+    pictures: dict[str, Path] = {}
+    with np.load(folder.evaluation_folder(eval_id) / "masks.npz") as masks:
+        for domain, cases in scores.items():
+            _, case = sorted(cases)[(len(cases) - 1) // 2]
+            path = folder.evaluation_folder(eval_id) / f"overlay-{domain}.png"
+            _draw(dataset, case, str(training.config.structure), masks[case], path)
+            pictures[f"overlays/{domain}.png"] = path
+    return pictures
+
+
+def _sortable(dice: float) -> float:
+    return -1.0 if dice != dice else dice
+
+
+def _draw(
+    dataset: DatasetStore, case: str, structure: str, packed: NDArray[np.uint8], path: Path
+) -> None:
+    from PIL import Image
+
+    record = next(c for c in dataset.cases if c.case == case)
+    indices = [
+        record.start + i for i, is_there in enumerate(record.foreground[structure]) if is_there
+    ]
+    references = [dataset.mask(i, structure) for i in indices]
+    z = int(np.argmax([reference.sum() for reference in references]))
+    reference = references[z].astype(bool)
+    prediction = unpack(packed[z], reference.shape[-1])
+    layers = ((reference, REFERENCE_RGB), (prediction, PREDICTION_RGB))
+    Image.fromarray(paint(dataset.image(indices[z])[0], layers, zoom=_ZOOM)).save(path)

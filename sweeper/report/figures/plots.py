@@ -1,0 +1,280 @@
+"""The figures that papers print, in colours that colour-blind readers can tell apart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sweeper.report.aggregate import make_cell
+from sweeper.report.build import build_tables
+from sweeper.report.statistics.intervals import (
+    compare_rows,
+    defined_patients,
+    table_statistics,
+)
+from sweeper.report.statistics.significance import patient_means
+from sweeper.report.words import SYNTHETIC
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sweeper.report.query import Query
+    from sweeper.report.statistics.intervals import Comparison
+    from sweeper.report.statistics.significance import Patient
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""Okabe and Ito's palette."""
+
+_MARKERS, _HATCHES = ("o", "D", "^"), ("", "////", "xxxx")
+"""For the ninth row and further ones, whose colours come again."""
+
+_DPI = 150
+_MARGIN_IN = 0.15
+_LABELS = {"dice": "Dice (%)", "hd95_mm": "HD95 (mm)", "asd_mm": "ASD (mm)"}
+
+
+def write_figures(query: Query, folder: Path) -> dict[str, Path]:
+    """Every figure that the query allows, as PNG and PDF; the PNG's path by name."""
+    makers: dict[str, Callable[[Query], Figure | None]] = {
+        "boxes": box_plot,
+        "forest": forest_plot,
+        "grid": grid_plot,
+        "matrix": heat_map,
+        "seeds": seed_strip,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name, make in makers.items():
+        figure = make(query)
+        if figure is not None:
+            written[name] = save(figure, folder / f"{name}.png", query.is_synthetic)
+    return written
+
+
+def save(figure: Figure, path: Path, is_synthetic: bool) -> Path:
+    """The figure as PNG and, beside it, as PDF; synthetic data says so in the margin above it."""
+    if is_synthetic:
+        figure.text(0.998, 0.998, SYNTHETIC, ha="right", va="top", fontsize=6, color="#B00020")
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(path, dpi=_DPI, pil_kwargs={"compress_level": 1})
+        figure.savefig(path.with_suffix(".pdf"))
+    # 256 colours are enough for lines and grey pictures, and the page holds the files
+    Image.open(path).convert("RGB").quantize(256).save(path)
+    return path
+
+
+def _leave_margin(figure: Figure) -> None:
+    """Room above everything for the word that data is synthetic."""
+    figure.tight_layout(rect=(0, 0, 1, 1 - _MARGIN_IN / figure.get_size_inches()[1]))
+
+
+def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
+    """Per row each patient's mean over seeds and columns, undefined ones left out."""
+    return {
+        label: {
+            patient: value
+            for patient, value in patient_means(list(query.averaged(label).values())).items()
+            if math.isfinite(value)
+        }
+        for label in query.pools
+    }
+
+
+def box_plot(query: Query) -> Figure | None:
+    """One group of boxes a target site, one box a row, patients as dots."""
+    means = _patient_means(query)
+    sites = [d for d in query.domains if any(u[0] == d for found in means.values() for u in found)]
+    if not sites:
+        return None
+    figure = Figure(figsize=(1.5 + 0.9 * len(sites) + 0.25 * len(sites) * len(means), 4.2))
+    axes = figure.add_subplot()
+    width = 0.8 / len(means)
+    generator = np.random.default_rng(0)
+    for i, (label, found) in enumerate(means.items()):
+        colour, again = COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(_MARKERS)
+        for position, site in enumerate(sites):
+            values = [value for unit, value in found.items() if unit[0] == site]
+            if not values:
+                continue
+            x = position + (i - (len(means) - 1) / 2) * width
+            box = axes.boxplot(
+                [values], positions=[x], widths=width * 0.85, showfliers=False, patch_artist=True
+            )
+            box["boxes"][0].set(
+                facecolor=colour, alpha=0.35, edgecolor=colour, hatch=_HATCHES[again]
+            )
+            box["medians"][0].set(color="black")
+            spread = generator.uniform(-width / 5, width / 5, len(values))
+            axes.scatter(
+                x + spread,
+                values,
+                s=9,
+                color=colour,
+                marker=_MARKERS[again],
+                linewidths=0,
+                zorder=3,
+            )
+        axes.scatter([], [], s=40, color=colour, marker=_MARKERS[again], label=label)
+    axes.set_xticks(range(len(sites)), sites)
+    axes.set_xlim(-0.6, len(sites) - 0.4)
+    # a little above 100, so that no dot of a perfect case is cut in half
+    axes.set_ylim(bottom=0, top=102 if query.spec.metric == "dice" else None)
+    axes.set_ylabel(_LABELS[query.spec.metric])
+    axes.set_title("One dot a patient of the target site: mean over sources and seeds", fontsize=9)
+    _legend(axes, len(means))
+    _leave_margin(figure)
+    return figure
+
+
+def _legend(axes: mpl.axes.Axes, count: int) -> None:
+    axes.legend(
+        frameon=False,
+        fontsize=8,
+        ncols=min(4, count),
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.1),
+    )
+
+
+def forest_plot(query: Query) -> Figure | None:
+    """Differences to the baseline with 95 % intervals: over all, then by target site."""
+    overall = table_statistics(query)
+    labels = [row.label for row in overall.rows]
+    if len(labels) < 2:
+        return None
+    sections: dict[str, tuple[Comparison, ...]] = {"all": overall.rows}
+    patients = defined_patients(query, labels)
+    for site in query.domains:
+        inside = [patient for patient in patients if patient[0] == site]
+        if inside:
+            sections[site] = compare_rows(query, labels, overall.baseline, inside)
+    order = list(query.pools)  # in the box plot's order, so that colours agree
+    lines = len(sections) * len(labels)
+    figure = Figure(figsize=(7, 1.2 + 0.2 * lines))
+    axes = figure.add_subplot()
+    ticks = []
+    y = 0
+    for section, found in sections.items():
+        for row in found:
+            if row.delta is None or row.delta_interval is None:
+                continue
+            colour = COLOURS[order.index(row.label) % len(COLOURS)]
+            axes.plot(row.delta_interval, [y, y], color=colour, linewidth=1.5)
+            axes.plot([row.delta], [y], "s", color=colour, markersize=5)
+            ticks.append((y, f"{section}: {row.label}"))
+            y += 1
+        y += 1
+    axes.axvline(0, color="grey", linewidth=0.8)
+    axes.set_yticks([t for t, _ in ticks], [text for _, text in ticks], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel(
+        f"difference to {overall.baseline}, {_LABELS[query.spec.metric]}, 95 % interval"
+    )
+    _leave_margin(figure)
+    return figure
+
+
+def seed_strip(query: Query) -> Figure | None:
+    """Every seed's average as a dot, one line a row: the spread of seeds at a glance.
+
+    Nothing with a single seed, which has no spread.
+    """
+    found = {label: _seed_averages(query, label) for label in query.rows}
+    if max(map(len, found.values()), default=0) < 2:
+        return None
+    figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(found)))
+    axes = figure.add_subplot()
+    for y, by_seed in enumerate(found.values()):
+        colour, marker = COLOURS[y % len(COLOURS)], _MARKERS[y // len(COLOURS) % len(_MARKERS)]
+        values = list(by_seed.values())
+        axes.plot(values, [y] * len(values), marker, color=colour, markersize=6, alpha=0.75)
+        if values:
+            axes.plot([fmean(values)], [y], "|", color="black", markersize=16)
+    axes.set_yticks(range(len(found)), list(found), fontsize=8)
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_xlabel(f"average of a seed, {_LABELS[query.spec.metric]}; bar = mean over seeds")
+    axes.grid(axis="x", color="#8884", linewidth=0.5)
+    _leave_margin(figure)
+    return figure
+
+
+def _seed_averages(query: Query, label: str) -> dict[str, float]:
+    """The table's average by seed; seeds that lack a cell are left out."""
+    by_column = query.pools[label]
+    made = [make_cell(by_column.get(column, {}), query.spec)[1] for column in query.columns]
+    seeds = set.intersection(*(set(values) for values in made)) if made else set()
+    averages = {seed: fmean(values[seed] for values in made) for seed in sorted(seeds)}
+    return {seed: value for seed, value in averages.items() if math.isfinite(value)}
+
+
+def grid_plot(query: Query) -> Figure | None:
+    """The average over the number of prompt points, with its 95 % band; for grid-size tables."""
+    if query.spec.rows != "grid_size":
+        return None
+    found = sorted(
+        (int(row.label), row) for row in table_statistics(query).rows if row.label.isdigit()
+    )
+    if len(found) < 2:
+        return None
+    figure = Figure(figsize=(5, 3.6))
+    axes = figure.add_subplot()
+    sizes = [size for size, _ in found]
+    low, high = zip(*(row.interval for _, row in found), strict=True)
+    axes.fill_between(sizes, low, high, color=COLOURS[0], alpha=0.2, label="95 % interval")
+    axes.plot(sizes, [row.mean for _, row in found], "o-", color=COLOURS[0])
+    axes.set_xticks(sizes, [f"{size}x{size}" for size in sizes], fontsize=8)
+    axes.set_xlabel("prompt grid")
+    axes.set_ylabel(_LABELS[query.spec.metric])
+    axes.legend(frameon=False, fontsize=8)
+    _leave_margin(figure)
+    return figure
+
+
+def heat_map(query: Query) -> Figure | None:
+    """Source x target, one panel a row of the table; the diagonal is source validation."""
+    spec = query.spec.model_copy(update={"columns": "matrix"})
+    tables = build_tables(replace(query, spec=spec))
+    grids = [[row for row in table.rows if not row.is_mean] for table in tables]
+    if not any(grids):
+        return None
+    side = 0.55 * len(query.domains) + 1.3
+    height = 0.55 * max(map(len, grids)) + 1.3
+    columns = 2 if len(tables) in (2, 4) else min(3, len(tables))
+    lines = -(-len(tables) // columns)
+    figure = Figure(figsize=(columns * side + 0.8, lines * height), layout="constrained")
+    top = _MARGIN_IN / (lines * height)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - top))
+    cells = [cell for rows in grids for row in rows for cell in row.cells[:-1]]
+    numbers = [cell.value for cell in cells if cell.value is not None]
+    limits = (0.0, 100.0 if query.spec.metric == "dice" else max(numbers, default=1.0))
+    for i, (table, rows) in enumerate(zip(tables, grids, strict=True)):
+        axes = figure.add_subplot(lines, columns, i + 1)
+        values = np.array(
+            [[math.nan if c.value is None else c.value for c in row.cells[:-1]] for row in rows]
+        )
+        picture = axes.imshow(values, cmap="cividis", vmin=limits[0], vmax=limits[1])
+        _write_numbers(axes, values, limits)
+        names = [table.columns[:-1], [row.label for row in rows]]
+        axes.set_xticks(range(len(names[0])), names[0], rotation=60, ha="right", fontsize=7)
+        axes.set_yticks(range(len(names[1])), names[1], fontsize=7)
+        axes.set_title(table.row_header.removesuffix(": source"), fontsize=9)
+        axes.set_xlabel("target", fontsize=8)
+        axes.set_ylabel("source", fontsize=8)
+    figure.colorbar(picture, ax=figure.axes, shrink=0.7, label=_LABELS[query.spec.metric])
+    return figure
+
+
+def _write_numbers(axes: mpl.axes.Axes, values: np.ndarray, limits: tuple[float, float]) -> None:
+    middle = fmean(limits)
+    for (y, x), value in np.ndenumerate(values):
+        if math.isfinite(value):
+            colour = "white" if value < middle else "black"
+            axes.text(x, y, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=7)

@@ -1,0 +1,155 @@
+"""Pictures of cases that a rule chose, so that nobody can pick the pretty ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sweeper.report.entries import Entry
+    from sweeper.report.query import Query
+    from sweeper.store.dataset.store import DatasetStore
+
+RULE = (
+    "Cases chosen by rule, per target site: the worst, the median and the 90th-percentile case by"
+    " strict Dice of the row {row}, trained on {source}, seed {seed}; slice with the largest"
+    " reference. Reference green, prediction red, Dice of the case in the corner."
+)
+_MAX_ROWS = 6
+_MARGIN_IN, _TOP_IN = 1.1, 0.45
+DPI = 150
+"""Of this figure; its cases are shown pixel by pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the figure shows.
+
+    Attributes:
+        entries: By row of the table, all of one source and seed.
+        cases: (site, case, why), sites in the dataset's order.
+        caption: The rule, in words.
+    """
+
+    entries: Mapping[str, Entry]
+    cases: tuple[tuple[str, str, str], ...]
+    caption: str
+
+
+def choose(query: Query) -> Choice | None:
+    """Cases by rule, for the first source that most rows have; the last row ranks the cases."""
+    by_place: dict[tuple[str, str, str], dict[str, Entry]] = {}
+    for entry in query.entries:
+        if entry.is_done and not entry.is_imported and not entry.values.get("fold"):
+            where = (entry.source, entry.seed, entry.structure)
+            by_place.setdefault(where, {})[entry.label] = entry
+    if not by_place:
+        return None
+    place = max(by_place, key=lambda where: len(by_place[where]))
+    entries = dict(list(by_place[place].items())[-_MAX_ROWS:])
+    label, ranking = list(entries.items())[-1]
+    found: dict[str, list[tuple[float, str]]] = {}
+    for score in ranking.scores("strict"):
+        if score.target != ranking.source:
+            dice = -1.0 if math.isnan(score.dice) else score.dice
+            found.setdefault(score.target, []).append((dice, score.case))
+    cases = tuple(
+        (site, case, why)
+        for site in query.domains
+        if site in found
+        for case, why in by_rule(found[site])
+    )
+    caption = RULE.format(row=label, source=place[0], seed=place[1])
+    return Choice(entries, cases, caption) if cases else None
+
+
+def by_rule(scores: Sequence[tuple[float, str]]) -> list[tuple[str, str]]:
+    """The worst, the median (lower one of two) and the 90th-percentile case, each once."""
+    ranked = [case for _, case in sorted(scores)]
+    last = len(ranked) - 1
+    picked = {"worst": 0, "median": last // 2, "90th percentile": round(0.9 * last)}
+    why: dict[str, list[str]] = {}
+    for word, position in picked.items():
+        why.setdefault(ranked[position], []).append(word)
+    return [(case, ", ".join(words)) for case, words in why.items()]
+
+
+def qualitative_figure(choice: Choice, dataset: DatasetStore, masks: Mapping[str, Path]) -> Figure:
+    """One line a case: the image with its reference, then every row's prediction.
+
+    Args:
+        choice: What to show.
+        dataset: Where the images and references are.
+        masks: By row of the table the `masks.npz` of its scoring.
+    """
+    loaded = {label: _load(path) for label, path in masks.items()}
+    lines = [_line(choice, dataset, case, loaded) for _, case, _ in choice.cases]
+    mosaic = np.concatenate([np.concatenate(line, axis=1) for line in lines], axis=0)
+    side_y, side_x = mosaic.shape[0] / len(lines), mosaic.shape[1] / (1 + len(choice.entries))
+    # one pixel of a case is one pixel of the figure
+    size = (mosaic.shape[1] / DPI + _MARGIN_IN, mosaic.shape[0] / DPI + _TOP_IN)
+    figure = Figure(figsize=size)
+    left, height = _MARGIN_IN / size[0], 1 - _TOP_IN / size[1]
+    axes = figure.add_axes((left, 0.0, 1 - left, height))
+    axes.imshow(mosaic, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    for column, title in enumerate(["image", *choice.entries]):
+        axes.text((column + 0.5) * side_x, -8, title, fontsize=8, ha="center", va="bottom")
+    for line, (site, case, why) in enumerate(choice.cases):
+        middle = (line + 0.5) * side_y
+        words = f"{site}\n{case}\n{why}"
+        axes.text(-8, middle, words, fontsize=6, ha="right", va="center")
+        for column, entry in enumerate(choice.entries.values()):
+            dice = next((s.dice for s in entry.scores("strict") if s.case == case), math.nan)
+            corner = ((column + 2) * side_x - 6, (line + 1) * side_y - 6)
+            axes.text(
+                *corner, f"{100 * dice:.1f}", color="white", fontsize=7, ha="right",
+                bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 1.5},
+            )  # fmt: skip
+    return figure
+
+
+def _line(
+    choice: Choice,
+    dataset: DatasetStore,
+    case: str,
+    masks: Mapping[str, Mapping[str, NDArray[np.uint8]]],
+) -> list[NDArray[np.uint8]]:
+    """The panels of a case, side by side, `(H, W, 3)` each."""
+    structure = next(iter(choice.entries.values())).structure
+    image, reference, position = _widest_slice(dataset, case, structure)
+    panels = [paint(image, [(reference, REFERENCE_RGB)], thickness=2)]
+    for label in choice.entries:
+        packed = masks.get(label, {}).get(case)
+        layers = [(reference, REFERENCE_RGB)]
+        if packed is not None:
+            layers.append((unpack(packed[position], reference.shape[-1]), PREDICTION_RGB))
+        panels.append(paint(image, layers, thickness=2))
+    return panels
+
+
+def _load(path: Path) -> dict[str, NDArray[np.uint8]]:
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _widest_slice(
+    dataset: DatasetStore, case: str, structure: str
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int]:
+    """Image, reference and position among the structure's slices of the largest one."""
+    record = dataset.case(case)
+    kept = [i for i, is_there in enumerate(record.foreground[structure]) if is_there]
+    references = [dataset.mask(record.start + i, structure).astype(bool) for i in kept]
+    position = int(np.argmax([reference.sum() for reference in references]))
+    return dataset.image(record.start + kept[position])[0], references[position], position

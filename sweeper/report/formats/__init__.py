@@ -1,0 +1,1 @@
+"""How tables are written: terminal, Markdown, LaTeX, CSV, JSON, HTML."""

@@ -1,0 +1,173 @@
+"""One self-contained page: tables, figures, pictures, provenance; no request to any host."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from sweeper.report.table import Mark, Origin
+from sweeper.report.words import (
+    caption_lines,
+    cell_text,
+    delta_header,
+    delta_text,
+    draft_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sweeper.report.formats.plain_table import PlainTable
+    from sweeper.report.table import Cell, ReportTable, TableRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a page shows.
+
+    Attributes:
+        title: Of the page.
+        tables: The main ones.
+        sides: Statistics and costs.
+        figures: Caption to PNG file.
+        provenance: Name to value.
+    """
+
+    title: str
+    tables: Sequence[ReportTable]
+    sides: Sequence[PlainTable]
+    figures: Mapping[str, Path]
+    provenance: Mapping[str, str]
+
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --dim: #777; --warn: #b00020; }
+* { box-sizing: border-box }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 1rem }
+h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
+.scroll { overflow-x: auto; max-width: 100% }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
+  white-space: nowrap }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: Canvas }
+th { cursor: pointer } th:focus { outline: 2px solid #0072B2 }
+.published { color: var(--dim); font-style: italic }
+.best { font-weight: 700 } .second { text-decoration: underline }
+.warn { color: var(--warn); font-weight: 600; border-left: 4px solid; padding-left: .6rem }
+.caption { color: var(--dim); font-size: .85rem; max-width: 75ch }
+figure { margin: 1.5rem 0 } figure img { max-width: 100%; height: auto; background: #fff }
+.scroll:focus { outline: 2px solid #0072B2 }
+figcaption { color: var(--dim); font-size: .85rem; max-width: 75ch }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .85rem }
+dd { margin: 0; overflow-wrap: anywhere }
+@media (max-width: 600px) { body { font-size: 14px; padding: .6rem } dl { display: block }
+  dd { margin: 0 0 .4rem } figure img { max-width: 640px } }
+"""
+_SCRIPT = """
+for (const head of document.querySelectorAll("th")) {
+  head.tabIndex = 0;
+  const sort = () => {
+    const body = head.closest("table").tBodies[0];
+    const column = head.cellIndex;
+    const falling = head.ariaSort !== "descending";
+    for (const other of head.parentNode.children) other.ariaSort = "none";
+    head.ariaSort = falling ? "descending" : "ascending";
+    const key = (row) => {
+      const cell = row.cells[column];
+      const number = parseFloat(cell.dataset.value ?? cell.textContent);
+      return Number.isNaN(number) ? null : number;
+    };
+    const text = (row) => row.cells[column].textContent;
+    [...body.rows].sort((a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (column === 0) return falling ? text(b).localeCompare(text(a))
+                                       : text(a).localeCompare(text(b));
+      if (x === null || y === null) return (x === null) - (y === null);
+      return falling ? y - x : x - y;
+    }).forEach((row) => body.append(row));
+  };
+  head.addEventListener("click", sort);
+  head.addEventListener("keydown", (e) => { if (e.key === "Enter") sort(); });
+}
+"""
+
+
+def render_html(page: Page) -> str:
+    """The page as one file; pictures are inside it."""
+    warnings = dict.fromkeys(line for table in page.tables for line in draft_lines(table))
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<link rel="icon" href="data:,">',
+        f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>{escape(page.title)}</h1>",
+        *(f'<p class="warn">{escape(line)}</p>' for line in warnings),
+        *map(_table, page.tables),
+        *map(_side, page.sides),
+        *(_figure(caption, path) for caption, path in page.figures.items()),
+        "<h2>Provenance</h2>",
+        _provenance(page.provenance),
+        f"<script>{_SCRIPT}</script></body></html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _table(table: ReportTable) -> str:
+    header = [table.row_header, *table.columns, *([delta_header(table)] if table.baseline else [])]
+    rows = "\n".join(_row(row, table) for row in table.rows)
+    words = "".join(f"<br>{escape(line)}" for line in caption_lines(table))
+    return f'{_grid(header, rows)}<p class="caption">{words.removeprefix("<br>")}</p>'
+
+
+def _row(row: TableRow, table: ReportTable) -> str:
+    css = ' class="published"' if row.origin is Origin.PUBLISHED else ""
+    cells = [f"<td>{escape(row.label)}</td>", *map(_cell, row.cells)]
+    if table.baseline:
+        value = "" if row.delta is None else f' data-value="{row.delta!r}"'
+        cells.append(f"<td{value}>{escape(delta_text(row.delta))}</td>")
+    return f"<tr{css}>{''.join(cells)}</tr>"
+
+
+def _cell(cell: Cell) -> str:
+    css = {Mark.BEST: ' class="best"', Mark.SECOND: ' class="second"', None: ""}[cell.mark]
+    value = "" if cell.value is None else f' data-value="{cell.value!r}"'
+    return f"<td{css}{value}>{escape(cell_text(cell))}</td>"
+
+
+def _side(table: PlainTable) -> str:
+    rows = "\n".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows
+    )
+    notes = "<br>".join(map(escape, table.notes))
+    heading = f"<h2>{escape(table.title)}</h2>"
+    return f'{heading}{_grid(list(table.header), rows)}<p class="caption">{notes}</p>'
+
+
+def _grid(header: Sequence[str], rows: str) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _figure(caption: str, path: Path) -> str:
+    content = path.read_bytes()
+    data = base64.b64encode(content).decode("ascii")
+    # a PNG's width stands at byte 16; 150 dots an inch on paper are 96 pixels on a page
+    width = round(int.from_bytes(content[16:20], "big") * 96 / 150)
+    alt = escape(caption, quote=True)
+    return (
+        f'<figure><div class="scroll"><img alt="{alt}" width="{width}"'
+        f' src="data:image/png;base64,{data}"></div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _provenance(values: Mapping[str, str]) -> str:
+    lines = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in values.items())
+    return f"<dl>{lines}</dl>"

@@ -1,0 +1,1 @@
+"""Dataset stores: images, label maps and the case table."""

@@ -1,0 +1,330 @@
+"""Dataset stores: images, label maps and the case table of one dataset, in one Zarr group."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+
+from desam_model.types import Split
+from sweeper.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+_AGAIN = "import it again with `sweeper data import SOURCE --name NAME --replace`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRecord:
+    """One case of a dataset store.
+
+    Attributes:
+        case: Unique id.
+        domain: Site or modality.
+        split: Of its domain, by patient.
+        start: First of its slices in the store.
+        count: Number of its slices.
+        z: Positions of the slices in the source volume (after resampling, if any), ascending.
+        spacing_mm: (z, y, x) after resizing, millimetres.
+        foreground: Structure -> for each kept slice, whether it is there.
+        volume_ml: Structure -> volume in the source's label, millilitres.
+        matrix: (rows, cols) of the source, in the canonical frame.
+        n_source_slices: Slices of the source volume.
+        source_spacing_mm: (z, y, x) of the source.
+        image_file: Relative to the source's root; empty in a store with salted ids.
+        label_file: Likewise.
+        source_hash: SHA-256 over the image and label file; salted in a store with salted ids.
+        content_hash: SHA-256 over the stored slices and labels.
+        has_geometry: False where the files held no orientation or voxel size.
+        affine: `(4, 4)` by rows, from (x, y, z) indices of the source volume in the canonical frame
+            to millimetres in RAS+; empty in a store made before it was kept.
+    """
+
+    case: str
+    domain: str
+    split: Split
+    start: int
+    count: int
+    z: tuple[int, ...]
+    spacing_mm: tuple[float, float, float]
+    foreground: Mapping[str, tuple[bool, ...]]
+    volume_ml: Mapping[str, float]
+    matrix: tuple[int, int]
+    n_source_slices: int
+    source_spacing_mm: tuple[float, float, float]
+    image_file: str
+    label_file: str
+    source_hash: str
+    content_hash: str
+    has_geometry: bool
+    affine: tuple[tuple[float, ...], ...] = ()
+
+
+class DatasetStore:
+    """A finished dataset store, read only; safe to share between threads and to pickle by path."""
+
+    def __init__(self, path: Path, attributes: Mapping[str, Any], group: Any) -> None:
+        self.path = path
+        self._attributes = attributes
+        self._image = group["image"]
+        self._label = group["label"]
+
+    @classmethod
+    def open(cls, path: Path) -> DatasetStore:
+        """The store at `path`.
+
+        Raises:
+            StoreError: There is none, it is no dataset store, or it is incomplete.
+        """
+        path = Path(path).absolute()
+        attributes = read_attributes(path)
+        try:
+            store = cls(path, attributes, zarr.open_group(path, mode="r"))
+        except (KeyError, ValueError) as err:  # an array's own zarr.json is lost or torn
+            raise StoreError(
+                f"dataset store {path} is damaged: {err} cannot be read; {_AGAIN}"
+            ) from err
+        for name, array in (("image", store._image), ("label", store._label)):
+            written = sum(1 for f in (path / name / "c").rglob("*") if f.is_file())
+            if array.shape[0] != store.n_slices or written != store.n_slices:
+                raise StoreError(
+                    f"dataset store {path} is damaged: {name} holds {written} of {store.n_slices}"
+                    f" slices; {_AGAIN}"
+                )
+        return store
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DatasetStore.open, (self.path,)
+
+    @property
+    def name(self) -> str:
+        """Short name of the dataset."""
+        return str(self._attributes["name"])
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over voxels, labels, splits, spacing and ids; no folder and no order."""
+        return str(self._attributes["fingerprint"])
+
+    @property
+    def is_synthetic(self) -> bool:
+        """True for a phantom: tables made from it say so."""
+        return bool(self._attributes["is_synthetic"])
+
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        """Domain -> the settings its volumes were prepared with."""
+        return dict(self._attributes["preprocessing"])
+
+    @property
+    def split_rule(self) -> str:
+        """How training and validation cases were told apart."""
+        return str(self._attributes["split_rule"])
+
+    @property
+    def import_key(self) -> str:
+        """Hash of sources and settings of the import that made the store."""
+        return str(self._attributes["import_key"])
+
+    @property
+    def content_key(self) -> str:
+        """Hash of contents and settings of that import; empty in a store made before there was."""
+        return str(self._attributes.get("content_key", ""))
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Cases that were left out, and why."""
+        return dict(self._attributes["skipped"])
+
+    @property
+    def source(self) -> str:
+        """Folder or file the dataset was imported from; empty in a store with salted ids."""
+        return str(self._attributes["source"])
+
+    @property
+    def layout(self) -> str:
+        """Name of the layout of its source."""
+        return str(self._attributes["layout"])
+
+    @property
+    def label_values(self) -> Mapping[str, int]:
+        """Structure -> its value in the source's labels, where the user named them."""
+        return dict(self._attributes["label_values"])
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of the segmented structures, in the order of their label values 1, 2, ..."""
+        return tuple(self._attributes["structures"])
+
+    @property
+    def image_size_px(self) -> int:
+        """Side of the square slices."""
+        return int(self._attributes["image_size_px"])
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of the images: 1 for grey, 3 for colour."""
+        return int(self._attributes["image_channels"])
+
+    @property
+    def n_slices(self) -> int:
+        """Slices of all cases."""
+        return sum(case.count for case in self.cases)
+
+    @cached_property
+    def cases(self) -> tuple[CaseRecord, ...]:
+        """All cases in the order of their slices."""
+        return tuple(_record(plain) for plain in self._attributes["cases"])
+
+    @cached_property
+    def domains(self) -> tuple[str, ...]:
+        """Domains in alphabetical order."""
+        return tuple(sorted({case.domain for case in self.cases}))
+
+    def cases_of(self, domain: str, split: Split | None = None) -> tuple[CaseRecord, ...]:
+        """The cases of a domain, or of one split of it.
+
+        Raises:
+            StoreError: The dataset has no such domain.
+        """
+        if domain not in self.domains:
+            raise StoreError(
+                f"dataset {self.name} has no domain {domain!r}; it has {', '.join(self.domains)}"
+            )
+        return tuple(
+            case
+            for case in self.cases
+            if case.domain == domain and (split is None or case.split is split)
+        )
+
+    def case(self, name: str) -> CaseRecord:
+        """The case of that id.
+
+        Raises:
+            StoreError: The dataset has no such case.
+        """
+        if name not in self._by_name:
+            raise StoreError(f"dataset {self.name} has no case {name!r}; see `sweeper data show`")
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, CaseRecord]:
+        return {case.case: case for case in self.cases}
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """`(C, H, W)` uint8 of a slice."""
+        return self._read("image", index)
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """`(H, W)` uint8 label map of a slice: 0 background, 1.. `structures`."""
+        return self._read("label", index)
+
+    def mask(self, index: int, structure: str) -> NDArray[np.uint8]:
+        """`(H, W)` uint8, 1 where the structure is.
+
+        Raises:
+            StoreError: The dataset has no such structure.
+        """
+        if structure not in self.structures:
+            raise StoreError(
+                f"dataset {self.name} has no structure {structure!r}; it has"
+                f" {', '.join(self.structures)}"
+            )
+        value = self.structures.index(structure) + 1
+        mask: NDArray[np.uint8] = (self.label(index) == value).astype(np.uint8)
+        return mask
+
+    def case_images(self, case: CaseRecord) -> NDArray[np.uint8]:
+        """`(n, C, H, W)` uint8, all slices of a case."""
+        return self._read_case("image", case)
+
+    def case_labels(self, case: CaseRecord) -> NDArray[np.uint8]:
+        """`(n, H, W)` uint8, all label maps of a case."""
+        return self._read_case("label", case)
+
+    def damaged_cases(self) -> tuple[str, ...]:
+        """Cases whose voxels or labels are not those that were written."""
+        return tuple(case.case for case in self.cases if not self._is_as_written(case))
+
+    def _is_as_written(self, case: CaseRecord) -> bool:
+        try:
+            return content_hash(self.case_images(case), self.case_labels(case)) == case.content_hash
+        except StoreError:
+            return False
+
+    def _read(self, name: str, index: int) -> NDArray[np.uint8]:
+        """One slice of `image` or `label`; its chunk carries a checksum, and damage an error."""
+        array = self._image if name == "image" else self._label
+        try:
+            plane: NDArray[np.uint8] = np.asarray(array[index])
+        except (RuntimeError, ValueError) as err:
+            case = next(c.case for c in reversed(self.cases) if c.start <= index)
+            raise StoreError(
+                f"case {case} of dataset store {self.path} is damaged: its {name} cannot be decoded"
+                f" ({err}); {_AGAIN}"
+            ) from err
+        return plane
+
+    def _read_case(self, name: str, case: CaseRecord) -> NDArray[np.uint8]:
+        """All slices of a case, one by one: of several at once Zarr leaves tasks at a damage."""
+        return np.stack([self._read(name, case.start + n) for n in range(case.count)])
+
+
+def content_hash(image: NDArray[np.uint8], label: NDArray[np.uint8]) -> str:
+    """SHA-256 over a case's slices `(n, C, H, W)` and label maps `(n, H, W)`."""
+    digest = hashlib.sha256(repr((image.shape, label.shape)).encode())
+    digest.update(np.ascontiguousarray(image).data)
+    digest.update(np.ascontiguousarray(label).data)
+    return digest.hexdigest()
+
+
+def _record(plain: Mapping[str, Any]) -> CaseRecord:
+    values = dict(plain)
+    values["split"] = Split(values["split"])
+    values["foreground"] = {k: tuple(v) for k, v in values["foreground"].items()}
+    values["affine"] = tuple(tuple(row) for row in values.get("affine", ()))
+    for key in ("z", "spacing_mm", "matrix", "source_spacing_mm"):
+        values[key] = tuple(values[key])
+    return CaseRecord(**values)
+
+
+FORMAT = "sweeper-dataset"
+VERSION = 1
+
+
+def read_attributes(path: Path) -> Mapping[str, Any]:
+    """The attributes of the finished dataset store at `path`.
+
+    Raises:
+        StoreError: There is none, it is no dataset store, of another version, or incomplete.
+    """
+    file = path / "zarr.json"
+    if not file.is_file():
+        raise StoreError(
+            f"{path} is no dataset store; make one with `sweeper data import SOURCE --name"
+            f" {path.name.removesuffix('.zarr') or 'NAME'}`"
+        )
+    try:
+        attributes = json.loads(file.read_text())["attributes"]
+    except (ValueError, KeyError) as err:
+        raise StoreError(f"{file} cannot be read ({err}); import the dataset again") from err
+    if attributes.get("format") != FORMAT:
+        raise StoreError(f"{path} is a Zarr store, but not a dataset store; name another")
+    if not attributes.get("complete"):
+        raise StoreError(f"dataset store {path} is incomplete; import it again to finish it")
+    if attributes.get("version") != VERSION:
+        raise StoreError(
+            f"dataset store {path} has format version {attributes.get('version')}, this sweeper"
+            f" reads {VERSION}; import the dataset again"
+        )
+    found: Mapping[str, Any] = attributes
+    return found

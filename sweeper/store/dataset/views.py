@@ -1,0 +1,170 @@
+"""A view: the slices of some cases that hold a structure, loading only what the method reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
+
+import torch
+
+from desam_model.types import Reads, Slice
+from sweeper.errors import StoreError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sweeper.store.dataset.store import CaseRecord, DatasetStore
+    from sweeper.store.embeddings.store import EmbeddingStore
+
+_CACHE_BYTES = 256 * 2**20
+"""Decoded references and images that one view keeps; 1,350 slices need 177 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a slice of the view lies."""
+
+    case: CaseRecord
+    index: int
+    z: int
+    is_last: bool
+
+
+class SliceView(Sequence[Slice]):
+    """A lazy sequence of slices, in the order of the cases and of ascending z."""
+
+    def __init__(
+        self,
+        dataset: DatasetStore,
+        places: Sequence[_Place],
+        *,
+        structure: str,
+        reads: frozenset[Reads],
+        embeddings: EmbeddingStore | None,
+    ) -> None:
+        self._dataset = dataset
+        self._places = places
+        self._structure = structure
+        self._reads = reads
+        self._embeddings = embeddings
+        self._cache: dict[tuple[str, int], Tensor] = {}
+        self._cached_bytes = 0
+        # The stores may hold the same cases in another order.
+        self._starts = {} if embeddings is None else embeddings.manifest.starts
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, position: int) -> Slice: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Slice]: ...
+    def __getitem__(self, position: int | slice) -> Slice | Sequence[Slice]:
+        if isinstance(position, slice):
+            return SliceView(
+                self._dataset,
+                self._places[position],
+                structure=self._structure,
+                reads=self._reads,
+                embeddings=self._embeddings,
+            )
+        return self._slice(self._places[position])
+
+    def _slice(self, place: _Place) -> Slice:
+        embedding = None
+        if self._embeddings is not None:
+            offset = place.index - place.case.start
+            embedding = self._embeddings.embedding(self._starts[place.case.case] + offset)
+        return Slice(
+            case=place.case.case,
+            domain=place.case.domain,
+            structure=self._structure,
+            z=place.z,
+            is_last_foreground=place.is_last,
+            spacing_mm=place.case.spacing_mm,
+            reference=self._cached("mask", place.index),
+            image=self._cached("image", place.index) if Reads.IMAGE in self._reads else None,
+            embedding=embedding,
+        )
+
+    def _cached(self, field: str, index: int) -> Tensor:
+        """Decoded pixels, kept as long as they fit; they are small, and asked for every epoch."""
+        key = (field, index)
+        if key not in self._cache:
+            pixels = (
+                self._dataset.image(index)
+                if field == "image"
+                else self._dataset.mask(index, self._structure)
+            )
+            tensor = torch.tensor(pixels)
+            if self._cached_bytes + tensor.nbytes > _CACHE_BYTES:
+                return tensor
+            self._cached_bytes += tensor.nbytes
+            self._cache[key] = tensor
+        return self._cache[key]
+
+
+def slice_view(
+    dataset: DatasetStore,
+    cases: Sequence[str],
+    *,
+    structure: str,
+    reads: frozenset[Reads],
+    embeddings: EmbeddingStore | None = None,
+) -> SliceView:
+    """The slices of `cases` in which `structure` is present.
+
+    Args:
+        dataset: The images and references.
+        cases: Case ids, in the order wanted.
+        structure: One of the dataset's structures; slices without it are left out, `z` counts
+            those that stay, and the case's last one is marked.
+        reads: What the method needs; nothing else is loaded.
+        embeddings: Needed if `reads` has embeddings; otherwise left alone.
+
+    Raises:
+        StoreError: Unknown case or structure; embeddings missing, incomplete, or of other images.
+    """
+    records = {record.case: record for record in dataset.cases}
+    if structure not in dataset.structures:
+        raise StoreError(
+            f"dataset {dataset.name} has no structure {structure!r}, it has"
+            f" {', '.join(dataset.structures)}"
+        )
+    unknown = [case for case in cases if case not in records]
+    if unknown:
+        raise StoreError(
+            f"dataset {dataset.name} has no case {unknown[0]!r}; 'sweeper data show"
+            f" {dataset.name}' lists its cases"
+        )
+    wanted = embeddings if Reads.EMBEDDING in reads else None
+    if Reads.EMBEDDING in reads:
+        _require_fitting(dataset, embeddings)
+    places = [place for case in cases for place in _places(records[case], structure)]
+    return SliceView(dataset, places, structure=structure, reads=reads, embeddings=wanted)
+
+
+def _places(record: CaseRecord, structure: str) -> list[_Place]:
+    flags = record.foreground[structure]
+    kept = [record.start + offset for offset, present in enumerate(flags) if present]
+    return [_Place(record, index, z, z == len(kept) - 1) for z, index in enumerate(kept)]
+
+
+def _require_fitting(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> None:
+    if embeddings is None:
+        raise StoreError(
+            f"the method reads embeddings and dataset {dataset.name} came without; make them with"
+            f" 'sweeper embed {dataset.name}'"
+        )
+    if embeddings.dataset_fingerprint != dataset.fingerprint:
+        raise StoreError(
+            f"embedding store {embeddings.path} was made of other images (dataset fingerprint"
+            f" {embeddings.dataset_fingerprint}, {dataset.name} has {dataset.fingerprint}); run"
+            f" 'sweeper embed {dataset.name}'"
+        )
+    if not embeddings.is_complete():
+        raise StoreError(
+            f"embedding store {embeddings.path} has {len(embeddings.commits)} of"
+            f" {embeddings.n_slices} slices; run 'sweeper embed {dataset.name}' again to finish it"
+        )

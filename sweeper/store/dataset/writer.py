@@ -1,0 +1,179 @@
+"""Writes dataset stores: beside their place first, so that what is there is always whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import zarr
+
+from sweeper.errors import StoreError
+from sweeper.store.dataset.store import FORMAT, VERSION, CaseRecord, DatasetStore, content_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCase:
+    """One case to be written: its arrays and what is known of it.
+
+    Attributes:
+        record: `start` is set by the writer; `content_hash` too.
+        image: `(n, C, H, W)` uint8.
+        label: `(n, H, W)` uint8.
+    """
+
+    record: CaseRecord
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFacts:
+    """What a store says of the whole dataset.
+
+    Attributes:
+        name: Short name.
+        structures: Names of the label values 1, 2, ...
+        is_synthetic: True for the phantoms.
+        preprocessing: Domain -> its settings as plain values.
+        split_rule: In words.
+        import_key: Hash of sources and settings; the same import is not done again.
+        skipped: Case -> why it was left out.
+        content_key: The same with contents of files in the place of names, sizes and times.
+        source: Folder or file it was imported from; empty in a store with salted ids.
+        layout: Name of the source's layout.
+        label_values: Structure -> its value in the source's labels, where the user named them.
+    """
+
+    name: str
+    structures: tuple[str, ...]
+    is_synthetic: bool
+    preprocessing: Mapping[str, Any]
+    split_rule: str
+    import_key: str
+    skipped: Mapping[str, str]
+    content_key: str = ""
+    source: str = ""
+    layout: str = ""
+    label_values: Mapping[str, int] = field(default_factory=dict)
+
+
+def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> DatasetStore:
+    """Write a store beside `path`, then move it there; an interrupted writer leaves `path` alone.
+
+    Args:
+        path: Of the store, `NAME.zarr`; one that is there is replaced at the end.
+        facts: Of the whole dataset.
+        cases: At least one; read once, in the order of the store.
+    """
+    path = path.absolute()
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    group = zarr.create_group(partial, attributes={"format": FORMAT, "complete": False})
+    records: list[CaseRecord] = []
+    arrays: tuple[Any, Any] | None = None
+    for new in cases:
+        arrays = arrays or _create_arrays(group, new)
+        records.append(_append(arrays, new, records))
+    if arrays is None:
+        raise StoreError(f"dataset {facts.name} has no case to write; check its source")
+    group.attrs.put(_as_attributes(facts, records, arrays[0]))
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    partial.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+    return DatasetStore.open(path)
+
+
+def fingerprint_of(
+    records: Sequence[CaseRecord], structures: Sequence[str], preprocessing: Mapping[str, Any]
+) -> str:
+    """16 hex digits that any change of voxels, labels, ids, splits or spacing changes."""
+    table = sorted(
+        [
+            record.case,
+            record.domain,
+            record.split.value,
+            list(record.z),
+            [round(s, 6) for s in record.spacing_mm],
+            record.content_hash,
+        ]
+        for record in records
+    )
+    text = json.dumps([VERSION, list(structures), preprocessing, table], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _create_arrays(group: Any, first: NewCase) -> tuple[Any, Any]:
+    """Empty arrays, one chunk a slice; checksummed so that a flipped bit is an error."""
+    arrays = [
+        group.create_array(
+            name,
+            shape=(0, *block.shape[1:]),
+            chunks=(1, *block.shape[1:]),
+            dtype="uint8",
+            compressors=zarr.codecs.ZstdCodec(level=3, checksum=True),
+            config={"write_empty_chunks": True},
+        )
+        for name, block in (("image", first.image), ("label", first.label))
+    ]
+    return arrays[0], arrays[1]
+
+
+def _append(arrays: tuple[Any, Any], new: NewCase, before: Sequence[CaseRecord]) -> CaseRecord:
+    image, label = arrays
+    if new.image.shape[1:] != image.shape[1:]:
+        raise StoreError(
+            f"case {new.record.case} has slices of shape {new.image.shape[1:]}, the cases before it"
+            f" {tuple(image.shape[1:])}; all cases of a dataset need the same channels"
+        )
+    start = sum(record.count for record in before)
+    stop = start + len(new.image)
+    image.resize((stop, *image.shape[1:]))
+    label.resize((stop, *label.shape[1:]))
+    image[start:stop] = new.image
+    label[start:stop] = new.label
+    values = {name: getattr(new.record, name) for name in CaseRecord.__slots__}
+    values |= {
+        "start": start,
+        "count": stop - start,
+        "content_hash": content_hash(new.image, new.label),
+    }
+    return CaseRecord(**values)
+
+
+def _as_attributes(
+    facts: DatasetFacts, records: Sequence[CaseRecord], image: Any
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "complete": True,
+        "name": facts.name,
+        "fingerprint": fingerprint_of(records, facts.structures, facts.preprocessing),
+        "is_synthetic": facts.is_synthetic,
+        "structures": list(facts.structures),
+        "image_size_px": int(image.shape[-1]),
+        "image_channels": int(image.shape[1]),
+        "preprocessing": dict(facts.preprocessing),
+        "split_rule": facts.split_rule,
+        "import_key": facts.import_key,
+        "content_key": facts.content_key,
+        "skipped": dict(facts.skipped),
+        "source": facts.source,
+        "layout": facts.layout,
+        "label_values": dict(facts.label_values),
+        "cases": [asdict(record) for record in records],
+    }

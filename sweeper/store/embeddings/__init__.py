@@ -1,0 +1,1 @@
+"""Embedding stores: manifest first, then slices, each committed with its checksum."""

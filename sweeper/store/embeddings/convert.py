@@ -1,0 +1,108 @@
+"""From one precision to a smaller one without the encoder, and what that costs in error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from sweeper.errors import StoreError
+from sweeper.store.embeddings.commits import read_journal
+from sweeper.store.embeddings.manifest import PRECISIONS, Precision
+from sweeper.store.embeddings.store import EmbeddingStore
+from sweeper.store.embeddings.writer import ChunkWriter, Filling, dequantise, quantise, require_room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from desam_model.types import Embedding
+
+_SMALLER: dict[str, tuple[Precision, ...]] = {
+    "float32": ("float16", "int8"),
+    "float16": ("int8",),
+    "int8": (),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantisationError:
+    """How far int8 is from float16 on a sample.
+
+    Attributes:
+        maximum: Largest difference.
+        mean: Mean difference.
+        maximum_of_std: Largest difference as a part of its channel's standard deviation.
+        mean_of_std: Mean difference, likewise.
+        n_slices: Slices of the sample.
+    """
+
+    maximum: float
+    mean: float
+    maximum_of_std: float
+    mean_of_std: float
+    n_slices: int
+
+
+def convert_store(
+    source: EmbeddingStore,
+    target: Path,
+    precision: Precision,
+    progress: Callable[[int, int], None] | None = None,
+) -> EmbeddingStore:
+    """A store of the same embeddings in a smaller precision; continues one that was interrupted.
+
+    Raises:
+        StoreError: The source is incomplete, or not more precise; the target is something else.
+    """
+    if precision not in _SMALLER[source.precision]:
+        raise StoreError(
+            f"{source.path.name} is {source.precision} and converts to"
+            f" {' or '.join(_SMALLER[source.precision]) or 'nothing smaller'}, not to {precision};"
+            f" the precisions are {', '.join(PRECISIONS)}"
+        )
+    if not source.is_complete():
+        raise StoreError(
+            f"{source.path.name} has {len(source.commits)} of {source.n_slices} slices; finish it"
+            " with 'sweeper embed' before converting"
+        )
+    manifest = replace(source.manifest, precision=precision)
+    require_room(target, manifest, manifest.n_slices - len(read_journal(target)))
+    writer = ChunkWriter(target, manifest)
+    with Filling(target, manifest) as filling:
+        for index in filling.missing:
+            filling.commit([writer.write(index, source.embedding(index))])
+            if progress is not None:
+                progress(index + 1, manifest.n_slices)
+    return EmbeddingStore.open(target)
+
+
+def quantisation_error(sample: Iterable[Embedding]) -> QuantisationError:
+    """The error of int8 against float16 over a sample of slices (no batch axis)."""
+    maximum = maximum_of_std = 0.0
+    means, means_of_std, n_slices = [], [], 0
+    for embedding in sample:
+        n_slices += 1
+        for values in (*embedding.taps, embedding.neck):
+            error, of_std = _errors(values.half())
+            maximum = max(maximum, error.max().item())
+            maximum_of_std = max(maximum_of_std, of_std.max().item())
+            means.append(error.mean().item())
+            means_of_std.append(of_std.mean().item())
+    return QuantisationError(
+        maximum=maximum,
+        mean=sum(means) / len(means),
+        maximum_of_std=maximum_of_std,
+        mean_of_std=sum(means_of_std) / len(means_of_std),
+        n_slices=n_slices,
+    )
+
+
+def _errors(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Absolute differences `(C, h, w)`, and the same over the channel's standard deviation."""
+    error = (dequantise(*quantise(values)).float() - values.float()).abs()
+    spread = values.float().std(dim=(-2, -1), keepdim=True)
+    return error, error / torch.where(spread > 0, spread, torch.ones_like(spread))

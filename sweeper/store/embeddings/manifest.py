@@ -1,0 +1,182 @@
+"""What an embedding store says about itself before its first slice is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal
+
+from sweeper.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from desam_model.encoder.shapes import Compute
+
+Precision = Literal["float16", "float32", "int8"]
+Codec = Literal["none", "zstd"]
+
+PRECISIONS: tuple[Precision, ...] = ("float16", "float32", "int8")
+MANIFEST_KEY = "sweeper_embeddings"
+FORMAT = 1
+
+_VALUE_BYTES = {"float16": 2, "float32": 4, "int8": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingManifest:
+    """Identity, shapes and origin of a store; written first and never changed.
+
+    Attributes:
+        dataset: Name of the dataset, for people.
+        dataset_fingerprint: Identity of the images.
+        encoder: `vit_tiny`, `vit_b`, `vit_l` or `vit_h`.
+        encoder_fingerprint: Identity of the encoder's weights.
+        precision: Precision of the stored numbers.
+        preprocessing: What is done to an image before the encoder, in words.
+        compute: Arithmetic of the encoder: `float32` (the package's own), `float32-fused`,
+            `bf16-fused` or `fp16-fused`; a store is filled by one of them only.
+        block: Slices encoded together; the blocks are fixed, so that a continued store is byte
+            for byte what an uninterrupted one is.
+        codec: `none` on a local disk, so that a slice is a memory map; `zstd` for the wire.
+        n_slices: Slices of the dataset.
+        num_taps: Taps of a slice.
+        tap_channels: Channels of a tap.
+        neck_channels: Channels of the neck.
+        grid_hw: Tokens per column and per row.
+        input_px: Side of the encoder's input frame.
+        product_version: Version of sweeper that made the store.
+        cases: Case ids and their slice counts in the store's order, so that a dataset whose cases
+            were imported in another order finds its slices.
+    """
+
+    dataset: str
+    dataset_fingerprint: str
+    encoder: str
+    encoder_fingerprint: str
+    precision: Precision
+    preprocessing: str
+    compute: Compute
+    block: int
+    codec: Codec
+    n_slices: int
+    num_taps: int
+    tap_channels: int
+    neck_channels: int
+    grid_hw: tuple[int, int]
+    input_px: int
+    product_version: str
+    cases: tuple[tuple[str, int], ...]
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """First slice of each case."""
+        ends = accumulate((count for _, count in self.cases), initial=0)
+        return {case: start for (case, _), start in zip(self.cases, ends, strict=False)}
+
+    def slice_name(self, index: int) -> str:
+        """A slice as people name it, such as `slice 12 (case A-ISBI-003, its 4th)`."""
+        for case, start in reversed(self.starts.items()):
+            if start <= index:
+                return f"slice {index} (case {case}, number {index - start} from 0)"
+        return f"slice {index}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the numbers, 16 hex digits: images, preparation, weights, precision."""
+        parts = {name: getattr(self, name) for name in _IDENTITY}
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def arrays(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape of one slice and dtype of every array of the store, by name."""
+        taps = (self.num_taps, self.tap_channels, *self.grid_hw)
+        neck = (self.neck_channels, *self.grid_hw)
+        arrays: dict[str, tuple[tuple[int, ...], str]] = {
+            "taps": (taps, self.precision),
+            "neck": (neck, self.precision),
+        }
+        if self.precision == "int8":
+            arrays["taps_scale"] = (taps[:2], "float32")
+            arrays["neck_scale"] = (neck[:1], "float32")
+        return arrays
+
+    @property
+    def slice_bytes(self) -> int:
+        """Bytes of one slice, uncompressed, with scales."""
+        h, w = self.grid_hw
+        channels = self.num_taps * self.tap_channels + self.neck_channels
+        scales = 4 * channels if self.precision == "int8" else 0
+        return channels * h * w * _VALUE_BYTES[self.precision] + scales
+
+    def chunk_key(self, array: str, index: int) -> str:
+        """Path of a slice's chunk inside the store, as Zarr names it."""
+        zeros = ".0" * len(self.arrays[array][0])
+        return f"{array}/c.{index}{zeros}"
+
+    def require_same(
+        self, wanted: EmbeddingManifest, where: Path | str, *, to_fill: bool = False
+    ) -> None:
+        """Refuse to mix: this store must hold what is wanted.
+
+        Args:
+            wanted: What the caller would make.
+            where: Place of this store, for the message.
+            to_fill: Also the arithmetic, blocks, codec and order must be the same.
+
+        Raises:
+            StoreError: Naming every difference.
+        """
+        names = (*_IDENTITY, *(_LAYOUT if to_fill else ()))
+        differences = [
+            f"{name.replace('_', ' ')} is {getattr(self, name)!r}, wanted {getattr(wanted, name)!r}"
+            for name in names
+            if getattr(self, name) != getattr(wanted, name)
+        ]
+        if differences:
+            raise StoreError(
+                f"embedding store {where} belongs to something else: {'; '.join(differences)};"
+                " name another place, or remove it with 'sweeper embeddings gc'"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as kept in the store's Zarr attributes."""
+        return {"format": FORMAT, **asdict(self), "cases": [list(c) for c in self.cases]}
+
+
+_LAYOUT = ("n_slices", "compute", "block", "codec", "cases")
+_IDENTITY = (
+    "dataset_fingerprint",
+    "encoder",
+    "encoder_fingerprint",
+    "precision",
+    "preprocessing",
+)
+
+
+def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManifest:
+    """The manifest in a Zarr group's `zarr.json`.
+
+    Raises:
+        StoreError: It is not an embedding store, or of a later format.
+    """
+    try:
+        values = dict(json.loads(group_json)["attributes"][MANIFEST_KEY])
+        format_version = values.pop("format")
+        if format_version != FORMAT:
+            raise StoreError(
+                f"embedding store {where} has format {format_version}, this sweeper reads {FORMAT};"
+                " install the sweeper that wrote it, or embed again"
+            )
+        values["grid_hw"] = tuple(values["grid_hw"])
+        values["cases"] = tuple((str(case), int(count)) for case, count in values["cases"])
+        known = {field.name for field in fields(EmbeddingManifest)}
+        return EmbeddingManifest(**{k: v for k, v in values.items() if k in known})
+    except (ValueError, KeyError, TypeError) as err:
+        raise StoreError(
+            f"{where} is not an embedding store: its zarr.json has no readable"
+            f" {MANIFEST_KEY!r}; if it was one, remove that folder and run 'sweeper embed DATASET'"
+        ) from err

@@ -1,0 +1,299 @@
+"""Embedding stores behind a URL: copied with checksums, or read through a cache on this disk.
+
+A remote store is the same Zarr layout with zstd chunks. Its journal is one object, written anew
+after every few slices, so that an interrupted copy goes on where it was.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from sweeper.errors import StoreError
+from sweeper.store.embeddings.commits import JOURNAL, Commit, checksum, parse_journal
+from sweeper.store.embeddings.manifest import EmbeddingManifest, parse_manifest
+from sweeper.store.embeddings.writer import (
+    ChunkWriter,
+    Filling,
+    create_store,
+    encode_chunk,
+    require_room,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from sweeper.store.embeddings.store import EmbeddingStore
+
+_SLICES_PER_JOURNAL = 16
+
+
+def is_url(uri: str | Path) -> bool:
+    """Whether a place is a URL and not a path."""
+    return "://" in str(uri)
+
+
+class RemoteFolder:
+    """A folder behind `s3://`, `gs://`, `az://` or `file://`; credentials as their tools read them.
+
+    Raises:
+        StoreError: The `s3` extra is not installed, or the URL cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            from obstore.store import from_url
+        except ImportError as err:
+            raise StoreError(
+                f"{url} needs the package obstore; install it with: pip install 'sweeper[s3]'"
+            ) from err
+        self.url = url.rstrip("/")
+        options: dict[str, Any] = {"mkdir": True} if url.startswith("file://") else {}
+        try:
+            self._store = from_url(self.url, **options)
+        except Exception as err:
+            raise StoreError(
+                f"cannot use {url} as a place for embeddings: {_first_line(err)}; give s3://, gs://,"
+                " az:// or file:// with a bucket or folder"
+            ) from err
+
+    def get(self, key: str) -> bytes | None:
+        """An object's bytes, or None where there is none.
+
+        Raises:
+            StoreError: The place cannot be reached or read.
+        """
+        try:
+            return bytes(self._store.get(key).bytes())
+        except FileNotFoundError:
+            return None
+        except Exception as err:
+            raise StoreError(f"cannot read {self.url}/{key}: {_first_line(err)}") from err
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write an object.
+
+        Raises:
+            StoreError: The place cannot be reached or written.
+        """
+        try:
+            self._store.put(key, content)
+        except Exception as err:
+            raise StoreError(f"cannot write {self.url}/{key}: {_first_line(err)}") from err
+
+    def keys(self) -> set[str]:
+        """The objects that are there.
+
+        Raises:
+            StoreError: The place cannot be reached or listed.
+        """
+        try:
+            return {str(one["path"]) for batch in self._store.list() for one in batch}
+        except Exception as err:
+            raise StoreError(f"cannot list {self.url}: {_first_line(err)}") from err
+
+    def manifest(self) -> EmbeddingManifest:
+        """The manifest of the embedding store in this folder.
+
+        Raises:
+            StoreError: There is none.
+        """
+        text = self.get("zarr.json")
+        if text is None:
+            raise StoreError(
+                f"there is no embedding store at {self.url}; make one with 'sweeper embed DATASET"
+                f" --push {self.url.rsplit('/', 1)[0]}'"
+            )
+        return parse_manifest(text, self.url)
+
+    def commits(self) -> dict[int, Commit]:
+        """The slices that are there."""
+        return parse_journal((self.get(JOURNAL) or b"").decode(errors="replace"))
+
+    def values(
+        self, manifest: EmbeddingManifest, array: str, index: int, commits: Mapping[int, Commit]
+    ) -> np.ndarray:
+        """One slice of one array, decoded and checked.
+
+        Raises:
+            StoreError: It is not there, or not what was committed.
+        """
+        key = manifest.chunk_key(array, index)
+        content = self.get(key)
+        where = f"{manifest.slice_name(index)} of {self.url}"
+        if content is None or index not in commits:
+            raise StoreError(f"{where} is missing; push the store again")
+        way = f"remove {key} there and push the store again"
+        try:
+            values = decode_chunk(content, manifest, array)
+        except (RuntimeError, ValueError) as err:
+            raise StoreError(f"{where} is damaged: {array}: {err}; {way}") from err
+        if checksum(values) != commits[index].checksums.get(array):
+            raise StoreError(f"{where} is damaged: checksum of {array}; {way}")
+        return values
+
+
+def push(
+    store: EmbeddingStore, url: str, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Copy a local store to `url`, compressed; what is there already is not sent again.
+
+    Raises:
+        StoreError: The URL holds something else or cannot be written; a local slice is damaged.
+    """
+    remote = RemoteFolder(url)
+    manifest = replace(store.manifest, codec="zstd")
+    if remote.get("zarr.json") is None:
+        _put_metadata(remote, manifest)
+    remote.manifest().require_same(manifest, url, to_fill=True)
+    commits = remote.commits()
+    there = remote.keys() if commits else set()  # a lost object is sent again
+    todo = [
+        index
+        for index in sorted(store.commits)
+        if commits.get(index) != store.commits[index]
+        or any(manifest.chunk_key(array, index) not in there for array in manifest.arrays)
+    ]
+    for done, index in enumerate(todo, start=1):
+        for array in manifest.arrays:
+            values = store.values(array, index).numpy()
+            remote.put(manifest.chunk_key(array, index), bytes(encode_chunk(values, "zstd")))
+        commits[index] = store.commits[index]
+        if done % _SLICES_PER_JOURNAL == 0 or done == len(todo):
+            lines = "".join(commits[i].line() for i in sorted(commits))
+            remote.put(JOURNAL, lines.encode())
+        if progress is not None:
+            progress(done, len(todo))
+
+
+def pull(
+    url: str,
+    path: Path,
+    wanted: EmbeddingManifest | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Copy what `url` holds of a store to `path`, uncompressed; continues an interrupted copy.
+
+    Args:
+        url: Of the remote store.
+        path: Of the local store, which may be there in part.
+        wanted: What the store must be.
+        progress: Called with slices done and to do.
+
+    Raises:
+        StoreError: There is nothing, something else, or something damaged at either place.
+    """
+    remote = RemoteFolder(url)
+    remote_manifest = remote.manifest()
+    if wanted is not None:
+        remote_manifest.require_same(wanted, url)
+    manifest = replace(remote_manifest, codec="none")
+    commits = remote.commits()
+    writer = ChunkWriter(path, manifest)
+    with Filling(path, manifest) as filling:
+        todo = [index for index in filling.missing if index in commits]
+        require_room(path, manifest, len(todo))
+        for done, index in enumerate(todo, start=1):
+            arrays = {a: remote.values(remote_manifest, a, index, commits) for a in manifest.arrays}
+            filling.commit([writer.write_stored(index, arrays)])
+            if progress is not None:
+                progress(done, len(todo))
+
+
+class RemoteChunks:
+    """Chunks of a remote store, kept as files in a cache of bounded size on this machine.
+
+    The cache is shared by all workers of a node and by all stores; the files used longest ago go
+    first, whose store they may be.
+    """
+
+    is_mapped: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        remote: RemoteFolder,
+        manifest: EmbeddingManifest,
+        commits: Mapping[int, Commit],
+        *,
+        cache: Path,
+        cache_bytes: int,
+    ) -> None:
+        self._remote = remote
+        self._manifest = manifest
+        self._commits = commits
+        self._root = cache
+        self._cache = cache / manifest.fingerprint
+        self._limit = cache_bytes
+        self._cache.mkdir(parents=True, exist_ok=True)
+
+    def read(self, array: str, index: int) -> Tensor:
+        """The slice, from the cache or fetched into it."""
+        file = self._cache / self._manifest.chunk_key(array, index).replace("/", ".")
+        shape, dtype = self._manifest.arrays[array]
+        try:
+            content = file.read_bytes()
+            file.touch()
+            values = np.frombuffer(bytearray(content), dtype=dtype).reshape(shape)
+        except (FileNotFoundError, ValueError):
+            values = None
+        if values is None or checksum(values) != self._commits[index].checksums.get(array):
+            values = self._remote.values(self._manifest, array, index, self._commits)
+            self._keep(file, values)
+        import torch
+
+        return torch.from_numpy(values)
+
+    def _keep(self, file: Path, values: np.ndarray) -> None:
+        """Put a file into the cache and drop the oldest ones beyond the limit."""
+        if values.nbytes > self._limit:
+            return
+        with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as partial:
+            partial.write(values.tobytes())
+        Path(partial.name).replace(file)
+        found = []
+        for kept in self._root.glob("*/*"):
+            try:
+                stat = kept.stat()
+            except FileNotFoundError:
+                continue  # another worker dropped it
+            found.append((stat.st_mtime_ns, stat.st_size, kept))
+        excess = sum(size for _, size, _ in found) - self._limit
+        for _, size, kept in sorted(found):
+            if excess <= 0:
+                break
+            kept.unlink(missing_ok=True)
+            excess -= size
+
+
+def decode_chunk(content: bytes, manifest: EmbeddingManifest, array: str) -> np.ndarray:
+    """A chunk's values, writable.
+
+    Raises:
+        ValueError: The bytes are not a chunk of this array.
+        RuntimeError: They cannot be decompressed.
+    """
+    from numcodecs.zstd import Zstd
+
+    raw = Zstd().decode(content) if manifest.codec == "zstd" else content
+    shape, dtype = manifest.arrays[array]
+    return np.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
+
+
+def _put_metadata(remote: RemoteFolder, manifest: EmbeddingManifest) -> None:
+    """The store's `zarr.json` files; the group's last, because it makes the store exist."""
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "store.zarr"
+        create_store(local, manifest)
+        for array in manifest.arrays:
+            remote.put(f"{array}/zarr.json", (local / array / "zarr.json").read_bytes())
+        remote.put("zarr.json", (local / "zarr.json").read_bytes())
+
+
+def _first_line(err: Exception) -> str:
+    return (str(err).splitlines() or [type(err).__name__])[0][:300]

@@ -1,0 +1,327 @@
+"""Writing an embedding store: manifest first, then chunks, then a commit a slice.
+
+Who may write what: any number of `ChunkWriter`s, in threads, processes or on other nodes, put
+chunks of disjoint slices; one `Filling`, which holds the store's lock, creates the store and is
+the only writer of the journal.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+import uuid
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sweeper.errors import StoreError, WorkspaceError
+from sweeper.store.embeddings.commits import (
+    Commit,
+    append_commits,
+    checksum,
+    read_journal,
+    revoke_commits,
+)
+from sweeper.store.embeddings.manifest import (
+    MANIFEST_KEY,
+    Codec,
+    EmbeddingManifest,
+    parse_manifest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from torch import Tensor
+
+    from desam_model.types import Embedding
+    from sweeper.store.embeddings.manifest import EmbeddingManifest
+
+_TEMPORARY = ".partial"
+
+
+class ChunkWriter:
+    """Puts the bytes of slices into a store that exists; thread-safe for different slices."""
+
+    def __init__(self, path: Path, manifest: EmbeddingManifest) -> None:
+        self._path = path
+        self._manifest = manifest
+
+    @property
+    def precision(self) -> str:
+        """Precision that is stored."""
+        return self._manifest.precision
+
+    def write(self, index: int, embedding: Embedding) -> Commit:
+        """Put one slice and return the commit that makes it count once journalled.
+
+        Args:
+            index: Slice.
+            embedding: On the CPU, without a batch axis.
+
+        Raises:
+            StoreError: A value is not finite in the stored precision, or a shape is wrong.
+            WorkspaceError: The disk is full or cannot be written.
+        """
+        return self.write_stored(index, stored_arrays(embedding, self._manifest, index))
+
+    def write_stored(self, index: int, arrays: Mapping[str, np.ndarray]) -> Commit:
+        """Put one slice whose arrays are as stored already, such as a copied one."""
+        for name, values in arrays.items():
+            self._put(name, index, values)
+        return Commit(index, {name: checksum(values) for name, values in arrays.items()})
+
+    def _put(self, name: str, index: int, values: np.ndarray) -> None:
+        target = self._path / self._manifest.chunk_key(name, index)
+        partial = target.with_name(
+            f"{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{_TEMPORARY}"
+        )
+        try:
+            with partial.open("wb") as file:
+                file.write(encode_chunk(values, self._manifest.codec))
+        except OSError as err:
+            raise WorkspaceError(
+                f"{self._manifest.slice_name(index)} cannot be written to {self._path}"
+                f" ({err.strerror}); make room or the folder writable, and run the same command"
+                " again to go on"
+            ) from err
+        partial.replace(target)
+
+
+class Filling:
+    """The right to fill one store; a context manager that holds the store's lock.
+
+    A second process waits for the first and then finds the work done. The lock is the kernel's
+    (`flock`) and ends with its process, however that ends.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        manifest: EmbeddingManifest,
+        *,
+        on_wait: Callable[[], None] | None = None,
+    ) -> None:
+        self._path = path
+        self._manifest = manifest
+        self._on_wait = on_wait
+        self._lock: int | None = None
+        self._done: set[int] = set()
+
+    def __enter__(self) -> Self:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self._path.with_name(self._path.name + ".lock"), self._on_wait)
+        try:
+            if not self._path.exists():
+                create_store(self._path, self._manifest)
+            found = parse_manifest((self._path / "zarr.json").read_bytes(), self._path)
+            found.require_same(self._manifest, self._path, to_fill=True)
+            _remove_partial_files(self._path)
+            self._done = set(read_journal(self._path))
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+
+    @property
+    def missing(self) -> list[int]:
+        """Slices that do not count yet, ascending."""
+        return [i for i in range(self._manifest.n_slices) if i not in self._done]
+
+    def commit(self, commits: Iterable[Commit]) -> None:
+        """Make slices count; their chunks are in place."""
+        commits = list(commits)
+        append_commits(self._path, commits)
+        self._done.update(c.index for c in commits)
+
+    def revoke(self, slices: Iterable[int]) -> None:
+        """Make damaged slices not count any more."""
+        slices = list(slices)
+        revoke_commits(self._path, slices)
+        self._done.difference_update(slices)
+
+
+def is_being_filled(path: Path) -> bool:
+    """Whether a process holds the right to fill this store now."""
+    try:
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def create_store(path: Path, manifest: EmbeddingManifest) -> None:
+    """An empty store with its manifest and all array metadata, appearing at once."""
+    import zarr
+
+    building = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
+    shutil.rmtree(building, ignore_errors=True)
+    group = zarr.open_group(str(building), mode="w", zarr_format=3)
+    for name, (shape, dtype) in manifest.arrays.items():
+        group.create_array(
+            name,
+            shape=(manifest.n_slices, *shape),
+            chunks=(1, *shape),
+            dtype=dtype,
+            compressors=_codecs(manifest),
+            filters=None,
+            # A chunk that is not there reads as nan, never as zeros that look like data.
+            fill_value=-128 if dtype == "int8" else float("nan"),
+            chunk_key_encoding={"name": "default", "separator": "."},
+        )
+    group.attrs[MANIFEST_KEY] = manifest.to_json()
+    building.rename(path)
+
+
+def stored_arrays(
+    embedding: Embedding, manifest: EmbeddingManifest, index: int
+) -> dict[str, np.ndarray]:
+    """A slice's arrays exactly as stored, by name, contiguous.
+
+    Raises:
+        StoreError: A value is not finite in the stored precision, or a shape is wrong.
+    """
+    import torch  # by whoever encodes; plans and status open stores and need none
+
+    from sweeper.store.embeddings.writer import quantise
+
+    values = {"taps": torch.stack(embedding.taps), "neck": embedding.neck}
+    arrays: dict[str, np.ndarray] = {}
+    for name, tensor in values.items():
+        shape = manifest.arrays[name][0]
+        if tuple(tensor.shape) != shape:
+            raise StoreError(
+                f"{manifest.slice_name(index)}: {name} has shape {tuple(tensor.shape)}, the store"
+                f" holds {shape}"
+            )
+        if manifest.precision == "int8":
+            _require_finite(tensor.half(), manifest, index, name)
+            # From the float16 values, so that a converted store equals an encoded one.
+            whole, scale = quantise(tensor.half())
+            arrays[name], arrays[f"{name}_scale"] = whole.numpy(), scale.numpy()
+        else:
+            stored = tensor.to(getattr(torch, manifest.precision)).contiguous()
+            _require_finite(stored, manifest, index, name)
+            arrays[name] = stored.numpy()
+    return arrays
+
+
+def encode_chunk(values: np.ndarray, codec: Codec) -> bytes | memoryview:
+    """One chunk's bytes as Zarr's codecs would write them."""
+    if codec == "none":
+        return values.reshape(-1).view(np.uint8).data
+    from numcodecs.zstd import Zstd
+
+    return bytes(Zstd(level=3).encode(values))
+
+
+def _codecs(manifest: EmbeddingManifest) -> list[dict[str, object]] | None:
+    if manifest.codec == "none":
+        return None
+    return [{"name": "zstd", "configuration": {"level": 3, "checksum": False}}]
+
+
+def _require_finite(tensor: Tensor, manifest: EmbeddingManifest, index: int, name: str) -> None:
+    if not bool(tensor.isfinite().all()):
+        raise StoreError(
+            f"{manifest.slice_name(index)}: {name} holds values that are not finite as"
+            f" {manifest.precision}; embed with --precision float32, or check the checkpoint"
+        )
+
+
+def _locked(path: Path, on_wait: Callable[[], None] | None) -> int:
+    """An open file descriptor that holds the lock; closing it releases the lock."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    waited = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not waited and on_wait is not None:
+                on_wait()
+            waited = True
+            time.sleep(0.1)
+        except BaseException:
+            os.close(lock)
+            raise
+        else:
+            return lock
+
+
+def _remove_partial_files(path: Path) -> None:
+    """What a killed writer left; nobody else writes while the lock is held."""
+    for building in path.parent.glob(f"{path.name}.*{_TEMPORARY}"):
+        shutil.rmtree(building, ignore_errors=True)
+    for partial in path.glob(f"*/*{_TEMPORARY}"):
+        partial.unlink(missing_ok=True)
+
+
+SPARE_BYTES = 512 * 2**20
+"""Disk that filling a store leaves free."""
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes free on the disk that holds `path`, which need not exist yet."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def require_room(path: Path, manifest: EmbeddingManifest, n_missing: int) -> None:
+    """Refuse what the disk cannot hold.
+
+    Raises:
+        WorkspaceError: With what is needed and what is free.
+    """
+    needed, free = n_missing * manifest.slice_bytes + SPARE_BYTES, free_bytes(path)
+    if n_missing and needed > free:
+        raise WorkspaceError(
+            f"the disk of {path.parent} has {free / 1e9:.1f} GB free, {n_missing} slices need"
+            f" {needed / 1e9:.1f} GB with a reserve; free some, choose --precision int8, or another"
+            " place with --workspace"
+        )
+
+
+_LEVELS = 127.0
+
+
+def quantise(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Whole numbers -127..127 and the scale of each channel, so that `q * scale` is the value.
+
+    Args:
+        values: `(..., C, h, w)` finite floats.
+
+    Returns:
+        `(..., C, h, w)` int8 and `(..., C)` float32; a channel of zeros has scale 0.
+    """
+    values = values.float()
+    scale = values.abs().amax(dim=(-2, -1)) / _LEVELS
+    safe = torch.where(scale > 0, scale, torch.ones_like(scale))
+    whole = (values / safe[..., None, None]).round_().clamp_(-_LEVELS, _LEVELS)
+    return whole.to(torch.int8), scale
+
+
+def dequantise(whole: Tensor, scale: Tensor) -> Tensor:
+    """The values `(..., C, h, w)`, float16, of `quantise`'s numbers."""
+    return (whole.float() * scale[..., None, None]).half()

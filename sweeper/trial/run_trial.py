@@ -1,0 +1,177 @@
+"""One training from config to result: no Ray, no MLflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from desam_model.scoring.evaluate import evaluate
+from desam_model.training.loader import Loader
+from desam_model.training.memory import return_free_memory
+from desam_model.training.state import load_weights
+from desam_model.types import Decision, EpochRecord, Reads
+from sweeper.errors import DataError
+from sweeper.factory import build_method, build_settings
+from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.embeddings.store import EmbeddingStore
+from sweeper.store.ledger import TrainingFolder
+from sweeper.trial.cases import Cases, Reader, choose_cases, sizes_of
+from sweeper.trial.probe import probe
+from sweeper.trial.stretches import fit_stretches
+
+if TYPE_CHECKING:
+    from desam_model.method import SegmentationMethod
+    from desam_model.scoring.evaluate import Evaluation
+    from sweeper.config.trial import TrialConfig
+    from sweeper.factory import Sizes
+    from sweeper.plan.job import TrainingJob
+
+__all__ = ["OnEpoch", "probe", "run_trial"]
+
+OnEpoch = Callable[[EpochRecord], Decision]
+
+
+def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
+    """Train what is not trained, score what is not scored; everything lands in the job's folder.
+
+    The target domains' slices are opened only after the checkpoint has been chosen.
+
+    Args:
+        job: What to do.
+        on_epoch: Told of every epoch; may stop the training, which is then not scored.
+
+    Returns:
+        True if the training ran to its end and is scored, False if it was stopped or paused.
+    """
+    try:
+        return _train_and_score(job, on_epoch)
+    finally:
+        return_free_memory()
+
+
+def _train_and_score(job: TrainingJob, on_epoch: OnEpoch) -> bool:
+    torch.set_num_threads(job.threads)
+    folder = TrainingFolder(Path(job.folder))
+    folder.write("config", _description(job))
+    dataset = DatasetStore.open(Path(job.dataset))
+    embeddings = EmbeddingStore.open(job.embeddings) if job.embeddings else None
+    sizes = sizes_of(dataset, embeddings)
+    checkpoint = Path(job.checkpoint) if job.checkpoint else None
+    method = build_method(job.config, sizes, job.config.seed, checkpoint)
+    if Reads.EMBEDDING in method.reads and embeddings is None:
+        raise DataError(f"{job.config.name()} reads embeddings, and the job names no store")
+    reader = Reader(dataset, embeddings, str(job.config.structure), method.reads)
+    cases = choose_cases(job.config, dataset)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    method.to(device)
+    if folder.fit() is None:
+        if not _train(job, folder, method, sizes, reader, cases, device, on_epoch):
+            return False
+    else:
+        method.load_state_dict(load_weights(folder.path / "best.pt"))
+    for eval_id, config in job.evaluations.items():
+        if not folder.has_evaluation(eval_id):
+            batch = max(1, config.training.batch_size // job.config.training.accumulate)
+            _score(folder, eval_id, config, batch, method, reader, cases, device)
+    return True
+
+
+def _description(job: TrainingJob) -> dict[str, Any]:
+    return {
+        "config": job.config.model_dump(mode="json"),
+        "identity": dict(job.identity),
+        "name": job.config.name(),
+        "train_id": job.train_id,
+    }
+
+
+def _train(
+    job: TrainingJob,
+    folder: TrainingFolder,
+    method: SegmentationMethod,
+    sizes: Sizes,
+    reader: Reader,
+    cases: Cases,
+    device: torch.device,
+    on_epoch: OnEpoch,
+) -> bool:
+    """Fit and record; False if it was stopped before its end."""
+    views = reader(cases.train), reader(cases.validation)
+    result = fit_stretches(job, method, sizes, views, device, on_epoch)
+    if result.stopped_early:
+        folder.write("pruned", {"epoch": result.epochs[-1].epoch})
+        return False
+    if len(result.epochs) < job.config.training.epochs:
+        return False  # a pause: whoever asked for it says how it goes on
+    folder.write(
+        "fit",
+        {
+            **{k: v for k, v in asdict(result).items() if k != "epochs"},
+            "epochs": [asdict(epoch) for epoch in result.epochs],
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "n_train_slices": len(reader(cases.train)),
+            "remedy": job.remedy,
+            "train_cases": list(cases.train),
+            "validation_cases": list(cases.validation),
+        },
+    )
+    return True
+
+
+def _score(
+    folder: TrainingFolder,
+    eval_id: str,
+    config: TrialConfig,
+    batch_size: int,
+    method: SegmentationMethod,
+    reader: Reader,
+    cases: Cases,
+    device: torch.device,
+) -> None:
+    """One evaluation, its masks first, its scores last: a score without masks cannot be."""
+    started = time.perf_counter()
+    settings = build_settings(config.evaluation)
+    view = reader(cases.scored)
+    batches = partial(Loader, batch_size=batch_size, device=device)
+    result = evaluate(method, view, settings, batches)
+    target = folder.evaluation_folder(eval_id)
+    target.mkdir(parents=True, exist_ok=True)
+    _save_masks(target / "masks.npz", result)
+    seconds = time.perf_counter() - started
+    folder.write(
+        f"evaluations/{eval_id}/scores",
+        {
+            "settings": config.evaluation.model_dump(mode="json"),
+            "target": config.target,
+            "scores": [asdict(score) for score in result.scores],
+            "n_slices": len(view),
+            "n_empty_slices": sum(_n_empty(p.mask) for p in result.predictions),
+            "seconds": seconds,
+            "seconds_per_slice": seconds / max(len(view), 1),
+        },
+    )
+
+
+def _n_empty(mask: np.ndarray) -> int:
+    """Slices of `(n, H, W)` without any foreground."""
+    return int((~mask.any(axis=(1, 2))).sum())
+
+
+def _save_masks(path: Path, result: Evaluation) -> None:
+    """One bit a pixel, by case: `(n, H, W)` packed along W."""
+    packed: dict[str, Any] = {p.case: np.packbits(p.mask, axis=-1) for p in result.predictions}
+    temporary = path.with_name(".masks.npz")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **packed)
+        temporary.replace(path)
+    except OSError:  # a full disk: leave nothing half written behind
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,168 @@
+"""What runs inside a worker process: one training after another, watched."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from desam_model.types import Decision, EpochRecord
+from sweeper.plan.job import TrainingJob
+from sweeper.records import FailureReason
+from sweeper.store.ledger import TrainingFolder, read_json
+from sweeper.store.processes import is_here, mark
+from sweeper.trial.failures import classify, describe
+from sweeper.trial.watchdog import Pulse, failure_values, kernel_oom_kills
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+DISK_FULL = "disk_full"
+_LETS_GO_S = 60.0
+"""How long what is left over of a training may take to end: Ray ends the workers of a lost machine,
+and of a dead driver, within a minute."""
+_POLL_S = 0.2
+
+
+def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]) -> str:
+    """Run a job from its text; what happens is in its folder, and in the word returned.
+
+    Args:
+        text: `TrainingJob.to_json()`.
+        memory_bytes: Anonymous memory the process may hold before the guard ends it; 0: no guard.
+        report: Told of every epoch.
+
+    Returns:
+        `completed`, `pruned` or `failed`; `taken` if another process has it, which for what
+        `is_left_over` is said only after a minute; `disk_full` if its disk has no room, where
+        nothing may be left to read in its folder.
+    """
+    job = TrainingJob.from_json(text)
+    folder = TrainingFolder(Path(job.folder))
+    take_device(job.gpu)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with _claimed(folder, job.owner) as is_ours:
+            return _train_claimed(job, folder, memory_bytes, report) if is_ours else "taken"
+    except OSError as error:
+        if classify(error) is not FailureReason.DISK_FULL:
+            raise
+        return DISK_FULL
+
+
+def take_device(gpu: float) -> None:
+    """Hide the GPUs from a training on cores; keep one that shares a GPU within its share.
+
+    Ray's fractions are book-keeping only (engine.md 2.1): without the cap, one training could take
+    its neighbour's memory.
+    """
+    if gpu == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif gpu < 1:
+        import torch  # paid by the worker anyway
+
+        if torch.cuda.is_available():
+            torch.cuda.set_per_process_memory_fraction(gpu)
+
+
+def _train_claimed(
+    job: TrainingJob,
+    folder: TrainingFolder,
+    memory_bytes: int,
+    report: Callable[[dict[str, Any]], None],
+) -> str:
+    from sweeper.trial.run_trial import (
+        run_trial,  # imports torch: paid once a process, in the worker
+    )
+
+    last = read_json(folder.path / "attempt.json")
+    if last is not None and last.get("owner") == job.owner:
+        if folder.failure() is not None:
+            return "failed"  # the guard ended it in this very run: unchanged, it would end so again
+        if _was_killed_for_memory(last):
+            text = "the kernel killed its process for want of memory"
+            folder.write("failure", failure_values(folder, FailureReason.HOST_OOM, text))
+            return "failed"
+    folder.forget("failure", "pruned")
+    folder.write("attempt", {"owner": job.owner, "worker": mark(), "oom_kills": kernel_oom_kills()})
+    folder.renew_lease(job.owner)
+    pulse = Pulse(folder, job.owner, memory_bytes)
+
+    def on_epoch(record: EpochRecord) -> Decision:
+        pulse.beat()
+        report(asdict(record))
+        return Decision.CONTINUE
+
+    with _logged(folder.log), pulse:
+        try:
+            word = "completed" if run_trial(job, on_epoch) else "pruned"
+        except Exception as error:
+            word = _failed(error, folder)
+        finally:
+            folder.forget("lease")
+    folder.forget("attempt")
+    return word
+
+
+def _failed(error: Exception, folder: TrainingFolder) -> str:
+    """Put down what happened, as far as the disk has room for it."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+    failure = describe(error, folder.log)
+    if failure.reason is FailureReason.DISK_FULL:
+        with contextlib.suppress(OSError):
+            folder.write("failure", asdict(failure))
+        return DISK_FULL
+    folder.write("failure", asdict(failure))
+    return "failed"
+
+
+def _was_killed_for_memory(last: Mapping[str, Any]) -> bool:
+    """True if the attempt before this one was cut off, and the kernel has since killed for memory.
+
+    The counter is the machine's (or the container's), so an attempt elsewhere tells nothing.
+    """
+    is_same_machine = is_here(str(last.get("worker", "")))
+    return is_same_machine and kernel_oom_kills() > int(last.get("oom_kills", sys.maxsize))
+
+
+@contextlib.contextmanager
+def _claimed(folder: TrainingFolder, owner: str) -> Iterator[bool]:
+    """Whether this process has the training to itself; a killed process loses its claim."""
+    deadline = time.monotonic() + _LETS_GO_S
+    with (folder.path / ".lock").open("w") as file:
+        is_ours = _is_locked(file)
+        while not is_ours and folder.is_left_over(owner) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+            is_ours = _is_locked(file)
+        yield is_ours
+
+
+def _is_locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Everything that the training prints goes to its own log."""
+    log = path.open("a", encoding="utf-8", buffering=1)
+    old = sys.stdout, sys.stderr
+    try:
+        with contextlib.suppress(OSError):  # a full disk is noticed where it costs a result
+            print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}", file=log)
+        sys.stdout = sys.stderr = log
+        yield
+    finally:
+        sys.stdout, sys.stderr = old
+        with contextlib.suppress(OSError):
+            log.close()

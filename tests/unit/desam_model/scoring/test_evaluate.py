@@ -1,0 +1,105 @@
+"""From slices to case scores."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from desam_model.method import SegmentationMethod
+from desam_model.scoring.evaluate import evaluate
+from desam_model.scoring.protocols import ScoringProtocol
+from desam_model.training.loader import Loader
+from desam_model.types import Prediction, PredictionSettings, Reads
+
+BATCHES = partial(Loader, batch_size=8)
+SETTINGS = PredictionSettings(min_region_px=0)
+
+
+class Oracle(SegmentationMethod):
+    """Predicts the reference it is shown, so that every score is known."""
+
+    reads = frozenset({Reads.EMBEDDING})
+
+    def training_loss(self, batch, generator):
+        raise AssertionError
+
+    def validation_loss(self, batch):
+        raise AssertionError
+
+    def predict(self, batch, settings):
+        return Prediction(
+            mask=batch.reference > 0.5, predicted_iou=torch.full((len(batch),), torch.nan)
+        )
+
+
+class CountingView:
+    """Counts how often each slice is read."""
+
+    def __init__(self, slices):
+        self.slices, self.reads = slices, [0] * len(slices)
+
+    def __len__(self):
+        return len(self.slices)
+
+    def __getitem__(self, index):
+        self.reads[index] += 1
+        return self.slices[index]
+
+
+def test_every_case_is_scored_under_both_protocols(make_slices):
+    evaluation = evaluate(Oracle(), make_slices(3, 4), SETTINGS, partial(Loader, batch_size=5))
+    assert [(s.case, s.protocol) for s in evaluation.scores] == [
+        (case, protocol) for case in ("case0", "case1", "case2") for protocol in ScoringProtocol
+    ]
+    strict = [s for s in evaluation.scores if s.protocol is ScoringProtocol.STRICT]
+    assert all(s.dice == 1.0 and s.n_slices == 4 and s.hd95_mm == 0.0 for s in strict)
+    released = [s for s in evaluation.scores if s.protocol is ScoringProtocol.DESAM2024]
+    assert all(s.n_slices == 3 for s in released)
+    assert [p.mask.shape for p in evaluation.predictions] == [(4, 32, 32)] * 3
+
+
+def test_the_order_of_slices_does_not_matter(make_slices):
+    slices = make_slices(2, 4)
+    forward = evaluate(Oracle(), slices, SETTINGS, BATCHES)
+    backward = evaluate(Oracle(), slices[::-1], SETTINGS, BATCHES)
+    assert sorted(forward.scores, key=str) == sorted(backward.scores, key=str)
+    for one in forward.predictions:
+        other = next(p for p in backward.predictions if p.case == one.case)
+        assert np.array_equal(one.mask, other.mask)
+
+
+def test_a_view_that_ends_early_keeps_its_last_slice_under_desam2024(make_slices):
+    slices = make_slices(1, 4)[:3]
+    scores = evaluate(Oracle(), slices, SETTINGS, BATCHES).scores
+    assert [s.n_slices for s in scores] == [3, 3]
+
+
+def test_no_slice_is_read_twice(make_slices):
+    view = CountingView(make_slices(4, 3))
+    evaluate(Oracle(), view, SETTINGS, partial(Loader, batch_size=2))
+    assert sum(view.reads) <= len(view) + 1  # the loader looks at the first one to know the size
+
+
+def test_small_regions_are_cleaned_for_every_method_alike(make_slices):
+    # discs of at most 12 px radius of 32 x 32; 40000 px of 256 x 256 are more than any of them
+    kept = evaluate(Oracle(), make_slices(1, 3), PredictionSettings(min_region_px=40_000), BATCHES)
+    assert all(slice_.any() for slice_ in kept.predictions[0].mask)
+    speckled = make_slices(1, 3)
+    for one in speckled:
+        one.reference[0, 0] = 1
+    cleaned = evaluate(Oracle(), speckled, PredictionSettings(min_region_px=1000), BATCHES)
+    assert not cleaned.predictions[0].mask[:, 0, 0].any()
+
+
+def test_the_method_is_left_in_the_mode_it_was_in(make_slices):
+    method = Oracle().train()
+    evaluate(method, make_slices(1, 2), SETTINGS, BATCHES)
+    assert method.training
+
+
+def test_an_empty_view_is_refused():
+    with pytest.raises(ValueError, match="no slices"):
+        evaluate(Oracle(), [], SETTINGS, BATCHES)

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from desam_model.encoder.shapes import PREPROCESSING
+from desam_model.types import Embedding
+from sweeper.errors import StoreError
+from sweeper.store.embeddings.manifest import EmbeddingManifest
+from sweeper.store.embeddings.store import EmbeddingStore
+from sweeper.store.embeddings.writer import ChunkWriter, Filling
+
+
+def make_manifest(**changes) -> EmbeddingManifest:
+    values = {
+        "dataset": "fake",
+        "dataset_fingerprint": "0123456789abcdef",
+        "encoder": "vit_tiny",
+        "encoder_fingerprint": "feedfeed",
+        "precision": "float16",
+        "preprocessing": PREPROCESSING,
+        "compute": "float32",
+        "block": 4,
+        "codec": "none",
+        "n_slices": 6,
+        "num_taps": 3,
+        "tap_channels": 8,
+        "neck_channels": 5,
+        "grid_hw": (4, 4),
+        "input_px": 64,
+        "product_version": "0.1.0",
+    }
+    half = changes.get("n_slices", 6) // 2
+    values["cases"] = (("case-1", half), ("case-2", changes.get("n_slices", 6) - half))
+    return EmbeddingManifest(**{**values, **changes})
+
+
+def make_embedding(k: int) -> Embedding:
+    generator = torch.Generator().manual_seed(k)
+    return Embedding(
+        taps=tuple(torch.randn(8, 4, 4, generator=generator) for _ in range(3)),
+        neck=torch.randn(5, 4, 4, generator=generator),
+    )
+
+
+def fill(path: Path, manifest: EmbeddingManifest, indices=None) -> EmbeddingStore:
+    writer = ChunkWriter(path, manifest)
+    with Filling(path, manifest) as filling:
+        for k in filling.missing if indices is None else indices:
+            filling.commit([writer.write(k, make_embedding(k))])
+    return EmbeddingStore.open(path)
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+@pytest.mark.parametrize(
+    ("precision", "dtype", "tolerance"),
+    [
+        ("float32", torch.float32, 0.0),
+        ("float16", torch.float16, 2e-3),
+        ("int8", torch.int8, 3e-2),
+    ],
+)
+def test_what_was_written_is_read(tmp_path, codec, precision, dtype, tolerance):
+    store = fill(tmp_path / "s.zarr", make_manifest(codec=codec, precision=precision))
+    assert store.is_complete()
+    for k in range(6):
+        wanted, found = make_embedding(k), store.embedding(k)
+        assert found.neck.dtype == dtype
+        values = found.to(dtype=torch.float32)
+        for want, got in zip((*wanted.taps, wanted.neck), (*values.taps, values.neck), strict=True):
+            assert (want - got).abs().max() <= tolerance
+
+
+def test_zarrs_own_api_reads_the_same_numbers(tmp_path):
+    store = fill(tmp_path / "s.zarr", make_manifest())
+    group = zarr.open_group(str(tmp_path / "s.zarr"), mode="r")
+    assert group["taps"].shape == (6, 3, 8, 4, 4)
+    assert group["neck"].dtype == np.float16
+    for k in range(6):
+        np.testing.assert_array_equal(group["neck"][k], store.embedding(k).neck.numpy())
+        taps = torch.stack(store.embedding(k).taps)
+        np.testing.assert_array_equal(group["taps"][k], taps.numpy())
+
+
+def test_a_slice_is_a_memory_map_that_writing_does_not_change_on_disk(tmp_path):
+    store = fill(tmp_path / "s.zarr", make_manifest())
+    chunk = tmp_path / "s.zarr" / "neck" / "c.0.0.0.0"
+    before = chunk.read_bytes()
+    maps = Path("/proc/self/maps").read_text()
+    assert str(chunk) not in maps
+    neck = store.embedding(0).neck
+    assert str(chunk) in Path("/proc/self/maps").read_text()
+    neck.zero_()
+    assert chunk.read_bytes() == before
+
+
+def test_an_int8_slice_is_a_memory_map_too_with_its_scales(tmp_path):
+    store = fill(tmp_path / "s.zarr", make_manifest(precision="int8"))
+    embedding = store.embedding(3)
+    assert str(tmp_path / "s.zarr" / "taps" / "c.3.0.0.0.0") in Path("/proc/self/maps").read_text()
+    assert embedding.scales is not None
+    assert [tuple(s.shape) for s in embedding.scales] == [(8,), (8,), (8,), (5,)]
+    assert embedding.to(dtype=torch.float32).scales is None
+
+
+def test_a_slice_that_was_not_committed_is_named_and_not_read_as_zeros(tmp_path):
+    store = fill(tmp_path / "s.zarr", make_manifest(), indices=[0, 1, 2, 4])
+    assert not store.is_complete()
+    with pytest.raises(StoreError, match=r"slice 3 \(case case-2, .* is not in .* \(4 of 6"):
+        store.embedding(3)
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_a_flipped_byte_names_the_slice(tmp_path, codec):
+    path = tmp_path / "s.zarr"
+    fill(path, make_manifest(codec=codec))
+    chunk = path / "taps" / "c.4.0.0.0.0"
+    content = bytearray(chunk.read_bytes())
+    content[100] ^= 1
+    chunk.write_bytes(content)
+    store = EmbeddingStore.open(path)
+    store.embedding(3)
+    with pytest.raises(StoreError, match=r"slice 4 \(case case-2, number 1 .*damaged"):
+        store.embedding(4)
+
+
+def test_a_truncated_and_a_lost_chunk_name_the_slice(tmp_path):
+    path = tmp_path / "s.zarr"
+    store = fill(path, make_manifest())
+    chunk = path / "neck" / "c.2.0.0.0"
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    with pytest.raises(StoreError, match=r"slice 2 .*damaged: neck has 159 bytes, expected 160"):
+        store.embedding(2)
+    chunk.unlink()
+    with pytest.raises(StoreError, match=r"slice 2 .*damaged: its file neck/c.2.0.0.0 is lost"):
+        store.embedding(2)
+
+
+def test_an_all_zero_slice_is_a_slice(tmp_path):
+    path, manifest = tmp_path / "s.zarr", make_manifest(n_slices=1)
+    zeros = Embedding(taps=(torch.zeros(8, 4, 4),) * 3, neck=torch.zeros(5, 4, 4))
+    with Filling(path, manifest) as filling:
+        filling.commit([ChunkWriter(path, manifest).write(0, zeros)])
+    store = EmbeddingStore.open(path)
+    assert store.is_complete()
+    assert not store.embedding(0).neck.any()
+
+
+def test_a_value_beyond_half_precision_is_refused_with_its_slice(tmp_path):
+    path, manifest = tmp_path / "s.zarr", make_manifest()
+    big = Embedding(taps=(torch.full((8, 4, 4), 7e4),) * 3, neck=torch.zeros(5, 4, 4))
+    with Filling(path, manifest), pytest.raises(StoreError, match=r"slice 2 .*: taps .* float32"):
+        ChunkWriter(path, manifest).write(2, big)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("encoder_fingerprint", "other"),
+        ("dataset_fingerprint", "other"),
+        ("preprocessing", "other"),
+        ("precision", "float32"),
+        ("compute", "bf16-fused"),
+    ],
+)
+def test_a_store_of_something_else_is_refused_by_name(tmp_path, field, value):
+    manifest = make_manifest()
+    fill(tmp_path / "s.zarr", manifest, indices=[0])
+    other = dataclasses.replace(manifest, **{field: value})
+    with (
+        pytest.raises(StoreError, match=f"{field.replace('_', ' ')} is .* wanted '{value}'"),
+        Filling(tmp_path / "s.zarr", other),
+    ):
+        pass
+
+
+def test_a_torn_line_of_the_journal_costs_only_its_slice(tmp_path):
+    path = tmp_path / "s.zarr"
+    fill(path, make_manifest(), indices=[0, 1, 2])
+    journal = path / "commits.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-20])
+    with Filling(path, make_manifest()) as filling:
+        assert filling.missing == [2, 3, 4, 5]
+    assert fill(path, make_manifest()).is_complete()
+
+
+def test_the_identity_is_of_the_numbers_and_not_of_how_they_lie():
+    manifest = make_manifest()
+    same = dataclasses.replace(manifest, codec="zstd", block=1, dataset="renamed")
+    assert same.fingerprint == manifest.fingerprint
+    for field in ("encoder_fingerprint", "dataset_fingerprint", "precision", "preprocessing"):
+        other = dataclasses.replace(manifest, **{field: "int8"})
+        assert other.fingerprint != manifest.fingerprint
+
+
+def test_a_folder_that_is_no_store_says_what_to_do(tmp_path):
+    with pytest.raises(StoreError, match=r"there is no embedding store at .*sweeper embed"):
+        EmbeddingStore.open(tmp_path / "nothing.zarr")
+    zarr.open_group(str(tmp_path / "other.zarr"), mode="w")
+    with pytest.raises(StoreError, match="is not an embedding store"):
+        EmbeddingStore.open(tmp_path / "other.zarr")

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import threading
+from pathlib import Path
+
+import pytest
+
+from desam_model.training.fit import NonFiniteLossError
+from sweeper.errors import DataError, StoreError
+from sweeper.pipeline.running.listen import SweepListener
+from sweeper.records import FailureReason
+from sweeper.store.ledger import TrainingFolder
+from sweeper.trial.failures import classify, describe
+from sweeper.trial.watchdog import anonymous_bytes
+from sweeper.trial.worker import train_one
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OutOfMemoryError("CUDA"), FailureReason.CUDA_OOM),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), FailureReason.CUDA_OOM),
+        (MemoryError(), FailureReason.HOST_OOM),
+        (OSError(errno.ENOSPC, "No space left on device"), FailureReason.DISK_FULL),
+        (NonFiniteLossError(1, 2, ("a",), float("nan")), FailureReason.NON_FINITE),
+        (StoreError("slice 3 is damaged"), FailureReason.DATA),
+        (DataError("case x"), FailureReason.DATA),
+        (KeyError("x"), FailureReason.BUG),
+    ],
+)
+def test_each_failure_has_its_class(error: BaseException, reason: FailureReason) -> None:
+    assert classify(error) is reason
+
+
+def fail(depth: int) -> None:
+    if depth:
+        fail(depth - 1)
+    raise ValueError(f"at depth {depth}")
+
+
+def described(depth: int) -> str:
+    try:
+        fail(depth)
+    except ValueError as error:
+        return describe(error, Path("log.txt")).traceback_hash
+    raise AssertionError
+
+
+def test_equal_bugs_have_equal_hashes_and_other_ones_do_not() -> None:
+    assert described(1) == described(1) != described(2)
+
+
+def test_a_message_is_one_line(tmp_path: Path) -> None:
+    failure = describe(ValueError("first\nsecond"), tmp_path / "log.txt")
+    assert failure.message == "ValueError: first"
+
+
+def test_a_training_that_another_sweep_has_is_left_alone(tmp_path: Path) -> None:
+    from sweeper.config.trial import TrialConfig
+    from sweeper.plan.job import TrainingJob
+
+    config = TrialConfig.model_validate({"source": "A", "method": {"name": "desam"}})
+    job = TrainingJob(
+        train_id="t",
+        identity={},
+        config=config,
+        evaluations={},
+        dataset="/nowhere",
+        embeddings=None,
+        folder=str(tmp_path),
+        threads=1,
+        owner="me",
+    )
+    assert TrainingJob.from_json(job.to_json()) == job
+    folder = TrainingFolder(tmp_path)
+    with (tmp_path / ".lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        folder.renew_lease("another")
+        assert train_one(job.to_json(), 0, lambda _: None) == "taken"
+        folder.renew_lease("me")  # an earlier attempt of the same sweep is waited for
+        threading.Timer(0.5, other.close).start()
+        assert train_one(job.to_json(), 0, lambda _: None) == "failed"
+    assert "no dataset" in (tmp_path / "failure.json").read_text()
+    assert "Traceback" in (tmp_path / "log.txt").read_text()
+
+
+def test_the_guard_sees_this_process() -> None:
+    assert anonymous_bytes() > 1_000_000
+
+
+def test_the_listener_is_an_engine_listener() -> None:
+    from sweeper.engine.ray_tune import Listener
+
+    wanted = {name for name in vars(Listener) if name.startswith("on_")}
+    assert wanted <= set(dir(SweepListener))

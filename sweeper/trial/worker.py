@@ -77,9 +77,8 @@ def _train_claimed(
     memory_bytes: int,
     report: Callable[[dict[str, Any]], None],
 ) -> str:
-    from sweeper.trial.run_trial import (
-        run_trial,  # imports torch: paid once a process, in the worker
-    )
+    # imports torch: paid once per process, in the worker
+    from sweeper.trial.run_trial import run_trial
 
     last = read_json(folder.path / "attempt.json")
     if last is not None and last.get("owner") == job.owner:

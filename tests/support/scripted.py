@@ -147,7 +147,7 @@ def scripted_search_work(text: str, limit: int, report: Callable[[dict[str, Any]
 def _follow_scripts() -> None:
     from sweeper.engine import worker
 
-    sys.modules["sweeper.trial"] = SimpleNamespace(run_trial=scripted_trial)  # and no torch
+    sys.modules["sweeper.trial.run_trial"] = SimpleNamespace(run_trial=scripted_trial)  # and no torch
     worker._LETS_GO_S = LETS_GO_S
 
 

@@ -15,8 +15,6 @@ import uuid
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sweeper.errors import StoreError, WorkspaceError
 from sweeper.store.embeddings.commits import (
@@ -204,8 +202,6 @@ def stored_arrays(
     """
     import torch  # by whoever encodes; plans and status open stores and need none
 
-    from sweeper.store.embeddings.writer import quantise
-
     values = {"taps": torch.stack(embedding.taps), "neck": embedding.neck}
     arrays: dict[str, np.ndarray] = {}
     for name, tensor in values.items():
@@ -315,6 +311,8 @@ def quantise(values: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         `(..., C, h, w)` int8 and `(..., C)` float32; a channel of zeros has scale 0.
     """
+    import torch  # see ChunkWriter.write
+
     values = values.float()
     scale = values.abs().amax(dim=(-2, -1)) / _LEVELS
     safe = torch.where(scale > 0, scale, torch.ones_like(scale))

@@ -130,7 +130,7 @@ def _times(path: Path) -> int:
 
 def scripted_work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
     """What a worker does: our own `train_one`, around a scripted trial."""
-    from sweeper.engine import worker
+    from sweeper.trial import worker
 
     _follow_scripts()
     return worker.train_one(text, limit, report)
@@ -138,16 +138,17 @@ def scripted_work(text: str, limit: int, report: Callable[[dict[str, Any]], None
 
 def scripted_search_work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
     """The same for a step of a search."""
-    from sweeper.engine import search_worker
+    from sweeper.trial import search_worker
 
     _follow_scripts()
     return search_worker.search_one(text, limit, report)
 
 
 def _follow_scripts() -> None:
-    from sweeper.engine import worker
+    from sweeper.trial import worker
 
-    sys.modules["sweeper.trial.run_trial"] = SimpleNamespace(run_trial=scripted_trial)  # and no torch
+    # in place of the module that imports torch
+    sys.modules["sweeper.trial.run_trial"] = SimpleNamespace(run_trial=scripted_trial)
     worker._LETS_GO_S = LETS_GO_S
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from desam_model.types import Split
-from sweeper.data import phantom, phantom_abdomen
+from sweeper.data.phantom import abdomen as phantom_abdomen
+from sweeper.data.phantom import prostate as phantom
 from sweeper.data.phantom.scanner import SCANNERS
 from sweeper.data.volume import read_volume
 
@@ -25,7 +26,7 @@ def digest(arrays) -> str:
 def test_another_process_gives_byte_identical_arrays():
     code = (
         "import hashlib\n"
-        "from sweeper.data import phantom, phantom_abdomen\n"
+        "from sweeper.data.phantom import abdomen as phantom_abdomen, prostate as phantom\n"
         "from sweeper.data.phantom.scanner import SCANNERS\n"
         "def digest(arrays):\n"
         "    return hashlib.sha256(b''.join(a.tobytes() for a in arrays)).hexdigest()\n"

@@ -16,12 +16,12 @@ from sweeper.config.sweep import Sweep, check_sweep
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import DraftError
 from sweeper.pipeline import report as reporting
-from sweeper.pipeline import search as searching
 from sweeper.pipeline.display import Silent
 from sweeper.pipeline.page import make_page
 from sweeper.pipeline.run import tracked_plan
 from sweeper.pipeline.running.record import training_record
 from sweeper.pipeline.running.tagging import TaggingTracker
+from sweeper.pipeline.searching import search as searching
 from sweeper.pipeline.searching.studies import open_studies, searched_cells, selection_tags
 from sweeper.pipeline.searching.study_text import budget_lines, outcome_lines
 from sweeper.pipeline.searching.winners import front, winner

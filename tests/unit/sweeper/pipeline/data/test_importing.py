@@ -379,7 +379,9 @@ def test_real_volumes_import_with_their_sites_and_right_side_up(tmp_path, shared
     real = shared / "realdata" / "promise12"
     report = import_dataset(real, tmp_path / "real.zarr")
     store = report.store
-    assert {d: len(store.cases_of(d)) for d in store.domains} == {"D-UCL": 5, "E-BIDMC": 5}
+    sites = {"D-UCL": "UCL", "E-BIDMC": "BIDMC", "F-HK": "HK"}
+    files = {d: len(list((real / sites[d]).glob("*_segmentation.nii.gz"))) for d in store.domains}
+    assert {d: len(store.cases_of(d)) for d in store.domains} == files
     assert {fault.code for fault in report.faults} == {"geometry-nominal"}
     case = store.case("E-BIDMC_Case00")
     middle = case.start + case.count // 2

@@ -382,7 +382,7 @@ def test_real_volumes_import_with_their_sites_and_right_side_up(tmp_path, shared
     sites = {"D-UCL": "UCL", "E-BIDMC": "BIDMC", "F-HK": "HK"}
     files = {d: len(list((real / sites[d]).glob("*_segmentation.nii.gz"))) for d in store.domains}
     assert {d: len(store.cases_of(d)) for d in store.domains} == files
-    assert {fault.code for fault in report.faults} == {"geometry-nominal"}
+    assert {fault.code for fault in report.faults} == {"set-incomplete"}
     case = store.case("E-BIDMC_Case00")
     middle = case.start + case.count // 2
     rows = np.flatnonzero(store.mask(middle, "prostate").any(axis=1))

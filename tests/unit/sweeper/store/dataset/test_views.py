@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 from fake_dataset import FakeDataset
-from test_embedding_store import fill, make_manifest
+from toy_embeddings import fill, make_manifest
 
 from desam_model.types import Reads
 from sweeper.errors import StoreError

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from test_embedding_store import fill, make_embedding, make_manifest
+from toy_embeddings import fill, make_embedding, make_manifest
 
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.convert import convert_store, quantisation_error

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from obstore.store import from_url
-from test_embedding_store import fill, make_manifest
+from toy_embeddings import fill, make_manifest
 
 from sweeper.errors import StoreError, WorkspaceError
 from sweeper.store.embeddings.convert import convert_store

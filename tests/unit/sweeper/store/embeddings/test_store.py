@@ -7,53 +7,12 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from toy_embeddings import fill, make_embedding, make_manifest
 
-from desam_model.encoder.shapes import PREPROCESSING
 from desam_model.types import Embedding
 from sweeper.errors import StoreError
-from sweeper.store.embeddings.manifest import EmbeddingManifest
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.embeddings.writer import ChunkWriter, Filling
-
-
-def make_manifest(**changes) -> EmbeddingManifest:
-    values = {
-        "dataset": "fake",
-        "dataset_fingerprint": "0123456789abcdef",
-        "encoder": "vit_tiny",
-        "encoder_fingerprint": "feedfeed",
-        "precision": "float16",
-        "preprocessing": PREPROCESSING,
-        "compute": "float32",
-        "block": 4,
-        "codec": "none",
-        "n_slices": 6,
-        "num_taps": 3,
-        "tap_channels": 8,
-        "neck_channels": 5,
-        "grid_hw": (4, 4),
-        "input_px": 64,
-        "product_version": "0.1.0",
-    }
-    half = changes.get("n_slices", 6) // 2
-    values["cases"] = (("case-1", half), ("case-2", changes.get("n_slices", 6) - half))
-    return EmbeddingManifest(**{**values, **changes})
-
-
-def make_embedding(k: int) -> Embedding:
-    generator = torch.Generator().manual_seed(k)
-    return Embedding(
-        taps=tuple(torch.randn(8, 4, 4, generator=generator) for _ in range(3)),
-        neck=torch.randn(5, 4, 4, generator=generator),
-    )
-
-
-def fill(path: Path, manifest: EmbeddingManifest, indices=None) -> EmbeddingStore:
-    writer = ChunkWriter(path, manifest)
-    with Filling(path, manifest) as filling:
-        for k in filling.missing if indices is None else indices:
-            filling.commit([writer.write(k, make_embedding(k))])
-    return EmbeddingStore.open(path)
 
 
 @pytest.mark.parametrize("codec", ["none", "zstd"])

@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from sweeper.engine import cluster, ray_tune
+from sweeper.engine import cluster, driver
 from sweeper.pipeline.display import Silent
 from sweeper.pipeline.run import RunRequest, run
 from sweeper.records import Placement
@@ -124,7 +124,7 @@ def time_noops(folder: Path, count: int) -> None:
         jobs = [(f"job{i:04}", "x") for i in range(count)]
         clock = Clock()
         before = resource.getrusage(resource.RUSAGE_SELF)
-        ray_tune.run_jobs(jobs, placement, clock, folder / "noop", noop)
+        driver.run_jobs(jobs, placement, clock, folder / "noop", noop)
         after = resource.getrusage(resource.RUSAGE_SELF)
     finally:
         cluster.stop()
@@ -160,15 +160,15 @@ def timed(text: str, limit: int, report: object) -> str:
 def time_sweep(folder: Path, trainings: int, epochs: int) -> None:
     workspace = Workspace.open(folder / "workspace")
     run(workspace, RunRequest(space=space(folder, "warm", 1, 1)), Silent())  # data and embeddings
-    original = ray_tune.run_jobs
-    ray_tune.run_jobs = lambda *words: original(*words, timed)
+    original = driver.run_jobs
+    driver.run_jobs = lambda *words: original(*words, timed)
     began = time.time()
     try:
         outcome = run(
             workspace, RunRequest(space=space(folder, "short", trainings, epochs)), Silent()
         )
     finally:
-        ray_tune.run_jobs = original
+        driver.run_jobs = original
     wall = time.time() - began
     folders = [workspace.trainings / t.train_id for t in outcome.plan.trainings]
     notes = [json.loads((f / "times.json").read_text()) for f in folders]

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 Work = Callable[[str, int, Callable[[dict[str, Any]], None]], str]
 """A job's text, the memory limit in bytes, and where to report epochs -> how it ended."""
 
-_MAX_TRIALS = 1000  # Tune keeps 11 kB of state a trial (engine.md 1.3)
-
 
 class Listener(Protocol):
     """Who is told what happens; called in the driver, one event at a time."""
@@ -58,37 +56,6 @@ class Interrupt:
     signal: int = field(default=0)
 
 
-def run_jobs(
-    jobs: Sequence[tuple[str, str]],
-    placement: Placement,
-    listener: Listener,
-    storage: Path,
-    work: Work | None = None,
-) -> Interrupt:
-    """Run trainings until all have ended or somebody stops them.
-
-    Args:
-        jobs: `(train_id, TrainingJob.to_json())`, in the order to run.
-        placement: What each one gets.
-        listener: Told of starts, epochs and ends.
-        storage: A folder for Tune's own state, on a file system that every node sees.
-        work: What a worker does with a job; by default it trains.
-
-    Returns:
-        Whether a signal ended it early.
-    """
-    from sweeper.engine.remote_tune import is_outside, run_jobs_there
-
-    if is_outside():
-        return run_jobs_there(jobs, placement, listener, storage, work)
-    interrupt = Interrupt()
-    with Signals(interrupt):
-        for begin in range(0, len(jobs), _MAX_TRIALS):
-            if not interrupt.signal:
-                fit(jobs[begin : begin + _MAX_TRIALS], placement, listener, storage, work)
-    return interrupt
-
-
 def fit(
     jobs: Sequence[tuple[str, str]],
     placement: Placement,
@@ -96,7 +63,7 @@ def fit(
     storage: Path,
     work: Work | None,
 ) -> None:
-    """One Tuner over jobs; see `run_jobs`."""
+    """One Tuner over jobs; see `driver.run_jobs`."""
     limit = placement.memory_bytes
 
     def training(config: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def run_jobs_there(
     storage: Path,
     work: Work | None = None,
 ) -> Interrupt:
-    """As `ray_tune.run_jobs`, with Tune on the cluster."""
+    """As `driver.run_jobs`, with Tune on the cluster."""
     interrupt = Interrupt()
     actor = cast("Any", ray.remote(num_cpus=0, max_concurrency=2)(_There)).remote()
     running = actor.run.remote(list(jobs), placement, str(storage), work)

@@ -11,7 +11,7 @@ import torch
 from sweeper.errors import StoreError
 from sweeper.pipeline.embed import ensure_embeddings, store_path, wanted_manifest
 from sweeper.store.dataset.store import DatasetStore
-from sweeper.store.embeddings import remote
+from sweeper.store.embeddings import transfer
 from sweeper.store.embeddings.convert import convert_store, quantisation_error
 from sweeper.store.embeddings.writer import Filling
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
@@ -35,7 +35,7 @@ def push_store(
 ) -> None:
     """Copy a store below `url`, under its own name; resumes."""
     told = None if progress is None else lambda done, total: progress("pushed", done, total)
-    remote.push(store, f"{url.rstrip('/')}/{store.path.name}", told)
+    transfer.push(store, f"{url.rstrip('/')}/{store.path.name}", told)
 
 
 def pull_store(
@@ -52,7 +52,7 @@ def pull_store(
     wanted = wanted_manifest(dataset, encoder, weights, precision)
     path = store_path(workspace, wanted)
     told = None if progress is None else lambda done, total: progress("pulled", done, total)
-    remote.pull(f"{url.rstrip('/')}/{path.name}", path, wanted, told)
+    transfer.pull(f"{url.rstrip('/')}/{path.name}", path, wanted, told)
 
 
 def convert_in_workspace(

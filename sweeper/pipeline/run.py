@@ -233,7 +233,7 @@ def _train(
     listener: SweepListener,
     display: Display,
 ) -> int:
-    from sweeper.engine import cluster, ray_tune  # costs 4 s; a finished sweep needs no engine
+    from sweeper.engine import cluster, driver  # costs 4 s; a finished sweep needs no engine
     from sweeper.engine.preflight import check_machines, smallest_card_bytes
     from sweeper.pipeline.running.placement import check_packing, measured_gpu_peak, place
     from sweeper.pipeline.running.retry_loop import Rounds
@@ -252,7 +252,7 @@ def _train(
         display.begin(len(todo), placement.max_concurrent)
 
         def run_jobs(jobs: Sequence[tuple[str, str]], placement: Placement) -> ray_tune.Interrupt:
-            return ray_tune.run_jobs(jobs, placement, listener, workspace.logs / "ray")
+            return driver.run_jobs(jobs, placement, listener, workspace.logs / "ray")
 
         rounds = Rounds(
             workspace=workspace,

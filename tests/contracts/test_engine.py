@@ -23,7 +23,7 @@ from scripted import (
 
 from sweeper.config.search_algorithm import SearchConfig
 from sweeper.engine import cluster as ray_cluster
-from sweeper.engine import ray_tune, search_tune
+from sweeper.engine import driver, ray_tune, search_tune
 from sweeper.errors import ResourceError
 from sweeper.records import Placement
 from sweeper.search.courses import Step
@@ -99,7 +99,7 @@ def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str
 
 def run(jobs: list[str], notes: Notes, tmp_path: Path, **changes: Any) -> ray_tune.Interrupt:
     named = [(f"job{i}", text) for i, text in enumerate(jobs)]
-    return ray_tune.run_jobs(named, placement(**changes), notes, tmp_path, work)
+    return driver.run_jobs(named, placement(**changes), notes, tmp_path, work)
 
 
 def test_every_job_starts_reports_its_epochs_and_ends(tmp_path: Path) -> None:

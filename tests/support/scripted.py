@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import toy_plan
 
-from sweeper.engine import ray_tune
+from sweeper.engine import driver
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.retry_loop import Rounds
 from sweeper.store.ledger import Ledger, TrainingFolder, read_json
@@ -243,7 +243,7 @@ class Sweep:
             listener=self.listener,
             display=self.told,
             placement=self.placement,
-            run_jobs=lambda jobs, placement: ray_tune.run_jobs(
+            run_jobs=lambda jobs, placement: driver.run_jobs(
                 jobs, placement, self.listener, self.root / "ray", scripted_work
             ),
         )

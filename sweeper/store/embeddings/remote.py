@@ -7,7 +7,6 @@ after every few slices, so that an interrupted copy goes on where it was.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,22 +15,11 @@ import numpy as np
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.commits import JOURNAL, Commit, checksum, parse_journal
 from sweeper.store.embeddings.manifest import EmbeddingManifest, parse_manifest
-from sweeper.store.embeddings.writer import (
-    ChunkWriter,
-    Filling,
-    create_store,
-    encode_chunk,
-    require_room,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
-
-    from sweeper.store.embeddings.store import EmbeddingStore
-
-_SLICES_PER_JOURNAL = 16
 
 
 def is_url(uri: str | Path) -> bool:
@@ -139,73 +127,6 @@ class RemoteFolder:
         return values
 
 
-def push(
-    store: EmbeddingStore, url: str, progress: Callable[[int, int], None] | None = None
-) -> None:
-    """Copy a local store to `url`, compressed; what is there already is not sent again.
-
-    Raises:
-        StoreError: The URL holds something else or cannot be written; a local slice is damaged.
-    """
-    remote = RemoteFolder(url)
-    manifest = replace(store.manifest, codec="zstd")
-    if remote.get("zarr.json") is None:
-        _put_metadata(remote, manifest)
-    remote.manifest().require_same(manifest, url, to_fill=True)
-    commits = remote.commits()
-    there = remote.keys() if commits else set()  # a lost object is sent again
-    todo = [
-        index
-        for index in sorted(store.commits)
-        if commits.get(index) != store.commits[index]
-        or any(manifest.chunk_key(array, index) not in there for array in manifest.arrays)
-    ]
-    for done, index in enumerate(todo, start=1):
-        for array in manifest.arrays:
-            values = store.values(array, index).numpy()
-            remote.put(manifest.chunk_key(array, index), bytes(encode_chunk(values, "zstd")))
-        commits[index] = store.commits[index]
-        if done % _SLICES_PER_JOURNAL == 0 or done == len(todo):
-            lines = "".join(commits[i].line() for i in sorted(commits))
-            remote.put(JOURNAL, lines.encode())
-        if progress is not None:
-            progress(done, len(todo))
-
-
-def pull(
-    url: str,
-    path: Path,
-    wanted: EmbeddingManifest | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Copy what `url` holds of a store to `path`, uncompressed; continues an interrupted copy.
-
-    Args:
-        url: Of the remote store.
-        path: Of the local store, which may be there in part.
-        wanted: What the store must be.
-        progress: Called with slices done and to do.
-
-    Raises:
-        StoreError: There is nothing, something else, or something damaged at either place.
-    """
-    remote = RemoteFolder(url)
-    remote_manifest = remote.manifest()
-    if wanted is not None:
-        remote_manifest.require_same(wanted, url)
-    manifest = replace(remote_manifest, codec="none")
-    commits = remote.commits()
-    writer = ChunkWriter(path, manifest)
-    with Filling(path, manifest) as filling:
-        todo = [index for index in filling.missing if index in commits]
-        require_room(path, manifest, len(todo))
-        for done, index in enumerate(todo, start=1):
-            arrays = {a: remote.values(remote_manifest, a, index, commits) for a in manifest.arrays}
-            filling.commit([writer.write_stored(index, arrays)])
-            if progress is not None:
-                progress(done, len(todo))
-
-
 class RemoteChunks:
     """Chunks of a remote store, kept as files in a cache of bounded size on this machine.
 
@@ -283,16 +204,6 @@ def decode_chunk(content: bytes, manifest: EmbeddingManifest, array: str) -> np.
     raw = Zstd().decode(content) if manifest.codec == "zstd" else content
     shape, dtype = manifest.arrays[array]
     return np.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
-
-
-def _put_metadata(remote: RemoteFolder, manifest: EmbeddingManifest) -> None:
-    """The store's `zarr.json` files; the group's last, because it makes the store exist."""
-    with tempfile.TemporaryDirectory() as folder:
-        local = Path(folder) / "store.zarr"
-        create_store(local, manifest)
-        for array in manifest.arrays:
-            remote.put(f"{array}/zarr.json", (local / array / "zarr.json").read_bytes())
-        remote.put("zarr.json", (local / "zarr.json").read_bytes())
 
 
 def _first_line(err: Exception) -> str:

@@ -11,8 +11,9 @@ from toy_embeddings import fill, make_manifest
 
 from sweeper.errors import StoreError, WorkspaceError
 from sweeper.store.embeddings.convert import convert_store
-from sweeper.store.embeddings.remote import RemoteFolder, pull, push
+from sweeper.store.embeddings.remote import RemoteFolder
 from sweeper.store.embeddings.store import EmbeddingStore
+from sweeper.store.embeddings.transfer import pull, push
 
 
 @pytest.fixture(scope="module")

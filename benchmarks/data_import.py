@@ -24,7 +24,7 @@ from sweeper.data.case_pool import default_processes
 from sweeper.data.phantom.prostate import write_phantom
 
 FULL_SHAPE = (24, 384, 384)
-"""(z, y, x) of a usual scan of the prostate set (methods.md 6.3); 16 of its slices are labelled."""
+"""(z, y, x) of a usual scan of the prostate set (sources.md S10); 16 of its slices are labelled."""
 
 LARGE_SHAPE = (147, 512, 512)
 """(z, y, x) of a usual BTCV scan."""

@@ -113,7 +113,7 @@ class Prompt:
 
     @staticmethod
     def points(xy: Tensor, labels: Tensor | None = None) -> Prompt:
-        """Point prompts `(B, N, 2)`; labels default to 1, as released (`methods.md` 1.4)."""
+        """Point prompts `(B, N, 2)`; labels default to 1, as released (sources.md S20)."""
         if xy.ndim != 3 or xy.shape[-1] != 2:
             raise ValueError(
                 f"points have shape {tuple(xy.shape)}, expected (B, N, 2) with (x, y) last"

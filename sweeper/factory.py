@@ -54,7 +54,7 @@ def build_method(
         sizes: Of what it reads.
         seed: Of the weights that no checkpoint gives.
         sam_checkpoint: SAM's `.pth`, from which PRIM, MedSAM's decoder and the frozen prompt
-            encoder start (methods.md 1.3); None where the encoder is not SAM's.
+            encoder start (sources.md S18); None where the encoder is not SAM's.
     """
     method = config.method
     if isinstance(method, DesamConfig):
@@ -127,7 +127,7 @@ def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> S
 
 
 RELEASED_LR = 1e-4
-"""DeSAM's learning rate, for SAM's neck of 256 channels (methods.md 1.4)."""
+"""DeSAM's learning rate, for SAM's neck of 256 channels (sources.md S19)."""
 
 _SAM_NECK_CHANNELS = 256
 

@@ -1,7 +1,7 @@
 """AdvBias: the smooth bias field that changes the prediction most, searched and trained on.
 
 Source: Chen et al., Realistic Adversarial Data Augmentation for MR Image Segmentation, MICCAI 2020;
-advchain; `methods.md` 4.2.
+advchain; sources.md S40, S41.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class AdvBias(ImageMethod):
 def contour_difference(target: Tensor, logits: Tensor) -> Tensor:
     """Mean squared difference of the foreground probabilities' Sobel gradients, over both axes.
 
-    Source: `methods.md` 4.2, step 5.
+    Source: sources.md S41.
     """
     kernel = torch.tensor(_SOBEL, device=logits.device)
     weight = torch.stack([kernel, kernel.T])[:, None]  # (2, 1, 3, 3): along x, along y

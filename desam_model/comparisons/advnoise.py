@@ -1,7 +1,7 @@
 """AdvNoise: the small noise that changes the prediction most, searched and trained on.
 
 Source: Miyato et al., Virtual Adversarial Training, TPAMI 2018; Chen et al., advchain;
-`methods.md` 4.1.
+sources.md S38, S39.
 """
 
 from __future__ import annotations

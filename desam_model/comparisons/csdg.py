@@ -1,7 +1,7 @@
 """CSDG: re-render the image with random shallow networks (GIN), blend them smoothly (IPA).
 
 Source: Ouyang et al., Causality-inspired Single-source Domain Generalization for Medical Image
-Segmentation, IEEE TMI 2022 (MIT); `methods.md` 5.
+Segmentation, IEEE TMI 2022 (MIT); sources.md S46, S47, S48, S49.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class CSDG(ImageMethod):
             reduction: `elements` divides the divergence by pixels and classes, as released;
                 `pixels` by pixels alone, the textbook KL (twice as much with two classes).
             epsilon: The blend map lies in [1 - epsilon, 1 + epsilon] before it is rescaled to
-                [0, 1], so it has no effect, as released (`methods.md` 5.2, step 4).
+                [0, 1], so it has no effect, as released (sources.md S47).
             downscale: The blend map is made on an image this many times smaller.
             dice_weight: Of the supervised loss's soft Dice.
             ce_weight: Of its cross-entropy.
@@ -184,7 +184,7 @@ def interpolate(first: Tensor, second: Tensor, blend: Tensor) -> tuple[Tensor, T
 def consistency(all_logits: Sequence[Tensor], reduction: Literal["elements", "pixels"]) -> Tensor:
     """KL(mean p || p_i), a mean over the copies; their mean is not detached; 0 for equal copies.
 
-    Source: `methods.md` 5.2, step 7.
+    Source: sources.md S49.
     """
     logs = torch.stack([logits.float().log_softmax(dim=1) for logits in all_logits])
     mean = logs.exp().mean(dim=0)

@@ -1,7 +1,7 @@
 """MaxStyle: the image style that the segmentation handles worst, searched and trained on.
 
 Source: Chen et al., MaxStyle: Adversarial Style Composition for Robust Medical Image Segmentation,
-MICCAI 2022; `methods.md` 4.5.
+MICCAI 2022; sources.md S45.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MedSAM: SAM's own mask decoder, trained on the frozen encoder's embeddings.
 
 Source: Ma et al., Segment Anything in Medical Images, 2023 (Apache-2.0), the May 2023 release that
-trains the decoder alone; `methods.md` 2.
+trains the decoder alone; sources.md S25, S26.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from desam_model.types import Batch, Embedding, PredictionSettings
 
 _PROMPTS_AT_ONCE = 9
-"""Grid prompts decoded together, as in the release of DeSAM (`methods.md` 1.5)."""
+"""Grid prompts decoded together, as in the release of DeSAM (sources.md S23)."""
 
 _MARGIN_FRAME_PX = 256
-"""Side that `box_margin_px` is stated for (`methods.md` 2.2)."""
+"""Side that `box_margin_px` is stated for (sources.md S25)."""
 
 
 class MedSamPrompt(StrEnum):

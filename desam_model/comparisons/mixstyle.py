@@ -1,6 +1,6 @@
 """MixStyle: mix the feature statistics of a batch's images in shallow layers.
 
-Source: Zhou et al., Domain Generalization with MixStyle, ICLR 2021 (MIT); `methods.md` 4.4.
+Source: Zhou et al., Domain Generalization with MixStyle, ICLR 2021 (MIT); sources.md S44.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """RandConv: train on images filtered by fresh random convolutions, and agree on them.
 
 Source: Xu et al., Robust and Generalizable Visual Representation Learning via Random Convolutions,
-ICLR 2021; `methods.md` 4.3. Written from the paper's facts; its repository has no licence.
+ICLR 2021; sources.md S42, S43. Written from the paper's facts; its repository has no licence.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from desam_model.comparisons.image.harness import Harness
 
 KERNEL_SIZES = (1, 3, 5, 7)
-"""Both implementations (`methods.md` 4.3)."""
+"""Both implementations (sources.md S42)."""
 
 
 class RandConv(ImageMethod):

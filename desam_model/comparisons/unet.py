@@ -1,6 +1,6 @@
 """The rows "Baseline" and "Upper bound": a plain U-Net, trained on the source (or on other cases).
 
-Source: Isensee et al., nnU-Net, Nature Methods 2021; `methods.md` 3.
+Source: Isensee et al., nnU-Net, Nature Methods 2021; sources.md S28, S29.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from desam_model.types import Batch, PredictionSettings
 
 TRAINING_GRID_SIZE = 9
-"""Points per side of the grid that `TrainingPoints.GRID` draws from (`methods.md` 0.1)."""
+"""Points per side of the grid that `TrainingPoints.GRID` draws from (sources.md S20)."""
 
 
 class DeSAM(SegmentationMethod):

@@ -16,7 +16,7 @@ _SMOOTH = 1e-5
 
 
 class LossProfile(StrEnum):
-    """Which of the two descriptions of DeSAM's loss is trained with (`methods.md` 7.5)."""
+    """Which of the two descriptions of DeSAM's loss is trained with (sources.md S21)."""
 
     PAPER = "paper"
     RELEASED = "released"
@@ -44,7 +44,7 @@ LossChoice = LossProfile | LossWeights | str
 
 PROFILES = {
     LossProfile.PAPER: LossWeights(dice=1.0, ce=1.0, iou=10.0, iou_power=2),
-    # The release's cross-entropy over one channel is identically zero (methods.md 7.4)
+    # The release's cross-entropy over one channel is identically zero (sources.md S22)
     LossProfile.RELEASED: LossWeights(dice=1.0, ce=0.0, iou=1.0, iou_power=1),
 }
 
@@ -75,7 +75,7 @@ def squared_dice_loss(logits: Tensor, reference: Tensor) -> Tensor:
 
     Source:
         MONAI 1.1.0 `DiceLoss(sigmoid=True, squared_pred=True)` as DeSAM calls it
-        (`methods.md` 7.4).
+        (sources.md S22).
     """
     probability = logits.float().sigmoid().flatten(1)
     target = reference.float().flatten(1)

@@ -48,7 +48,7 @@ class SRB(nn.Module):
     identity; here it exists only where it is used.
 
     Source:
-        DeSAM, `desam/modeling/pimm_decoder.py`, f377da2 (`methods.md` 1.3).
+        DeSAM, `desam/modeling/mask_decoder.py`, f377da2 (sources.md S17).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -119,7 +119,7 @@ class PDMM(nn.Module):
     not built here.
 
     Source:
-        DeSAM, `desam/modeling/pimm_decoder.py` (there `PIMMDecoder`), f377da2 (`methods.md` 1.3).
+        DeSAM, `desam/modeling/mask_decoder.py` (there `PIMMDecoder`), f377da2 (sources.md S17).
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class PRIM(nn.Module):
         iou_hidden_dim: Hidden width of the IoU head; by default D, SAM's 256 at 256.
 
     Source:
-        DeSAM, `desam/modeling/mask_decoder.py`, f377da2 (`methods.md` 1.3); SAM, `build_sam.py`.
+        DeSAM, `desam/modeling/mask_decoder.py`, f377da2 (sources.md S16); SAM, `build_sam.py`.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ def grid_points_xy(grid_size: int, frame_hw: FrameHW) -> Tensor:
         ValueError: `grid_size` is below 1.
 
     Source:
-        SAM, `utils/amg.py::build_point_grid`; DeSAM's 9 x 9 (`methods.md` 1.5).
+        SAM, `utils/amg.py::build_point_grid`; DeSAM's 9 x 9 (sources.md S23).
     """
     if grid_size < 1:
         raise ValueError(f"grid_size is {grid_size}, expected at least 1 point per side")
@@ -59,7 +59,7 @@ def uniform_points_rc(reference: Tensor, generator: torch.Generator) -> Tensor:
             draws the same points.
 
     Source:
-        DeSAM, `desam_train_grid.py`, `neg_points=1` (`methods.md` 1.4).
+        DeSAM, `desam_train_gridpoints.py`, `neg_points=1` (sources.md S20).
     """
     inside = reference.flatten(1).cpu() > 0.5
     draws = torch.rand(len(inside), 2, dtype=torch.float64, generator=generator)
@@ -101,7 +101,7 @@ def rc_to_frame_xy(points_rc: Tensor, image_hw: FrameHW, frame_hw: FrameHW) -> T
     """Array positions `(B, 2)` (row, column) as (x, y) px of the input frame, float32.
 
     Source:
-        DeSAM: (x, y) = 4 (column, row) from 256 to 1024 px (`methods.md` 1.4).
+        DeSAM: (x, y) = 4 (column, row) from 256 to 1024 px (sources.md S20).
     """
     scale = torch.tensor([frame_hw[1] / image_hw[1], frame_hw[0] / image_hw[0]])
     return points_rc.flip(-1).float() * scale

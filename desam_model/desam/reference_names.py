@@ -58,7 +58,7 @@ def load_sam_decoder(
         ValueError: The file cannot be read, or a weight is missing or has another shape.
 
     Source:
-        DeSAM loads SAM's checkpoint with `strict=False` (`methods.md` 1.3, step 5).
+        DeSAM loads SAM's checkpoint with `strict=False` (sources.md S18).
     """
     weights = read_state_dict(path_or_state_dict)
     own = {

@@ -1,7 +1,7 @@
 """FrozenSamEncoder: an image becomes three taps and a neck, once; it is never trained.
 
 Source: `segment_anything` 1.0 (Apache-2.0), `modeling/image_encoder.py`; which outputs DeSAM keeps
-and how it prepares an image: DeSAM f377da2 `precompute_embeddings.py`, `methods.md` 1.2.
+and how it prepares an image: DeSAM f377da2 `precompute_embeddings.py`, sources.md S14, S15.
 """
 
 from __future__ import annotations

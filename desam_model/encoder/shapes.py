@@ -75,7 +75,7 @@ class EncoderShape:
 
     @property
     def tap_blocks(self) -> tuple[int, ...]:
-        """The blocks whose outputs are kept (`methods.md` 1.2: 7, 15, 23 for ViT-H, 0-based)."""
+        """The blocks whose outputs are kept (sources.md S15: 7, 15, 23 for ViT-H, 0-based)."""
         return self.global_blocks[:3]
 
     @property

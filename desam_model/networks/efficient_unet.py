@@ -21,7 +21,7 @@ _CLASSIFIER = ("_conv_head", "_conv_head_padding", "_bn1", "_avg_pooling", "_dro
 class EfficientUNet(SegmentationNetwork):
     """MONAI's `FlexibleUNet` on EfficientNet-b2.
 
-    Source: `methods.md` 5.3.
+    Source: sources.md S50.
     Deviation: MONAI's decoder, not that of segmentation_models_pytorch 0.1.3; a new dependency
     for one row. No drop-connect, whose randomness no generator of ours owns. Grey images enter as
     one channel, not tiled to three.

@@ -25,7 +25,7 @@ _UP_WIDTHS = (64, 32, 16, 16)
 class FCN16(SegmentationNetwork):
     """`FCN_16_standard_no_STN`: encoder E, decoupler H, decoders D_s and D_i, no skip connections.
 
-    Source: `methods.md` 0.4 (MaxStyle repository, `models/ebm/encoder_decoder.py`, facts only).
+    Source: sources.md S33 (MaxStyle repository, `models/ebm/encoder_decoder.py`, facts only).
     """
 
     def __init__(self, *, image_channels: int) -> None:

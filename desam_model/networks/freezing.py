@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def frozen_batch_norm(network: nn.Module) -> Iterator[None]:
     """Batch norms use the batch's statistics, but neither their buffers nor their weights learn.
 
-    Source: `methods.md` 0.4, row "BN".
+    Source: sources.md S37.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     tracked = [(norm, norm.track_running_stats) for norm in norms]
@@ -38,7 +38,7 @@ def frozen_weights(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode and frozen, for an adversary's search (`methods.md` 4.1, step 2)."""
+    """The network in eval mode and frozen, for an adversary's search (sources.md S38)."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

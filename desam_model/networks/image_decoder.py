@@ -20,7 +20,7 @@ class ImageDecoder(nn.Module):
     The hook sees each up-stage's output and then the image, so that MaxStyle can change their
     style.
 
-    Source: `methods.md` 0.4 (decoder D_i: 2 x 2 transposed convolutions, residual blocks, 1 x 1
+    Source: sources.md S33 (decoder D_i: 2 x 2 transposed convolutions, residual blocks, 1 x 1
     output convolution, sigmoid).
     """
 
@@ -53,7 +53,7 @@ def _up_stage(channels_in: int, channels_out: int) -> nn.Sequential:
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions with batch norm beside a 1 x 1 convolution, LeakyReLU 0.2.
 
-    Source: `methods.md` 0.4, row "blocks".
+    Source: sources.md S33.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:

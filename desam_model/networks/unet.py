@@ -25,7 +25,7 @@ NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.Ins
 class UNet(SegmentationNetwork):
     """nnU-Net's own plain 2-D U-Net, with an optional image decoder on its bottleneck.
 
-    Source: `methods.md` 3.1; network code from `dynamic_network_architectures` (nnU-Net's own,
+    Source: sources.md S29; network code from `dynamic_network_architectures` (nnU-Net's own,
     Apache-2.0).
     """
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 REGION_FRAME_PX = 256 * 256
-"""Area that `min_region_px` is stated for (`methods.md` 1.5)."""
+"""Area that `min_region_px` is stated for (sources.md S24)."""
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -23,7 +23,7 @@ def clean_regions(mask: np.ndarray, min_region_px: int) -> np.ndarray:
             small. 0 changes nothing.
 
     Source:
-        SAM, `utils/amg.py::remove_small_regions` (`methods.md` 1.5).
+        SAM, `utils/amg.py::remove_small_regions` (sources.md S24).
     """
     area = min_region_px * mask.size / REGION_FRAME_PX
     if area <= 0 or not mask.any():

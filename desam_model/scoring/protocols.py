@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 EDGE_PX = 50
-"""Border of predictions that `desam2024` clears, px of 256 (`methods.md` 7.1)."""
+"""Border of predictions that `desam2024` clears, px of 256 (sources.md S6)."""
 
 _EDGE_FRAME_PX = 256
 

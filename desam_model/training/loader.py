@@ -4,7 +4,7 @@ Slices are read where they lie (memory-mapped embeddings); the only copy is the 
 which also converts to the compute precision on a CPU, into memory that earlier batches used. For a
 GPU the batch is assembled in pinned memory, crosses in its stored precision and is converted there,
 on a stream of its own, while the previous batch trains. Threads are enough, and no worker process
-is needed: the work is memory copies, which release the interpreter lock (`engine.md` 3.2).
+is needed: the work is memory copies, which release the interpreter lock (sources.md S59).
 """
 
 from __future__ import annotations

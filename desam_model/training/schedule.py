@@ -28,7 +28,7 @@ SELECTION_RULES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A training schedule; defaults are DeSAM's released values (`methods.md` 1.4).
+    """A training schedule; defaults are DeSAM's released values (sources.md S19).
 
     Attributes:
         epochs: Passes over the training slices.

@@ -19,7 +19,7 @@ _FAMILY_TRAINING = {
     "weight_decay": 0.01,
     "lr_decay": "constant",
 }
-"""methods.md 0.4: 10 slices, each also un-augmented; AdamW per sub-network is AdamW on all."""
+"""sources.md S32: 10 slices, each also un-augmented; AdamW per sub-network is AdamW on all."""
 
 
 def _all_odd(sizes: tuple[int, ...]) -> tuple[int, ...]:
@@ -32,7 +32,7 @@ KernelSizes = Annotated[tuple[int, ...], AfterValidator(_all_odd)]
 
 
 class AdvNoiseConfig(ImageMethodConfig):
-    """AdvNoise: virtual adversarial training for segmentation (methods.md 4.1)."""
+    """AdvNoise: virtual adversarial training for segmentation (sources.md S38)."""
 
     implementation: ClassVar[str] = "AdvNoise"
     official_values: ClassVar[Mapping[str, Any]] = {"epsilon": 0.1, "xi": 1e-6}
@@ -43,13 +43,13 @@ class AdvNoiseConfig(ImageMethodConfig):
         default=1.0,
         gt=0,
         description="L2 norm of the noise over a whole image in [0, 1]. 1: advchain's README;"
-        " official 0.1: the script, almost no noise at all (methods.md 4.1, Pitfalls).",
+        " official 0.1: the script, almost no noise at all (sources.md S39).",
     )
     xi: float = Field(
         default=0.1,
         gt=0,
         description="Finite difference of the search. 0.1: textbook; official 1e-6: the script,"
-        " numerically inert in float32 (methods.md 4.1, Pitfalls).",
+        " numerically inert in float32 (sources.md S39).",
     )
     iterations: int = Field(default=1, ge=1, description="Power iterations (script: 1).")
     divergence_weight: Annotated[float, AddedLater()] = Field(
@@ -58,7 +58,7 @@ class AdvNoiseConfig(ImageMethodConfig):
 
 
 class AdvBiasConfig(ImageMethodConfig):
-    """AdvBias: adversarial bias fields (methods.md 4.2)."""
+    """AdvBias: adversarial bias fields (sources.md S40, S41)."""
 
     implementation: ClassVar[str] = "AdvBias"
     official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
@@ -90,7 +90,7 @@ class AdvBiasConfig(ImageMethodConfig):
 
 
 class RandConvConfig(ImageMethodConfig):
-    """RandConv: random convolutions of the image (methods.md 4.3)."""
+    """RandConv: random convolutions of the image (sources.md S42)."""
 
     implementation: ClassVar[str] = "RandConv"
     official_values: ClassVar[Mapping[str, Any]] = {"supervise_augmented": False}
@@ -114,12 +114,12 @@ class RandConvConfig(ImageMethodConfig):
     supervise_augmented: bool = Field(
         default=True,
         description="Supervise a randomised image, as the authors do; official: false, as"
-        " MaxStyle's repository, which supervises the plain image only (methods.md 4.3).",
+        " MaxStyle's repository, which supervises the plain image only (sources.md S43).",
     )
 
 
 class MixStyleConfig(ImageMethodConfig):
-    """MixStyle: mixed feature statistics (methods.md 4.4)."""
+    """MixStyle: mixed feature statistics (sources.md S44)."""
 
     implementation: ClassVar[str] = "MixStyle"
     official_values: ClassVar[Mapping[str, Any]] = {"eps": 1e-8}
@@ -139,7 +139,7 @@ class MixStyleConfig(ImageMethodConfig):
 
 
 class MaxStyleConfig(ImageMethodConfig):
-    """MaxStyle: adversarial styles in the image decoder (methods.md 4.5)."""
+    """MaxStyle: adversarial styles in the image decoder (sources.md S45)."""
 
     implementation: ClassVar[str] = "MaxStyle"
     official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
@@ -171,7 +171,7 @@ class MaxStyleConfig(ImageMethodConfig):
 
 
 class CSDGConfig(ImageMethodConfig):
-    """CSDG: GIN and IPA (methods.md 5)."""
+    """CSDG: GIN and IPA (sources.md S46, S47)."""
 
     implementation: ClassVar[str] = "CSDG"
     official_harness: ClassVar[Literal["maxstyle_family", "csdg", "nnunet"]] = "csdg"
@@ -205,14 +205,14 @@ class CSDGConfig(ImageMethodConfig):
     reduction: Literal["elements", "pixels"] = Field(
         default="elements",
         description="elements: mean over pixels and classes, as released; pixels: textbook KL,"
-        " twice as strong with two classes (methods.md 5.5).",
+        " twice as strong with two classes (sources.md S49).",
     )
     epsilon: Annotated[float, AddedLater()] = Field(
         default=0.3,
         gt=0,
         lt=1,
         description="The blend map lies within 1 -+ epsilon before it is rescaled to [0, 1]; so it"
-        " has no effect, as released (script: 0.3; methods.md 5.2, step 4).",
+        " has no effect, as released (script: 0.3; sources.md S47).",
     )
     downscale: Annotated[int, AddedLater()] = Field(
         default=2, ge=1, description="The blend map is made this much smaller (script: 2)."
@@ -226,33 +226,34 @@ class CSDGConfig(ImageMethodConfig):
 
 
 class MedSAMConfig(MethodConfigBase):
-    """MedSAM: SAM's mask decoder on the cached embeddings (methods.md 2.3)."""
+    """MedSAM: SAM's mask decoder on the cached embeddings (sources.md S26)."""
 
     name: Literal["medsam"] = "medsam"
     profile: Literal["unified", "official"] = Field(
         default="unified",
-        description="unified: DeSAM's schedule (methods.md 2.3); official: MedSAM's of May 2023"
-        " (2.2), the prompt apart, which stays as set.",
+        description="unified: DeSAM's schedule (sources.md S26); official: MedSAM's of May 2023"
+        " (sources.md S25), the prompt apart, which stays as set.",
     )
     prompt: Literal["whole_box", "grid", "gt_box"] = Field(
         default="whole_box",
         description="In training and test. gt_box takes the box from the reference: an oracle,"
-        " named so in the row label (methods.md 2.3).",
+        " named so in the row label (sources.md S26).",
     )
     loss_profile: Literal["paper", "released"] = Field(
         default="paper",
-        description="As DeSAM's: Dice + CE, or squared Dice alone as released (methods.md 7.4).",
+        description="As DeSAM's: Dice + CE, or squared Dice alone as released (sources.md S22).",
     )
     box_margin_px: int = Field(
         default=20,
         ge=0,
-        description="Of gt_box: training boxes grow by 0 to 19 px a side at 256 px (2.2).",
+        description="Of gt_box: training boxes grow by 0 to 19 px per side at 256 px"
+        " (sources.md S25).",
     )
     start: Annotated[Path | None, Level.NOTHING] = Field(
         default=None,
-        description="MedSAM's public .pth file, which decoder and prompt encoder start from (2.3);"
+        description="MedSAM's public .pth file, which decoder and prompt encoder start from;"
         " by default the encoder's own SAM. Its content enters the identity. It was trained on"
-        " images of the sites D, E and F (2.4), so the row label names it.",
+        " images of the sites D, E and F (sources.md S27), so the row label names it.",
     )
 
     def own_checkpoint(self) -> Path | None:
@@ -272,7 +273,7 @@ class MedSAMConfig(MethodConfigBase):
         return True
 
     def training_defaults(self) -> Mapping[str, Any]:
-        """MedSAM's own schedule (methods.md 2.2, May 2023); none when unified."""
+        """MedSAM's own schedule (sources.md S25, May 2023); none when unified."""
         if self.profile == "unified":
             return {}
         return {

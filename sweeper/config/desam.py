@@ -36,7 +36,7 @@ class DesamConfig(MethodConfigBase):
     name: Literal["desam"] = "desam"
     prompt_mode: Literal["grid_points", "whole_box"] = Field(
         default="grid_points",
-        description="How DeSAM prompts itself, in training and in test (methods.md 1.4, 1.5).",
+        description="How DeSAM prompts itself, in training and in test (sources.md S20, S23).",
     )
     ablation: Ablation = Field(
         default="full", description="Which parts are on: the rows of the paper's ablation table."
@@ -44,7 +44,7 @@ class DesamConfig(MethodConfigBase):
     loss_profile: Literal["paper", "released"] = Field(
         default="paper",
         description="paper: Dice + CE + 10 x MSE; released: squared Dice + L1, as the code really"
-        " computes (methods.md 7.4).",
+        " computes (sources.md S21, S22).",
     )
     loss_weights: LossWeightsConfig | None = Field(
         default=None, description="Own weights of the loss's summands, instead of the profile's."

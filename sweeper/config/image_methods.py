@@ -16,10 +16,10 @@ class NetworkConfig(Strict):
     width: int = Field(
         default=32,
         ge=1,
-        description="Channels of the first stage, doubled per stage up to 512 (methods.md 3.1).",
+        description="Channels of the first stage, doubled per stage up to 512 (sources.md S29).",
     )
     stages: int = Field(
-        default=5, ge=2, le=8, description="Resolutions; methods.md 3.1 says 5 or 6."
+        default=5, ge=2, le=8, description="Resolutions; 5 or 6 in nnU-Net (sources.md S29)."
     )
     norm: Literal["batch", "instance"] = Field(
         default="batch",
@@ -30,29 +30,29 @@ class NetworkConfig(Strict):
         default=None,
         ge=32,
         description="Side that slices are resized to for the network, px; masks are resized back."
-        " By default the dataset's 256 (methods.md 0.3); 128 trains four times as fast.",
+        " By default the dataset's 256 (sources.md S31); 128 trains four times as fast.",
     )
 
 
 class HarnessConfig(Strict):
-    """Values of methods.md 0.4 that surround a method; what is not set is the profile's."""
+    """Values around a method (sources.md S32, S35, S36); what is not set is the profile's."""
 
     input_noise: float | None = Field(
         default=None,
         ge=0,
         description="Deviation of Gaussian noise on the standard pass's input in [0, 1]. unified:"
-        " 0; official: 0.05 for the MaxStyle family (script), else 0 (methods.md 0.4).",
+        " 0; official: 0.05 for the MaxStyle family (script), else 0 (sources.md S35).",
     )
     reconstruction_weight: float | None = Field(
         default=None,
         ge=0,
         description="Of the image decoder's squared error. unified: 0.5 for MaxStyle, else 0 (above"
-        " 0 a decoder is added); official: 0.5 for the MaxStyle family (script; methods.md 0.4).",
+        " 0 a decoder is added); official: 0.5 for the MaxStyle family (script; sources.md S36).",
     )
     keep_originals: bool | None = Field(
         default=None,
         description="Each batch also holds its slices un-augmented (keep_orig_image_label_pair)."
-        " unified: false; official: true for the MaxStyle family (config; methods.md 0.4).",
+        " unified: false; official: true for the MaxStyle family (config; sources.md S32).",
     )
 
 
@@ -68,13 +68,13 @@ class ImageMethodConfig(MethodConfigBase):
     profile: Literal["unified", "official"] = Field(
         default="unified",
         description="unified: one harness for all rows; official: the recipe of the method's own"
-        " repository, its hyperparameters included where they differ (methods.md 0.3).",
+        " repository, its hyperparameters included where they differ (sources.md S31).",
     )
     network: NetworkConfig = Field(
         default=NetworkConfig(), description="The unified harness's U-Net; fixed when official."
     )
     augmentation: bool = Field(
-        default=True, description="The harness's base augmentation (methods.md 0.4)."
+        default=True, description="The harness's base augmentation (sources.md S34, S51)."
     )
 
     harness: HarnessConfig = Field(
@@ -120,7 +120,7 @@ class ImageMethodConfig(MethodConfigBase):
 
 
 class UNetConfig(ImageMethodConfig):
-    """Baseline: supervised training on the source alone (nnU-Net's U-Net; methods.md 3.1)."""
+    """Baseline: supervised training on the source alone (nnU-Net's U-Net; sources.md S28)."""
 
     implementation: ClassVar[str] = "UNetBaseline"
     official_harness: ClassVar[Literal["maxstyle_family", "csdg", "nnunet"]] = "nnunet"
@@ -139,7 +139,7 @@ class UNetConfig(ImageMethodConfig):
 
 
 class UpperBoundConfig(ImageMethodConfig):
-    """Upper bound: the Baseline, cross-validated on cases it may not see otherwise (3.2)."""
+    """Upper bound: the Baseline, cross-validated on cases that are else unseen (sources.md S30)."""
 
     implementation: ClassVar[str] = UNetConfig.implementation
     official_harness: ClassVar[Literal["maxstyle_family", "csdg", "nnunet"]] = "nnunet"
@@ -152,7 +152,9 @@ class UpperBoundConfig(ImageMethodConfig):
         " cross-validation over all sites; source_cv: the source is cross-validated on itself.",
     )
     folds: int = Field(
-        default=5, ge=2, description="Folds; not in any source, so nnU-Net's 5 (methods.md 8)."
+        default=5,
+        ge=2,
+        description="Folds; not in any source, so nnU-Net's 5 (sources.md S29, S30).",
     )
 
     def cross_validation(

@@ -30,7 +30,7 @@ class ReportSpec(Strict):
     )
     aggregate: Aggregate = Field(
         default="cases",
-        description="cases: all target cases pooled, as released (methods.md 7.1); sites: mean of"
+        description="cases: all target cases pooled, as released (sources.md S5); sites: mean of"
         " the target sites' means.",
     )
     protocol: Protocol = Field(

@@ -11,7 +11,7 @@ from sweeper.config.base import AddedLater, Level, Strict
 from sweeper.config.methods import MethodConfig
 
 SITES = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")
-"""The six hospitals in the order of DeSAM's code (methods.md 0.2); a dataset may have others."""
+"""The six hospitals in the order of DeSAM's code (sources.md S2); a dataset may have others."""
 
 PHANTOM, ABDOMINAL_PHANTOM = "phantom", "phantom-abdominal"
 """Names of the synthetic datasets, which are made when they are first asked for."""
@@ -48,12 +48,12 @@ class EncoderConfig(Strict):
 
 
 class TrainingConfig(Strict):
-    """How a method is trained; defaults are DeSAM's released values (methods.md 1.4)."""
+    """How a method is trained; defaults are DeSAM's released values (sources.md S19)."""
 
     epochs: int = Field(default=50, ge=1, description="Passes over the source's training slices.")
     batch_size: int = Field(default=8, ge=1, description="Slices an optimiser step sees.")
     optimizer: Literal["adam", "adamw", "sgd"] = Field(
-        default="adam", description="Released: Adam; SGD with its --sgd (methods.md 1.4)."
+        default="adam", description="Released: Adam; SGD with its --sgd (sources.md S19)."
     )
     lr: float | None = Field(
         default=None,
@@ -65,11 +65,11 @@ class TrainingConfig(Strict):
     weight_decay: float = Field(default=0.0, ge=0, description="Of the optimiser (released: 0).")
     momentum: float = Field(default=0.99, ge=0, lt=1, description="Of SGD (released: 0.99).")
     nesterov: Annotated[bool, AddedLater()] = Field(
-        default=False, description="Of SGD; the official nnU-Net: true (methods.md 3.1)."
+        default=False, description="Of SGD; the official nnU-Net: true (sources.md S29)."
     )
     betas: Annotated[tuple[Beta, Beta], AddedLater()] = Field(
         default=(0.9, 0.999),
-        description="Of Adam and AdamW (released); the official CSDG: 0.5, 0.999 (methods.md 5.3).",
+        description="Of Adam and AdamW (released); the official CSDG: 0.5, 0.999 (sources.md S50).",
     )
     lr_decay: Literal["poly", "linear", "constant"] = Field(
         default="poly",
@@ -77,19 +77,19 @@ class TrainingConfig(Strict):
         " with power 1.",
     )
     poly_power: Annotated[float, AddedLater()] = Field(
-        default=0.9, gt=0, description="Of poly (released: 0.9; nnU-Net: 0.9; methods.md 1.4, 3.1)."
+        default=0.9, gt=0, description="Of poly (released: 0.9; nnU-Net: 0.9; sources.md S19, S29)."
     )
     constant_epochs: Annotated[int, AddedLater()] = Field(
         default=0,
         ge=0,
         description="First epochs at the full rate, before the decay; the official CSDG: 50 of 2000"
-        " (methods.md 5.3).",
+        " (sources.md S50).",
     )
     selection: Annotated[Literal["validation", "training", "last"], AddedLater()] = Field(
         default="validation",
         description="Which weights are kept: of the lowest loss on the source's validation cases"
-        " (DeSAM), on its training cases (the official MedSAM; methods.md 2.2), or of the last"
-        " epoch (the official CSDG; 5.3). No target image plays a part.",
+        " (DeSAM; sources.md S4), on its training cases (the official MedSAM; sources.md S25), or"
+        " of the last epoch (the official CSDG; sources.md S50). No target image plays a part.",
     )
     precision: Literal["float32", "bf16", "fp16"] = Field(
         default="float32", description="Precision of the training arithmetic (autocast)."

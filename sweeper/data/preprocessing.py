@@ -1,8 +1,9 @@
 """Volumes to the 8-bit slices that DeSAM trains on; every constant named and sourced.
 
-Source of the `desam` profile: DeSAM (yifangao112/DeSAM, f377da2) `precompute_embeddings.py`.
+Source of the `desam` profile: DeSAM (yifangao112/DeSAM, f377da2) `precompute_embeddings.py`;
+sources.md S14.
 Source of the `ct` and `mr` profiles: CSDG (repository
-cheng-01037/Causality-Medical-Image-Domain-Generalization) `data/abdominal`; `methods.md` 6.5.
+cheng-01037/Causality-Medical-Image-Domain-Generalization) `data/abdominal`; sources.md S12.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Preprocessing:
 
 PROFILES: dict[str, Preprocessing] = {
     # Deviation: label_resize is nearest without the low-pass; the release's order 0 with
-    # anti-aliasing erodes labels of 320 px and more by 4 % of their area (methods.md 7.3).
+    # anti-aliasing erodes labels of 320 px and more by 4 % of their area (sources.md S13).
     "desam": Preprocessing(),
     "ct": Preprocessing(
         image_size_px=192,
@@ -253,7 +254,7 @@ def resize_label(plane: NDArray[np.uint8], size: int, how: LabelResize) -> NDArr
 def _low_pass_integers(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """What scikit-image 0.19 did to an integer label: Gaussian over integers, 0.99 becomes 0.
 
-    Source: `skimage.transform.resize` 0.19.2 with `anti_aliasing=True`; `methods.md` 7.3.
+    Source: `skimage.transform.resize` 0.19.2 with `anti_aliasing=True`; sources.md S13.
     """
     sigma = [max(0.0, (length / size - 1) / 2) for length in mask.shape]
     filtered: NDArray[np.uint8] = ndimage.gaussian_filter(mask, sigma, mode="constant", cval=0)

@@ -27,7 +27,7 @@ FULL_SET: Mapping[str, int] = {
     "E-BIDMC": 12,
     "F-HK": 12,
 }
-"""Cases of each site of the multi-site prostate set, 116 in all (methods.md 0.2, 6.3, 6.4)."""
+"""Cases of each site of the multi-site prostate set, 116 in all (sources.md S2)."""
 
 MIN_SITES_OF_SET = 3
 """A source with as many of the six sites is meant to be that set, and is told what it lacks."""

@@ -22,9 +22,9 @@ from sweeper.store.processes import is_gone, mark
 if TYPE_CHECKING:
     from sweeper.records import Placement
 
-_STORE_BYTES = 256 * 1024**2  # nothing big goes through the object store (engine.md rule 15)
+_STORE_BYTES = 256 * 1024**2  # nothing big goes through the object store (sources.md S58)
 _WORKER_ENVIRONMENT = {**QUIET, "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
-"""A driver's own environment does not reach workers (engine.md 1.8)."""
+"""A driver's own environment does not reach workers (sources.md S56)."""
 _LONGEST_TEMP = 40
 """Characters: Ray puts sockets below it, and a socket's path must have less than 108."""
 _KNOCK_S = 10.0
@@ -182,7 +182,7 @@ _NEEDLE = "Caught unexpected exception"
 
 
 def harden() -> bool:
-    """Make Tune treat a process that Ray's monitor ended as a lost one.
+    """Make Tune treat a process that Ray's monitor ended as a lost one (sources.md S55).
 
     Returns:
         False where Tune's code is not the one this was written for; nothing is changed then.

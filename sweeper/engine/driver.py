@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sweeper.engine.ray_tune import Listener, Work
     from sweeper.records import Placement
 
-_MAX_TRIALS = 1000  # Tune keeps 11 kB of state a trial (engine.md 1.3)
+_MAX_TRIALS = 1000  # Tune keeps 11 kB of state per trial (sources.md S53)
 
 
 def run_jobs(

@@ -126,7 +126,7 @@ class _Bridge(Callback):  # type: ignore[misc]  # Ray ships no types
 
 
 def stop_in_good_order() -> None:
-    """End the running sweep by Tune's own way: running trainings keep their checkpoints."""
+    """End the sweep by Tune's own way (sources.md S54); running trainings keep checkpoints."""
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
@@ -152,7 +152,7 @@ class Signals:
 
 
 _MAX_PROCESS_DEATHS = 2
-"""How often a training whose process died is begun again from its checkpoint (engine.md rule 7)."""
+"""How often a training whose process died is started again from its checkpoint (sources.md S54)."""
 
 
 def resources_of(placement: Placement) -> dict[str, float]:

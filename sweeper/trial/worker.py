@@ -59,7 +59,7 @@ def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], N
 def take_device(gpu: float) -> None:
     """Hide the GPUs from a training on cores; keep one that shares a GPU within its share.
 
-    Ray's fractions are book-keeping only (engine.md 2.1): without the cap, one training could take
+    Ray's fractions are book-keeping only (sources.md S57): without the cap, one training could take
     its neighbour's memory.
     """
     if gpu == 0:

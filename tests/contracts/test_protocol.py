@@ -1,6 +1,6 @@
 """What no row may do, shown through the real plan, stores and trainings: look at its test images.
 
-Source: `methods.md` 3.3.
+Source: sources.md S4, S30.
 """
 
 from __future__ import annotations

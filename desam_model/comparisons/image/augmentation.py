@@ -60,7 +60,7 @@ class Augmentation:
 def unified_augmentation() -> Augmentation:
     """Rotation +-15 degrees, shift 10 %, zoom 0.8-1.2, flips, contrast and brightness.
 
-    Source: `methods.md` 0.4, rows "geometric aug" and "intensity aug".
+    Source: sources.md S34.
     Deviation: no elastic deformation in the unified harness; it costs as much as a training step of
     the small network on a CPU, and the same holds for every row.
     """
@@ -87,7 +87,7 @@ def _contrast_and_brightness() -> list[nn.Module]:
 def family_augmentation() -> Augmentation:
     """The unified augmentation with elastic deformation, as the MaxStyle family has it.
 
-    Source: `methods.md` 0.4, row "geometric aug": alpha U(1.5, 2) H px, sigma 0.75 U(0.1, 0.2) H.
+    Source: sources.md S34: alpha U(1.5, 2) H px, sigma 0.75 U(0.1, 0.2) H.
     Deviation: alpha and sigma are fixed at the middle of their ranges for 256 px, and the Gaussian
     is cut at 127 px; kornia draws neither.
     """
@@ -100,7 +100,7 @@ def family_augmentation() -> Augmentation:
 def csdg_augmentation() -> Augmentation:
     """CSDG's base augmentation.
 
-    Source: `methods.md` 5.3: rotation and shear +-20 degrees, shift 15 of 192 px, scale 0.5-1.5,
+    Source: sources.md S51: rotation and shear +-20 degrees, shift 15 of 192 px, scale 0.5-1.5,
     elastic alpha 20 sigma 5, gamma 0.2-1.8, noise 0.15, contrast 0.6-1.5, brightness +-10 of 255.
     Deviation: intensities act on [0, 1], so the noise of z-scored images is divided by four.
     """
@@ -124,7 +124,7 @@ def csdg_augmentation() -> Augmentation:
 def nnunet_augmentation() -> Augmentation:
     """nnU-Net's 2-D augmentation as far as kornia has it.
 
-    Source: nnU-Net v2's default trainer, recalled (`methods.md` 3.1, tagged [M]).
+    Source: nnU-Net v2's default trainer, recalled (sources.md S29).
     Deviation: no simulation of low resolution, and intensities act on [0, 1] before the z-score.
     """
     geometric = [

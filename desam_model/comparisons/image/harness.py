@@ -73,7 +73,7 @@ def unified_harness(
     augmentation: bool = True,
     image_decoder: bool = False,
 ) -> Harness:
-    """The harness that every row of the unified profile shares (`methods.md` 0.3).
+    """The harness that every row of the unified profile shares (sources.md S31).
 
     Args:
         image_channels: Channels of the dataset's images.
@@ -112,7 +112,7 @@ def official_harness(recipe: Recipe, *, image_channels: int, augmentation: bool 
 
 
 def _family(image_channels: int, augmentation: bool) -> Harness:
-    """The harness of AdvNoise, AdvBias, RandConv, MixStyle and MaxStyle (`methods.md` 0.4).
+    """The harness of AdvNoise, AdvBias, RandConv, MixStyle and MaxStyle (sources.md S32, S33, S34).
 
     Deviation: tests on whole slices, not on the centre 224 px; the network is fully convolutional,
     and the scorer counts the whole slice. Slices of up to 224 px are not cropped in training.
@@ -129,7 +129,7 @@ def _family(image_channels: int, augmentation: bool) -> Harness:
 
 
 def _csdg(image_channels: int, augmentation: bool) -> Harness:
-    """CSDG's harness (`methods.md` 5.3)."""
+    """CSDG's harness (sources.md S50, S51)."""
     return Harness(
         network=EfficientUNet(image_channels=image_channels),
         augmentation=csdg_augmentation() if augmentation else None,
@@ -139,7 +139,7 @@ def _csdg(image_channels: int, augmentation: bool) -> Harness:
 
 
 def _nnunet(image_channels: int, augmentation: bool) -> Harness:
-    """nnU-Net's 2-D recipe on slices of the dataset's size (`methods.md` 3.1).
+    """nnU-Net's 2-D recipe on slices of the dataset's size (sources.md S28, S29).
 
     Deviation: no foreground oversampling, since every slice holds foreground, and no sliding
     window, since a slice is one patch.

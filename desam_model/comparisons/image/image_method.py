@@ -98,7 +98,7 @@ class ImageMethod(SegmentationMethod):
         return Losses(total=total, parts={name: part.detach() for name, part in parts.items()})
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> Example:
-        """The batch after base augmentation, rescaling and input noise (`methods.md` 0.4)."""
+        """The batch after base augmentation, rescaling and input noise (sources.md S35)."""
         original, own_reference = self._at_input_size(rescale(image_of(batch)), batch.reference)
         if self.harness.window_px is not None:
             original, own_reference = random_window(
@@ -160,7 +160,7 @@ class ImageMethod(SegmentationMethod):
     def hard_example_parts(self, image: Tensor, example: Example) -> dict[str, Tensor]:
         """Losses of a hard example, rescaled and detached, with the batch norms frozen.
 
-        Source: `methods.md` 0.4, "hard-example loss" and row "BN".
+        Source: sources.md S36, S37.
         """
         with frozen_batch_norm(self.network):
             return dict(
@@ -221,7 +221,7 @@ def random_window(
 ) -> tuple[Tensor, Tensor]:
     """A random square of each slice, padded with zeros first; the reference moves with the image.
 
-    Source: `methods.md` 0.4, row "size".
+    Source: sources.md S34.
 
     Args:
         image: `(B, C, H, W)`; returned as it is if a side is not larger than `side_px`.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def grid_shape(hw: tuple[int, int], spacing_px: tuple[int, int]) -> tuple[int, int]:
     """Control points (rows, columns) that a field needs: one more than intervals, one outside.
 
-    Source: advchain, `methods.md` 4.2, step 1.
+    Source: advchain, sources.md S40.
     """
     rows, columns = (math.ceil(side / step) + 2 for side, step in zip(hw, spacing_px, strict=True))
     return rows, columns
@@ -33,7 +33,7 @@ def spline_field(
 
     The control points lie `spacing_px` apart, symmetrically about the image's centre. With one
     row of them outside, constant control points give that constant in the centre and up to 2.1 %
-    less at the border (cubic), as in advchain (`methods.md` 4.2).
+    less at the border (cubic), as in advchain (sources.md S40).
 
     Deviation: the spline's basis is evaluated directly, not by convolving box filters; the same
     numbers without rounding a kernel to whole pixels.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SMOOTH = 1e-5
-"""Added to Dice's denominator, and to its numerator for the foreground alone (`methods.md` 5.2)."""
+"""Added to Dice's denominator, and to its numerator for the foreground alone (sources.md S48)."""
 
 
 def cross_entropy(logits: Tensor, reference: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def soft_dice(
         logits: `(B, 2, H, W)`.
         reference: `(B, 1, H, W)`.
         classes: `foreground` alone, as nnU-Net; or the mean over `all` classes, as CSDG
-            (`methods.md` 5.2).
+            (sources.md S48).
     """
     probability = logits.float().softmax(dim=1)
     target = torch.cat([1 - reference, reference], dim=1).float()
@@ -61,7 +61,7 @@ def at_scale_of(logits: Tensor, reference: Tensor) -> Tensor:
 def divergence(target_logits: Tensor, logits: Tensor) -> Tensor:
     """KL(softmax(target) || softmax(logits)), the mean over all pixels of the sum over classes.
 
-    Source: `methods.md` 4.1, step 2.
+    Source: sources.md S38.
     """
     target = target_logits.float().log_softmax(dim=1)
     other = logits.float().log_softmax(dim=1)

@@ -1,6 +1,6 @@
 """Abdominal CT and MR, BTCV and CHAOS as NIfTI: a folder a modality, four organs.
 
-Source: CSDG `data/abdominal`; `methods.md` 6.5.
+Source: CSDG `data/abdominal`; sources.md S12.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """DeSAM's layout, which is nnU-Net's: `imagesTr/CASE_0000`, `labelsTr/CASE`, and a CSV of sites.
 
-Source: DeSAM `precompute_embeddings.py` and `utils/utils.py`; `methods.md` 6.1.
+Source: DeSAM `precompute_embeddings.py` and `utils/utils.py`; sources.md S7.
 """
 
 from __future__ import annotations

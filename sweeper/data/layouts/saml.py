@@ -1,4 +1,7 @@
-"""The multi-site layouts of folders: SAML's `SITE/CaseNN` and MaxStyle's `SITE/patient_N`."""
+"""The multi-site layouts of folders: SAML's `SITE/CaseNN` and MaxStyle's `SITE/patient_N`.
+
+Source: sources.md S8, S9.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 PROSTATE = ("prostate",)
 ZONES = {1: 1, 2: 1}
-"""Some sites label the two zones 1 and 2; both are prostate (methods.md 6.3)."""
+"""Some sites label the two zones 1 and 2; both are prostate (sources.md S8)."""
 
 _SEGMENTATION = re.compile(r"^(?P<stem>.+?)_segmentation$", re.IGNORECASE)
 IMAGE_STEM, LABEL_STEM = "t2_img_clipped", "label_clipped"

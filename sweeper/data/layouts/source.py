@@ -40,7 +40,7 @@ SITE_ALIASES: Mapping[str, str] = {
     "f-hk": "F-HK",
     "hk": "F-HK",
 }
-"""Folder name in lower case -> the site's name (methods.md 0.2, 6.3)."""
+"""Folder name in lower case -> the site's name (sources.md S2, S8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Six scanners with their own matrix, voxels, contrast, bias, noise, blur and coil.
 
-The site names are real, the scanners are invented: they differ as `methods.md` 6.3 recalls the real
-ones to differ, so that a method trained on one site meets a real shift on the others.
+The site names are real, the scanners are invented: they differ as the real ones are recalled to
+differ (sources.md S11), so that a method trained on one site meets a real shift on the others.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _FIRST_INTERVAL = (0.6, 2.5)
 """Actual over predicted, before this workspace has seen any. A probe trains alone; side by side on
 a machine with other work, trainings were seen to take twice as long (docs/benchmarks.md)."""
 START_SECONDS = 20.0
-"""From the call to the first training: Ray, and torch in its workers (engine.md 1.3)."""
+"""From the call to the first training: Ray, and torch in its workers (sources.md S52)."""
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 

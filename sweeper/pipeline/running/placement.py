@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from sweeper.store.ledger import TrainingFolder
 
 CUDA_CONTEXT_BYTES = 500_000_000
-"""What each process pays on a GPU before its first tensor (engine.md 2.1)."""
+"""What each process pays on a GPU before its first tensor (sources.md S57)."""
 _CPU_A_GPU_TRAINING = 4
-_MEMORY_FLOOR = 2 * 1000**3  # torch and torchvision alone take 0.7 GB (engine.md rule 8)
+_MEMORY_FLOOR = 2 * 1000**3  # torch and torchvision alone take 0.7 GB (sources.md S52)
 _SHORT_SLICE_EPOCHS = 20_000  # on a small encoder's embeddings this is below a minute
 
 
@@ -28,7 +28,7 @@ def place(
     """One GPU a training where there is one, otherwise one core; what the space says comes first.
 
     Short trainings on a CPU share processes, so that torch is imported once a worker and not once
-    a training; long ones and those on a GPU get a fresh process each (engine.md rule 10).
+    a training; long ones and those on a GPU get a fresh process each (sources.md S52).
     """
     gpus, cpus = cluster.get("GPU", 0.0), cluster.get("CPU", 1.0)
     gpu = wanted.gpu if wanted.gpu is not None else (1.0 if gpus >= 1 else 0.0)

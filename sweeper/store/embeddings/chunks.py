@@ -64,7 +64,7 @@ class MappedChunks:
 
 
 class ZarrChunks:
-    """Through Zarr, for compressed stores; by integer index only (`engine.md` 3.2)."""
+    """Through Zarr, for compressed stores; by integer index only (sources.md S59)."""
 
     is_mapped: ClassVar[bool] = False
 

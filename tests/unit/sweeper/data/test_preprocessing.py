@@ -85,7 +85,7 @@ def test_spacing_after_resizing_keeps_millimetres_right():
     ("size", "ratio"), [(256, 1.0), (288, 1.0), (320, 0.956), (384, 0.960), (418, 0.964)]
 )
 def test_released_label_resize_erodes_large_matrices_as_measured(size, ratio):
-    # methods.md 7.3: area after / true area, of a disc of radius size / 6
+    # sources.md S13: area after / true area, of a disc of radius size / 6
     mask = disc(size)
     true_area = mask.sum() * (256 / size) ** 2
     assert resize_label(mask, 256, "released").sum() / true_area == pytest.approx(ratio, abs=0.006)

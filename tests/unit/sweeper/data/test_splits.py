@@ -30,7 +30,7 @@ def cases(n: int, domain: str = "A", split: Split | None = None) -> list[SourceC
     ("n", "train"), [(30, 27), (19, 17), (13, 11), (12, 10), (5, 4), (4, 3), (2, 1)]
 )
 def test_desam_trains_on_the_first_ninety_percent(n, train):
-    # the counts of methods.md 0.2, and those of the phantom
+    # the counts of sources.md S3, and those of the phantom
     split = split_cases(cases(n))
     assert list(split.values()) == [Split.TRAIN] * train + [Split.VALIDATION] * (n - train)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,6 @@ from desam_model.encoder.shapes import (
     PIXEL_MEAN,
     PIXEL_STD,
     Compute,
-    EncoderName,
     EncoderShape,
     encoder_shape,
 )
@@ -159,13 +159,13 @@ class FrozenSamEncoder(nn.Module):
 
 
 def build_encoder(
-    name: EncoderName, checkpoint: Path | None = None, *, compute: Compute = "float32"
+    name: str, checkpoint: Path | None = None, *, compute: Compute = "float32"
 ) -> FrozenSamEncoder:
     """The encoder called `name`, on the CPU.
 
     Args:
-        name: `vit_tiny` needs no checkpoint; the others need SAM's `.pth`.
-        checkpoint: File with SAM's state dict.
+        name: One of `encoders()`.
+        checkpoint: File with its state dict, where it has one.
         compute: `float32` runs the package's own modules; the fused ones do the same with less
             work and memory, to rounding.
 
@@ -173,23 +173,29 @@ def build_encoder(
         ValueError: Unknown name; checkpoint missing, unreadable, or of another model.
     """
     shape = encoder_shape(name)
+    built: FrozenSamEncoder = resolve_name(shape.build)(shape, checkpoint, compute)
+    return built
+
+
+def build(shape: EncoderShape, checkpoint: Path | None, compute: Compute) -> FrozenSamEncoder:
+    """SAM's image encoder of these sizes; see `build_encoder`."""
     if shape.filename is None:
         if checkpoint is not None:
             raise ValueError(
-                f"{name} has fixed random weights and reads no checkpoint; leave"
-                f" {checkpoint} out or choose vit_b, vit_l or vit_h"
+                f"{shape.name} has fixed random weights and reads no checkpoint; leave"
+                f" {checkpoint} out or choose an encoder with weights"
             )
         image_encoder = build_image_encoder(shape)
         fill_with_seeded_noise(image_encoder, _VIT_TINY_SEED)
         return _assemble(image_encoder, shape, hash_of_weights(image_encoder), compute)
     if checkpoint is None:
         raise ValueError(
-            f"{name} needs SAM's checkpoint {shape.filename}; get it with 'sweeper weights get"
-            f" {name}'"
+            f"{shape.name} needs SAM's checkpoint {shape.filename}; get it with 'sweeper weights"
+            f" get {shape.name}'"
         )
     with torch.device("meta"):
-        image_encoder = sam_model_registry[name]().image_encoder
-    weights = image_encoder_weights(checkpoint, name, image_encoder.state_dict())
+        image_encoder = sam_model_registry[shape.name]().image_encoder
+    weights = image_encoder_weights(checkpoint, shape.name, image_encoder.state_dict())
     image_encoder.load_state_dict(weights, assign=True)
     return _assemble(image_encoder, shape, hash_of_file(checkpoint), compute)
 

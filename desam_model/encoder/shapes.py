@@ -6,14 +6,16 @@ Importing this costs nothing (no torch), so that a plan can be made in a blink.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import cache
 from typing import TYPE_CHECKING, Literal
+
+from desam_model.plugins import registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EncoderName = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
-"""`vit_tiny` is small, random and seeded, for trying out; the others are SAM's own."""
+PLUGINS = "sweeper.encoders"
+"""Entry point group in which other packages name an `EncoderShape` of theirs."""
 
 Compute = Literal["float32", "float32-fused", "bf16-fused", "fp16-fused"]
 """Arithmetic of an encoder: the package's own, or the fused blocks in one of three precisions."""
@@ -42,7 +44,12 @@ class EncoderShape:
     """Sizes of an encoder and of what it yields.
 
     Attributes:
-        name: `vit_tiny`, `vit_b`, `vit_l` or `vit_h`.
+        name: Key in configs, options and manifests.
+        description: One clause, for help and docs.
+        block: Slices encoded together; part of a store's manifest, so that every run makes the
+            same batches.
+        build: `package.module:function` of `(shape, checkpoint, compute) -> FrozenSamEncoder` or
+            another module with its interface; imported when slices are encoded.
         input_px: Side of the square input frame.
         patch_px: Side of the square that becomes one token.
         tap_channels: Width of the transformer, hence of its taps.
@@ -55,7 +62,7 @@ class EncoderShape:
         parameters: Weights of the image encoder.
     """
 
-    name: EncoderName
+    name: str
     input_px: int
     patch_px: int = 16
     tap_channels: int
@@ -66,6 +73,9 @@ class EncoderShape:
     neck_channels: int
     filename: str | None
     parameters: int
+    description: str
+    block: int
+    build: str = "desam_model.encoder.sam_vit:build"
 
     @property
     def grid_hw(self) -> tuple[int, int]:
@@ -97,7 +107,7 @@ class EncoderShape:
         return self.depth * linear + (self.depth - n_global) * local + n_global * whole + neck
 
 
-def _sam(name: EncoderName, *, heads: int, filename: str, **sizes: int) -> EncoderShape:
+def _sam(name: str, *, heads: int, filename: str, **sizes: int) -> EncoderShape:
     """SAM's own encoders share input, window and neck (segment_anything/build_sam.py)."""
     depth = sizes["depth"]
     quarter = depth // 4
@@ -112,50 +122,64 @@ def _sam(name: EncoderName, *, heads: int, filename: str, **sizes: int) -> Encod
         neck_channels=256,
         filename=filename,
         parameters=sizes["parameters"],
+        description="SAM's own",
+        block=sizes["block"],
     )
 
 
-ENCODERS: Mapping[str, EncoderShape] = MappingProxyType(
-    {
-        "vit_tiny": EncoderShape(
-            name="vit_tiny",
-            input_px=128,
-            tap_channels=64,
-            depth=8,
-            num_heads=4,
-            window=7,
-            global_blocks=(1, 3, 5, 7),
-            neck_channels=32,
-            filename=None,
-            parameters=468_160,
-        ),
-        "vit_b": _sam(
-            "vit_b",
-            width=768,
-            depth=12,
-            heads=12,
-            filename="sam_vit_b_01ec64.pth",
-            parameters=89_670_912,
-        ),
-        "vit_l": _sam(
-            "vit_l",
-            width=1024,
-            depth=24,
-            heads=16,
-            filename="sam_vit_l_0b3195.pth",
-            parameters=308_278_272,
-        ),
-        "vit_h": _sam(
-            "vit_h",
-            width=1280,
-            depth=32,
-            heads=16,
-            filename="sam_vit_h_4b8939.pth",
-            parameters=637_026_048,
-        ),
-    }
+_OWN = (
+    EncoderShape(
+        name="vit_tiny",
+        input_px=128,
+        tap_channels=64,
+        depth=8,
+        num_heads=4,
+        window=7,
+        global_blocks=(1, 3, 5, 7),
+        neck_channels=32,
+        filename=None,
+        parameters=468_160,
+        description="small, random and seeded, for trying out",
+        block=16,
+    ),
+    _sam(
+        "vit_b",
+        block=4,
+        width=768,
+        depth=12,
+        heads=12,
+        filename="sam_vit_b_01ec64.pth",
+        parameters=89_670_912,
+    ),
+    _sam(
+        "vit_l",
+        block=2,
+        width=1024,
+        depth=24,
+        heads=16,
+        filename="sam_vit_l_0b3195.pth",
+        parameters=308_278_272,
+    ),
+    _sam(
+        "vit_h",
+        block=2,
+        width=1280,
+        depth=32,
+        heads=16,
+        filename="sam_vit_h_4b8939.pth",
+        parameters=637_026_048,
+    ),
 )
-"""Every encoder by name."""
+
+
+@cache
+def encoders() -> Mapping[str, EncoderShape]:
+    """Every encoder by name: ours, then those of other packages.
+
+    Raises:
+        PluginError: Another package's cannot be used.
+    """
+    return registry(PLUGINS, _OWN, EncoderShape)
 
 
 def encoder_shape(name: str) -> EncoderShape:
@@ -164,6 +188,7 @@ def encoder_shape(name: str) -> EncoderShape:
     Raises:
         ValueError: There is no such encoder.
     """
-    if name not in ENCODERS:
-        raise ValueError(f"encoder is {name!r}, expected one of {', '.join(ENCODERS)}")
-    return ENCODERS[name]
+    found = encoders().get(name)
+    if found is None:
+        raise ValueError(f"encoder is {name!r}, expected one of {', '.join(encoders())}")
+    return found

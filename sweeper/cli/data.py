@@ -14,13 +14,12 @@ from sweeper.cli.data_text import (
     print_splits,
     print_summary,
 )
+from sweeper.cli.registered import Registered, layouts
 from sweeper.errors import DataError
 from sweeper.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-LAYOUTS = ("auto", "desam", "maxstyle", "saml", "abdominal", "csv")
 
 
 @click.group()
@@ -31,11 +30,13 @@ def data() -> None:
 def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that import and check share."""
     for option in (
-        click.option("--layout", type=click.Choice(LAYOUTS), default="auto", show_default=True),
+        click.option(
+            "--layout", type=Registered(layouts, "auto"), default="auto", show_default=True
+        ),
         click.option(
             "--structures",
             metavar="1=NAME,2=NAME",
-            help="Names of label values, for the csv, desam and abdominal layouts.",
+            help="Names of label values, for layouts that do not name them themselves.",
         ),
         click.option("--processes", type=click.IntRange(1), help="Default: one a core."),
     ):

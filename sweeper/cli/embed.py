@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sweeper.cli.registered import Registered, encoders, precisions
+
 if TYPE_CHECKING:
     from sweeper.engine.embed import Workers
     from sweeper.pipeline.embed import EmbedProgress
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("dataset")
 @click.option(
     "--encoder",
-    type=click.Choice(["vit_tiny", "vit_b", "vit_l", "vit_h"]),
+    type=Registered(encoders),
     default="vit_tiny",
     show_default=True,
 )
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["float16", "float32", "int8"]),
+    type=Registered(precisions),
     default="float16",
     show_default=True,
     help="Of the stored numbers; part of the identity.",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sweeper.cli.registered import Registered, downloadable_encoders
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,7 +18,7 @@ def weights() -> None:
 
 
 @weights.command()
-@click.argument("encoder", type=click.Choice(["vit_b", "vit_l", "vit_h"]))
+@click.argument("encoder", type=Registered(downloadable_encoders))
 @click.option("--url", help="Folder to download from, such as a mirror. Default: SAM's own.")
 @click.pass_obj
 def get(workspace: Path, /, encoder: str, url: str | None) -> None:

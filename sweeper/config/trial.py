@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
+from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
+from desam_model.encoder.shapes import encoders
 from sweeper.config.base import AddedLater, Level, Strict
 from sweeper.config.methods import MethodConfig
 
@@ -27,7 +29,13 @@ CHANGEABLE = (
 """What may change while a training runs: nothing that a weight's shape or the data hang on."""
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-EncoderName = Literal["vit_tiny", "vit_b", "vit_l", "vit_h"]
+
+if TYPE_CHECKING:
+    EncoderName: TypeAlias = str
+    PrecisionName: TypeAlias = str
+else:  # pydantic refuses other names, and the schema lists these
+    EncoderName = Literal[tuple(encoders())]
+    PrecisionName = Literal[tuple(PRECISIONS)]
 
 
 class EncoderConfig(Strict):
@@ -42,8 +50,8 @@ class EncoderConfig(Strict):
         description="SAM's .pth file; by default the workspace's weights/ folder is searched. Its"
         " content, not its place, enters the identity.",
     )
-    precision: Literal["float16", "float32", "int8"] = Field(
-        default="float16", description="Precision of the stored embeddings."
+    precision: PrecisionName = Field(
+        default=DEFAULT_PRECISION, description="Precision of the stored embeddings."
     )
 
 

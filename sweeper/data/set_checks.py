@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from desam_model.types import Split
 from sweeper.data.faults import Fault, Severity, relative
-from sweeper.data.layouts.source import MARKERS, SITE_ALIASES
+from sweeper.data.layouts.registry import layouts
+from sweeper.data.layouts.source import SITE_ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,8 +85,8 @@ def check_source(found: SourceDataset) -> tuple[Fault, ...]:
                 code="no-cases",
                 where=found.root.name,
                 problem=f"layout {found.layout} finds no case in it",
-                remedy=f"it is told by {MARKERS[found.layout]}; name the right folder or another"
-                " --layout",
+                remedy=f"it is told by {layouts()[found.layout].marker}; name the right folder or"
+                " another --layout",
             )
         )
     return tuple(faults)
@@ -106,7 +107,7 @@ def _names(found: SourceDataset) -> list[Fault]:
         for kind, name in (("case", case.case), ("site", case.domain))
         if not NAME.fullmatch(name)
     ]
-    if found.layout in ("desam", "maxstyle", "saml"):
+    if layouts()[found.layout].has_prostate_sites:
         known = sorted(set(SITE_ALIASES.values()))
         for domain in sorted({case.domain for case in found.cases} - set(known)):
             faults.append(

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
 from desam_model.encoder.shapes import COMPUTES, PREPROCESSING, encoder_shape
 from sweeper import __version__
 from sweeper.errors import StoreError
-from sweeper.store.embeddings.manifest import PRECISIONS, Codec, EmbeddingManifest
+from sweeper.store.embeddings.manifest import Codec, EmbeddingManifest
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.embeddings.writer import Filling, free_bytes, require_room
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from sweeper.engine.embed import Workers
     from sweeper.store.dataset.store import DatasetStore
     from sweeper.store.workspace import Workspace
-
-_BLOCK = {"vit_tiny": 16, "vit_b": 4, "vit_l": 2, "vit_h": 2}
-"""Slices encoded together; part of the manifest, so that every run makes the same batches."""
-
 
 _EFFICIENCY = 0.4
 """Rate of an encoder over that of large matrix products: measured with vit_b on a CPU, both
@@ -67,7 +64,7 @@ def ensure_embeddings(
     encoder: str,
     *,
     checkpoint: Path | None = None,
-    precision: str = "float16",
+    precision: str = DEFAULT_PRECISION,
     progress: Callable[[EmbedProgress], None] | None = None,
     say: Callable[[str], None] | None = None,
     into: Path | None = None,
@@ -80,9 +77,9 @@ def ensure_embeddings(
     Args:
         workspace: Where stores and checkpoints lie.
         dataset: The images.
-        encoder: `vit_tiny`, `vit_b`, `vit_l` or `vit_h`.
+        encoder: Its name.
         checkpoint: SAM's file; by default the workspace's.
-        precision: `float16`, `float32` or `int8`.
+        precision: One of `desam_model.encoder.precision.PRECISIONS`.
         progress: Called after every block.
         say: Gets lines for a person: what will be done, and whom we wait for.
         into: Folder of the store; by default one in the workspace named after what it holds.
@@ -151,7 +148,7 @@ def wanted_manifest(
         precision=precision,
         preprocessing=PREPROCESSING,
         compute=_compute(compute, encoder),
-        block=_BLOCK[encoder],
+        block=shape.block,
         codec="none",
         n_slices=dataset.n_slices,
         num_taps=len(shape.tap_blocks),
@@ -246,8 +243,9 @@ def _compute(asked: str, encoder: str) -> Compute:
         StoreError: It is not known.
     """
     if asked == "auto":
-        # vit_tiny takes milliseconds either way, and float32 is alike on more machines.
-        return "bf16-fused" if encoder != "vit_tiny" and _has_bf16_units() else "float32-fused"
+        # a toy encoder takes milliseconds either way, and float32 is alike on more machines
+        has_weights = encoder_shape(encoder).filename is not None
+        return "bf16-fused" if has_weights and _has_bf16_units() else "float32-fused"
     if asked not in COMPUTES:
         raise StoreError(f"compute is {asked!r}, expected auto or one of {', '.join(COMPUTES)}")
     return asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from desam_model.encoder.shapes import EncoderName
     from desam_model.types import Embedding
-    from sweeper.store.embeddings.manifest import Precision
     from sweeper.store.embeddings.store import EmbeddingStore
     from sweeper.store.workspace import Workspace
 
@@ -62,9 +60,8 @@ def convert_in_workspace(
     progress: Callable[[int, int], None] | None = None,
 ) -> EmbeddingStore:
     """The store of a smaller precision, where `sweeper run` looks for it."""
-    smaller = cast("Precision", precision)
-    target = store_path(workspace, replace(source.manifest, precision=smaller))
-    return convert_store(source, target, smaller, progress)
+    target = store_path(workspace, replace(source.manifest, precision=precision))
+    return convert_store(source, target, precision, progress)
 
 
 def precision_cost(
@@ -149,7 +146,7 @@ def _encoded(
     from desam_model.types import Embedding
 
     weights = resolve_checkpoint(workspace, store.encoder, checkpoint)
-    name = cast("EncoderName", store.encoder)
+    name = store.encoder
     encoder = build_encoder(name, weights, compute=store.manifest.compute)
     starts = {record.case: record.start for record in dataset.cases}
     shifts = [starts[case] - start for case, start in store.manifest.starts.items()]

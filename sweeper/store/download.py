@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from desam_model.encoder.shapes import ENCODERS
+from desam_model.encoder.shapes import encoder_shape
 from sweeper.errors import WeightsError
 from sweeper.store.weights import BASE_URL, check_checkpoint
 
@@ -40,7 +40,7 @@ def get_weights(
     Raises:
         WeightsError: No such checkpoint, no network, or the file is not what its name says.
     """
-    filename = ENCODERS[encoder].filename
+    filename = encoder_shape(encoder).filename
     if filename is None:
         raise WeightsError(f"{encoder} needs no checkpoint: its weights are fixed")
     target = folder / filename

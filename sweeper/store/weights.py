@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from desam_model.encoder.shapes import ENCODERS, VIT_TINY_FINGERPRINT
+from desam_model.encoder.shapes import VIT_TINY_FINGERPRINT, encoder_shape, encoders
 from sweeper.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def resolve_checkpoint(
     Raises:
         WeightsError: There is none; says how to get it, also without a network.
     """
-    shape = ENCODERS[encoder]
+    shape = encoder_shape(encoder)
     if shape.filename is None:
         if checkpoint is not None:
             raise WeightsError(
@@ -118,7 +118,7 @@ def _hashed(path: Path) -> str:
 
 def md5_start(filename: str) -> str | None:
     """The start of the MD5 that one of SAM's own file names carries; None for other names."""
-    names = {shape.filename for shape in ENCODERS.values()}
+    names = {shape.filename for shape in encoders().values()}
     if filename not in names:
         return None
     return filename.removesuffix(".pth").rsplit("_", 1)[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,17 +11,6 @@ if TYPE_CHECKING:
 
     from desam_model.types import Split
     from sweeper.data.faults import Fault
-
-Layout = Literal["desam", "maxstyle", "saml", "abdominal", "csv"]
-
-MARKERS: Mapping[Layout, str] = {
-    "desam": "imagesTr/CASE_0000.nii.gz with labelsTr/",
-    "maxstyle": "SITE/patient_N/t2_img_clipped.nii.gz",
-    "saml": "SITE/CaseNN_segmentation.nii.gz",
-    "abdominal": "CT/ or MR/ with img0001.nii.gz or image_1.nii.gz",
-    "csv": "one CSV file",
-}
-"""What each layout is told by."""
 
 SITE_ALIASES: Mapping[str, str] = {
     "a-isbi": "A-ISBI",
@@ -81,7 +70,7 @@ class SourceDataset:
     """
 
     root: Path
-    layout: Layout
+    layout: str
     cases: tuple[SourceCase, ...]
     structures: tuple[str, ...]
     profiles: Mapping[str, str] = field(default_factory=dict)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from desam_model.encoder.precision import PRECISIONS
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.commits import read_journal
-from sweeper.store.embeddings.manifest import PRECISIONS, Precision
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.embeddings.writer import ChunkWriter, Filling, dequantise, quantise, require_room
 
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from desam_model.types import Embedding
-
-_SMALLER: dict[str, tuple[Precision, ...]] = {
-    "float32": ("float16", "int8"),
-    "float16": ("int8",),
-    "int8": (),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +44,7 @@ class QuantisationError:
 def convert_store(
     source: EmbeddingStore,
     target: Path,
-    precision: Precision,
+    precision: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> EmbeddingStore:
     """A store of the same embeddings in a smaller precision; continues one that was interrupted.
@@ -58,10 +52,11 @@ def convert_store(
     Raises:
         StoreError: The source is incomplete, or not more precise; the target is something else.
     """
-    if precision not in _SMALLER[source.precision]:
+    smaller = PRECISIONS[source.precision].smaller
+    if precision not in smaller:
         raise StoreError(
             f"{source.path.name} is {source.precision} and converts to"
-            f" {' or '.join(_SMALLER[source.precision]) or 'nothing smaller'}, not to {precision};"
+            f" {' or '.join(smaller) or 'nothing smaller'}, not to {precision};"
             f" the precisions are {', '.join(PRECISIONS)}"
         )
     if not source.is_complete():

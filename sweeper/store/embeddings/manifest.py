@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
+from desam_model.encoder.precision import PRECISIONS
 from sweeper.errors import StoreError
 
 if TYPE_CHECKING:
@@ -15,14 +16,10 @@ if TYPE_CHECKING:
 
     from desam_model.encoder.shapes import Compute
 
-Precision = Literal["float16", "float32", "int8"]
 Codec = Literal["none", "zstd"]
 
-PRECISIONS: tuple[Precision, ...] = ("float16", "float32", "int8")
 MANIFEST_KEY = "sweeper_embeddings"
 FORMAT = 1
-
-_VALUE_BYTES = {"float16": 2, "float32": 4, "int8": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +29,7 @@ class EmbeddingManifest:
     Attributes:
         dataset: Name of the dataset, for people.
         dataset_fingerprint: Identity of the images.
-        encoder: `vit_tiny`, `vit_b`, `vit_l` or `vit_h`.
+        encoder: Its name, see `desam_model.encoder.shapes.encoders`.
         encoder_fingerprint: Identity of the encoder's weights.
         precision: Precision of the stored numbers.
         preprocessing: What is done to an image before the encoder, in words.
@@ -56,7 +53,7 @@ class EmbeddingManifest:
     dataset_fingerprint: str
     encoder: str
     encoder_fingerprint: str
-    precision: Precision
+    precision: str
     preprocessing: str
     compute: Compute
     block: int
@@ -99,7 +96,7 @@ class EmbeddingManifest:
             "taps": (taps, self.precision),
             "neck": (neck, self.precision),
         }
-        if self.precision == "int8":
+        if PRECISIONS[self.precision].has_scales:
             arrays["taps_scale"] = (taps[:2], "float32")
             arrays["neck_scale"] = (neck[:1], "float32")
         return arrays
@@ -109,8 +106,8 @@ class EmbeddingManifest:
         """Bytes of one slice, uncompressed, with scales."""
         h, w = self.grid_hw
         channels = self.num_taps * self.tap_channels + self.neck_channels
-        scales = 4 * channels if self.precision == "int8" else 0
-        return channels * h * w * _VALUE_BYTES[self.precision] + scales
+        scales = 4 * channels if PRECISIONS[self.precision].has_scales else 0
+        return channels * h * w * PRECISIONS[self.precision].value_bytes + scales
 
     def chunk_key(self, array: str, index: int) -> str:
         """Path of a slice's chunk inside the store, as Zarr names it."""

@@ -8,7 +8,7 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from desam_model.encoder.chunked_attention import attend_in_pieces
 from desam_model.encoder.fused_vit import attend_in_one_kernel, fused_attention
 from desam_model.encoder.sam_vit import FrozenSamEncoder, build_encoder, build_image_encoder
-from desam_model.encoder.shapes import ENCODERS, VIT_TINY_FINGERPRINT
+from desam_model.encoder.shapes import VIT_TINY_FINGERPRINT, encoder_shape
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def image() -> torch.Tensor:
 
 
 def test_neck_is_bit_for_bit_what_the_packages_encoder_yields(encoder, image):
-    plain = build_image_encoder(ENCODERS["vit_tiny"]).eval()
+    plain = build_image_encoder(encoder_shape("vit_tiny")).eval()
     plain.load_state_dict(encoder.image_encoder.state_dict())
     with torch.no_grad():
         expected = plain(encoder.preprocess(image))
@@ -59,7 +59,7 @@ def test_images_are_resized_like_the_release_does_with_pil(image):
         image_encoder=torch.nn.ModuleDict(
             {"blocks": torch.nn.ModuleList([torch.nn.Identity()] * 9)}
         ),
-        shape=ENCODERS["vit_b"],
+        shape=encoder_shape("vit_b"),
     )
     wide = image[:, :, :200]
     pil = ResizeLongestSide(1024).apply_image(wide[0].permute(1, 2, 0).numpy())
@@ -85,7 +85,7 @@ def test_the_encoder_stays_frozen_and_in_eval_mode(encoder):
 def test_sizes_are_those_of_the_packages_builders(name):
     from segment_anything import sam_model_registry
 
-    shape = ENCODERS[name]
+    shape = encoder_shape(name)
     with torch.device("meta"):
         plain = sam_model_registry[name]().image_encoder
     is_global = [i for i, b in enumerate(plain.blocks) if b.window_size == 0]

@@ -12,7 +12,7 @@ from fake_dataset import FakeDataset
 from segment_anything import sam_model_registry
 
 from desam_model.encoder.sam_vit import build_encoder, build_image_encoder
-from desam_model.encoder.shapes import ENCODERS
+from desam_model.encoder.shapes import encoder_shape, encoders
 from sweeper.cli import main
 from sweeper.errors import WeightsError
 from sweeper.pipeline.embed import ensure_embeddings
@@ -55,9 +55,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    shape = dataclasses.replace(ENCODERS["vit_b"], filename=NAME)
+    small = dataclasses.replace(encoder_shape("vit_b"), filename=NAME)
+    shapes = {**encoders(), "vit_b": small}
     for module in (download, weights):
-        monkeypatch.setattr(module, "ENCODERS", {**ENCODERS, "vit_b": shape})
+        monkeypatch.setattr(module, "encoder_shape", shapes.__getitem__)
+    monkeypatch.setattr(weights, "encoders", lambda: shapes)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.cuts, server.ranges = [], []
         server.url = f"http://127.0.0.1:{server.server_port}/segment_anything/"
@@ -136,7 +138,7 @@ def test_the_command_without_a_network_prints_one_line(tmp_path, capsys):
 
 
 def test_without_a_network_it_says_what_to_download_by_hand_and_where_to_put_it(tmp_path):
-    name = ENCODERS["vit_b"].filename
+    name = encoder_shape("vit_b").filename
     with pytest.raises(WeightsError, match=rf"{name} .*by hand .*put it into {tmp_path}"):
         get_weights("vit_b", tmp_path, base_url="http://127.0.0.1:9/nothing")
 
@@ -161,7 +163,9 @@ def small_vit_b(monkeypatch):
 
     import desam_model.encoder.sam_vit as module
 
-    small = dataclasses.replace(ENCODERS["vit_tiny"], name="vit_b", filename="sam_vit_b_01ec64.pth")
+    small = dataclasses.replace(
+        encoder_shape("vit_tiny"), name="vit_b", filename="sam_vit_b_01ec64.pth"
+    )
     monkeypatch.setattr(module, "encoder_shape", lambda name: small)
     monkeypatch.setattr(
         module,

@@ -1,0 +1,64 @@
+"""Options whose choices a registry holds, read only when a value or the help is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class Registered(click.ParamType[str]):
+    """One of the names that `names()` gives; importing the command does not import the registry."""
+
+    name = "name"
+
+    def __init__(self, names: Callable[[], Iterable[str]], *first: str) -> None:
+        """A type of options.
+
+        Args:
+            names: Reads the registry.
+            *first: Names that stand before those of the registry, such as `auto`.
+        """
+        self._names, self._first = names, first
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if it is one; otherwise click's usual error with all names."""
+        allowed = [*self._first, *self._names()]
+        if value not in allowed:
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, allowed))}.", param, ctx)
+        return str(value)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """All names, as click shows choices."""
+        return f"[{'|'.join([*self._first, *self._names()])}]"
+
+
+def layouts() -> Iterable[str]:
+    """Names of the dataset layouts."""
+    from sweeper.data.layouts.registry import layouts as registered
+
+    return registered()
+
+
+def encoders() -> Iterable[str]:
+    """Names of the image encoders."""
+    from desam_model.encoder.shapes import encoders as registered
+
+    return registered()
+
+
+def downloadable_encoders() -> Iterable[str]:
+    """Names of the encoders whose weights are a file of their own."""
+    from desam_model.encoder.shapes import encoders as registered
+
+    return [name for name, shape in registered().items() if shape.filename is not None]
+
+
+def precisions() -> Iterable[str]:
+    """Names of the precisions of stored embeddings."""
+    from desam_model.encoder.precision import PRECISIONS
+
+    return PRECISIONS

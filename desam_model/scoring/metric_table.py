@@ -144,7 +144,7 @@ def metrics() -> Mapping[str, Metric]:
         except (ImportError, AttributeError) as err:
             raise MetricError(f"{whose} cannot be loaded: {err}") from err
         if not isinstance(metric, Metric) or metric.name != entry.name:
-            raise MetricError(f"{whose} must be a Metric of that name, and is {metric!r}")
+            raise MetricError(f"{whose} must be a Metric of that name")
         if metric.name in found:
             raise MetricError(
                 f"{whose}: the name is taken by {found[metric.name].measure}; rename the entry"

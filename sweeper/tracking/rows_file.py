@@ -77,9 +77,8 @@ def decode(path: Path) -> tuple[Score, ...]:
             " `sweeper run` writes it again"
         )
     facts = itemgetter(*map(columns.index, _FACTS))
-    measured = [(i, name) for i, name in enumerate(columns) if name not in _FACTS]
     try:
-        return tuple(Score._make((*facts(line), _values(line, measured))) for line in data)
+        return tuple(Score._make((*facts(line), _values(columns, line))) for line in data)
     except (IndexError, TypeError, ValueError) as err:
         raise TrackingError(
             f"{path}: a line is not what its columns {', '.join(columns)} say ({err}); remove the"
@@ -87,9 +86,9 @@ def decode(path: Path) -> tuple[Score, ...]:
         ) from err
 
 
-def _values(line: Sequence[Any], measured: Sequence[tuple[int, str]]) -> dict[str, float]:
+def _values(columns: Sequence[str], line: Sequence[Any]) -> dict[str, float]:
     return {
         name: math.nan if value is None else float(value)
-        for position, name in measured
-        if (value := line[position]) != _NOT_MEASURED
+        for name, value in zip(columns, line, strict=True)
+        if name not in _FACTS and value != _NOT_MEASURED
     }

@@ -88,3 +88,13 @@ def test_what_an_earlier_process_of_the_sweep_has_comes_again_and_what_another_h
     TrainingFolder(tmp_path / train_id).renew_lease(owner or mark())
     listener.on_end(train_id, "taken", None)
     assert listener.held == ({train_id} if comes_again else set())
+
+
+def test_scores_of_a_former_version_read_as_todays_do(tmp_path: Path) -> None:
+    facts = {"case": "b1", "domain": "B", "structure": "s", "protocol": "strict", "n_slices": 5}
+    numbers = {"dice": 0.5, "hd95_mm": 3.0, "asd_mm": 1.0}
+    folder = TrainingFolder(tmp_path)
+    folder.write("evaluations/former/scores", {"scores": [{**facts, **numbers}], "seconds": 1.0})
+    folder.write("evaluations/now/scores", {"scores": [{**facts, "values": numbers}], "seconds": 1})
+    assert folder.evaluation("former") == folder.evaluation("now")
+    assert folder.evaluation("now")["scores"][0]["values"] == numbers

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweeper.records import METRICS, Row, TrainingRecord, TrialStatus
+from desam_model.scoring.metric_table import metrics
+from sweeper.records import Row, TrainingRecord, TrialStatus
 from sweeper.store.workspace import Workspace
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.tracker import TrainingStart
@@ -44,8 +45,8 @@ def training(index: int, generator: np.random.Generator) -> TrainingRecord:
     rows = []
     for case in range(N_CASES):
         for protocol in ("desam2024", "strict"):
-            numbers = generator.uniform(0.5, 0.9, len(METRICS))
-            for metric, value in zip(METRICS, numbers, strict=True):
+            numbers = generator.uniform(0.5, 0.9, len(metrics()))
+            for metric, value in zip(metrics(), numbers, strict=True):
                 rows.append(
                     Row(
                         train_id=train_id,

@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-METRICS = ("dice", "hd95_mm", "asd_mm")
-"""Metrics of every scored case; Dice in [0, 1], distances in millimetres."""
-
 
 class TrialStatus(StrEnum):
     """How a training ended."""
@@ -50,7 +47,7 @@ class Row:
         case: Case id.
         structure: Segmented structure.
         protocol: `desam2024` or `strict`.
-        metric: One of `METRICS`.
+        metric: Name of the metric.
         value: The number; nan where undefined.
         n_slices: Slices that entered the number.
         status: `ok`, or `undefined` where the value is nan.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from desam_model.scoring.protocols import ScoringProtocol
@@ -22,9 +24,7 @@ class CaseScore:
         structure: Segmented structure.
         protocol: How it was scored.
         n_slices: Slices that entered the score.
-        dice: Overlap in [0, 1]; nan where both prediction and reference are empty.
-        hd95_mm: 95th-percentile Hausdorff distance in millimetres; nan where a surface is missing.
-        asd_mm: Symmetric mean surface distance in millimetres; nan where a surface is missing.
+        values: Every metric by name, unscaled; nan where undefined.
     """
 
     case: str
@@ -32,9 +32,7 @@ class CaseScore:
     structure: str
     protocol: ScoringProtocol
     n_slices: int
-    dice: float
-    hd95_mm: float
-    asd_mm: float
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sweeper.config.metric import metric_choices, metric_names
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def _query_options(command: Any) -> Any:
             ),
             click.option(
                 "--metric",
-                type=click.Choice(("dice", "hd95_mm", "asd_mm")),
-                help="Dice in %, or a distance in mm.",
+                type=click.Choice(metric_names()),
+                help=f"{metric_choices()}.",
             ),
             click.option("--baseline", help="The row that differences are taken against."),
             click.option(

@@ -6,12 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from desam_model.scoring.metric_table import MAIN
 from sweeper.config.base import Strict
+from sweeper.config.metric import MetricName, metric_choices
 
 Columns = Literal["source", "target", "matrix", "structure"]
 Aggregate = Literal["cases", "sites"]
 Protocol = Literal["desam2024", "strict"]
-Metric = Literal["dice", "hd95_mm", "asd_mm"]
 
 
 class ReportSpec(Strict):
@@ -38,9 +39,7 @@ class ReportSpec(Strict):
         description="desam2024: scored as the released code does; strict: every foreground slice,"
         " no border rule.",
     )
-    metric: Metric = Field(
-        default="dice", description="dice in %, hd95_mm and asd_mm in millimetres."
-    )
+    metric: MetricName = Field(default=MAIN.name, description=f"{metric_choices()}.")
     baseline: str | None = Field(
         default=None, description="The row that differences and tests are taken against."
     )

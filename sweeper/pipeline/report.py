@@ -105,7 +105,7 @@ def side_tables(
         )
         from sweeper.report.statistics.table import statistics_table
 
-        found.append(statistics_table(table_statistics(query), query.name))
+        found.append(statistics_table(table_statistics(query), query.name, query.metric.digits))
     if has_costs:
         folders = {
             "datasets": workspace.datasets,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from desam_model.scoring.metric_table import metrics
 from desam_model.scoring.metrics import score_case
 from desam_model.scoring.protocols import ScoringProtocol
 from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
 from sweeper.errors import DataError
-from sweeper.records import METRICS, Row, TrainingRecord, TrialStatus
+from sweeper.records import Row, TrainingRecord, TrialStatus
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.tracker import sweep_name
 
@@ -100,7 +101,7 @@ class _Scored:
     """One case: its numbers and slices by protocol, empty without a usable mask."""
 
     case: CaseRecord
-    numbers: dict[ScoringProtocol, tuple[dict[str, float], int]]
+    numbers: dict[ScoringProtocol, tuple[Mapping[str, float], int]]
     is_regridded: bool = False
     is_empty: bool = False
     problem: str = ""
@@ -220,7 +221,7 @@ def _score_case(
             spacing_mm=case.spacing_mm,
             protocol=protocol,
         )
-        numbers[protocol] = ({m: float(getattr(found, m)) for m in METRICS}, found.n_slices)
+        numbers[protocol] = (found.values, found.n_slices)
     is_empty = not mask.slices.any()
     return _Scored(case, numbers, is_regridded=mask.is_regridded, is_empty=is_empty)
 
@@ -242,7 +243,7 @@ def _rows(request: ScoreRequest, target: _Target, scored: _Scored) -> list[Row]:
     rows = []
     for protocol in ScoringProtocol:
         numbers, n_slices = scored.numbers.get(protocol, ({}, 0))
-        for metric in METRICS:
+        for metric in metrics():
             value = numbers.get(metric, math.nan)
             rows.append(
                 Row(

@@ -148,5 +148,6 @@ def _finish(
         draft_reasons=draft_reasons(query, rows),
         is_synthetic=query.is_synthetic,
         baseline=spec.baseline if tests is not None or spec.columns != "matrix" else None,
-        is_lower_better=spec.metric != "dice",
+        is_lower_better=not query.metric.is_higher_better,
+        digits=query.metric.digits,
     )

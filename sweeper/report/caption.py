@@ -8,7 +8,7 @@ from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
 from sweeper.report.statistics.significance import reach_note
-from sweeper.report.words import counted
+from sweeper.report.words import counted, delta_text, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from sweeper.report.statistics.significance import TableTests
     from sweeper.report.table import TableRow
 
-BOTH_SHOWN_ABOVE = 0.5
-"""Points of Dice: where the two aggregators differ by more, both averages are printed."""
-
-_METRICS = {
-    "dice": "Dice in %",
-    "hd95_mm": "95th-percentile Hausdorff distance in mm",
-    "asd_mm": "Symmetric mean surface distance in mm",
-}
 _DIRECTIONS = {
     "source": "column = source site (trained on it, tested on all others)",
     "target": "column = target site (tested on it, trained on each other site)",
@@ -54,7 +46,7 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     spec = query.spec
     aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
     lines = [
-        f"{_METRICS[spec.metric]}; {_DIRECTIONS[spec.columns]}; {aggregate}; last column = plain"
+        f"{query.metric.meaning}; {_DIRECTIONS[spec.columns]}; {aggregate}; last column = plain"
         " mean of the columns.",
         f"{_PROTOCOLS[spec.protocol].capitalize()}; {_seeds(query)}; {_counts(query)};"
         f" {_spread(query, rows)}.",
@@ -143,13 +135,12 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     if undefined:
         how = "left out" if query.spec.undefined == "skip" else "a cell with one is undefined"
         lines.append(
-            f"Undefined (no surface, or nothing to compare): {counted(undefined, 'case number')};"
-            f" {how}."
+            f"Undefined ({query.metric.undefined}): {counted(undefined, 'case number')}; {how}."
         )
     if query.spec.columns in ("source", "target"):
         lines += _other_average(query, rows)
     if query.spec.columns != "matrix":  # whose rows are sources
-        lines += _within_spread(rows, query.spec.baseline)
+        lines += _within_spread(rows, query.spec.baseline, query.metric.digits)
     unequal = unequal_columns(query)
     if unequal:
         lines.append(
@@ -160,7 +151,7 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     return (*lines, *search_notes(query))
 
 
-def _within_spread(rows: Sequence[TableRow], baseline: str | None) -> list[str]:
+def _within_spread(rows: Sequence[TableRow], baseline: str | None, digits: int) -> list[str]:
     """Differences that are smaller than what another seed alone makes."""
     if baseline is None:
         return []
@@ -169,7 +160,9 @@ def _within_spread(rows: Sequence[TableRow], baseline: str | None) -> list[str]:
     for row in rows:
         spread = max((c.deviation or 0.0 for c in (row.cells[-1], base.cells[-1])), default=0.0)
         if row is not base and row.delta is not None and abs(row.delta) < spread:
-            small.append(f"{row.label} {row.delta:+.2f} against ± {spread:.2f}")
+            small.append(
+                f"{row.label} {delta_text(row.delta, digits)} against ± {number(spread, digits)}"
+            )
     return [f"Δ smaller than the spread over seeds: {'; '.join(small)}."] if small else []
 
 
@@ -184,6 +177,9 @@ def _fewer_sources(query: Query) -> list[str]:
 
 
 def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
+    notable, digits = query.metric.notable, query.metric.digits
+    if notable is None:
+        return []
     other = query.spec.model_copy(
         update={"aggregate": "sites" if query.spec.aggregate == "cases" else "cases"}
     )
@@ -194,14 +190,14 @@ def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
         if row.cells[-1].value is not None
     ]
     differing = [
-        f"{label} {own:.2f} / {their:.2f}"
+        f"{label} {number(own, digits)} / {number(their, digits)}"
         for label, own, their in pairs
-        if own is not None and their is not None and abs(own - their) > BOTH_SHOWN_ABOVE
+        if own is not None and their is not None and abs(own - their) > notable
     ]
-    if not differing or query.spec.metric != "dice":
+    if not differing:
         return []
     return [
-        f"The aggregators differ by more than {BOTH_SHOWN_ABOVE}: overall by"
+        f"The aggregators differ by more than {notable}: overall by"
         f" {query.spec.aggregate} / by {other.aggregate}: {'; '.join(differing)}."
     ]
 

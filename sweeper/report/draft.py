@@ -16,6 +16,7 @@ from sweeper.report.words import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sweeper.report.entries import Entry
     from sweeper.report.query import Query
     from sweeper.report.table import ReportTable, TableRow
 
@@ -55,10 +56,10 @@ def refuse_drafts(tables: Sequence[ReportTable]) -> None:
 
 
 def _missing(query: Query) -> list[str]:
-    absent = [entry for entry in query.planned if not entry.is_done]
+    absent = [e for e in query.planned if not e.measures(query.metric.name)]
     if not absent:
         return []
-    by_status = Counter("not run yet" if e.status is None else _word(e.status) for e in absent)
+    by_status = Counter(_word(entry, query.metric.symbol) for entry in absent)
     how = ", ".join(f"{count} {word}" for word, count in sorted(by_status.items()))
     return [f"{len(absent)} of {len(query.planned)} scorings missing ({how})"]
 
@@ -97,8 +98,14 @@ def _unplanned_sources(query: Query) -> list[str]:
     ]
 
 
-def _word(status: TrialStatus) -> str:
-    return "without numbers in MLflow" if status is TrialStatus.COMPLETED else status.value
+def _word(entry: Entry, metric: str) -> str:
+    """Why an entry has no number, or none of the metric."""
+    if entry.is_done:
+        return f"scored without {metric}"
+    if entry.status is None:
+        return "not run yet"
+    has_ended_well = entry.status is TrialStatus.COMPLETED
+    return "without numbers in MLflow" if has_ended_well else entry.status.value
 
 
 def _uneven_seeds(query: Query) -> list[str]:

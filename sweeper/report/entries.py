@@ -68,6 +68,12 @@ class Entry:
         """True if its numbers are there."""
         return self.run is not None
 
+    def measures(self, metric: str) -> bool:
+        """True if its numbers of a metric are there; a former version may have had fewer."""
+        return self.run is not None and all(
+            metric in score.values for score in self.run.scores if score.eval_id == self.eval_id
+        )
+
     def scores(self, protocol: str) -> Iterable[Score]:
         """Its cases under one protocol."""
         if self.run is None:

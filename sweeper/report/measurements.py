@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from desam_model.scoring.metric_table import metrics
 from sweeper.report.entries import REFERENCE_METHOD
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Measurement(NamedTuple):
     Attributes:
         group: Domain that the `sites` aggregator averages within.
         case: Case id, with its domain and structure: what statistics take as the unit.
-        value: Dice in percent, distances in millimetres; nan where undefined.
+        value: In the unit of print, such as percent; nan where undefined.
     """
 
     group: str
@@ -67,11 +67,12 @@ def pools(
     planned: dict[tuple[str, str], int] = defaultdict(int)
     done: dict[tuple[str, str], int] = defaultdict(int)
     for entry in entries:
-        pairs = planned_pairs(entry, domains)
+        pairs, is_measured = planned_pairs(entry, domains), entry.measures(spec.metric)
         for column in filter(None, dict.fromkeys(_column(spec, entry, *pair) for pair in pairs)):
             planned[column, entry.seed] += 1
-            done[column, entry.seed] += entry.is_done
-        _collect(entry, spec, domains, numbers)
+            done[column, entry.seed] += is_measured
+        if is_measured:
+            _collect(entry, spec, domains, numbers)
     found: dict[str, dict[str, Pool]] = defaultdict(dict)
     for (column, seed), count in planned.items():
         found[column][seed] = Pool(numbers[column, seed], count, done[column, seed])
@@ -130,16 +131,16 @@ def _collect(
     domains: Sequence[str],
     numbers: dict[tuple[str, str], dict[str, list[Measurement]]],
 ) -> None:
-    scale = 100.0 if spec.metric == "dice" else 1.0
+    metric = metrics()[spec.metric]
     columns: dict[str, set[str]] = defaultdict(set)
     for source, target in planned_pairs(entry, domains):
         # pooled sources of an upper bound are one measurement in a column, so a set
         columns[target].add(_column(spec, entry, source, target))
-    get = attrgetter(spec.metric)
     seed, group = entry.seed, entry.source if spec.columns == "target" else ""
     for score in entry.scores(spec.protocol):
         unit = (score.target, score.case, score.structure)
-        measured = Measurement(group or score.target, unit, scale * get(score))
+        value = metric.scale * score.values[metric.name]
+        measured = Measurement(group or score.target, unit, value)
         for column in columns[score.target] - {""}:
             numbers[column, seed][score.structure].append(measured)
 

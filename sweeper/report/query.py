@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from desam_model.scoring.metric_table import metrics
 from sweeper.config.report import ReportSpec
 from sweeper.errors import ConfigError, TrackingError
 from sweeper.report.entries import REFERENCE_METHOD, gather, label_rows, restrict
@@ -17,6 +18,7 @@ from sweeper.report.select import select_trainings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from desam_model.scoring.metric_table import Metric
     from sweeper.report.entries import Entry
     from sweeper.report.measurements import CaseShares, Pool
     from sweeper.tracking.tracker import TrackedResults
@@ -41,6 +43,11 @@ class Query:
     planned: tuple[Entry, ...]
     entries: tuple[Entry, ...]
     results: TrackedResults
+
+    @property
+    def metric(self) -> Metric:
+        """What the numbers are."""
+        return metrics()[self.spec.metric]
 
     @property
     def is_synthetic(self) -> bool:

@@ -26,8 +26,8 @@ class Cell:
     """One number of a table.
 
     Attributes:
-        value: Dice in percent, distances in millimetres; None where a seed is missing or nothing
-            was planned; nan where undefined.
+        value: In the unit of print, such as percent; None where a seed is missing or nothing was
+            planned; nan where undefined.
         deviation: Standard deviation over seeds, same unit; None with fewer than two seeds.
         seeds_done: Seeds that are wholly there.
         seeds_planned: Seeds that the plan wants.
@@ -91,6 +91,7 @@ class ReportTable:
         is_synthetic: True if any number comes from the phantom.
         baseline: Label of the row that `delta` is taken against.
         is_lower_better: True for distances.
+        digits: Decimals of its numbers.
     """
 
     name: str
@@ -104,3 +105,4 @@ class ReportTable:
     is_synthetic: bool
     baseline: str | None
     is_lower_better: bool
+    digits: int

@@ -12,9 +12,9 @@ SYNTHETIC = "SYNTHETIC DATA: made by the phantom, for trying out only."
 DASH = "–"
 
 
-def number(value: float) -> str:
-    """A number as tables print it: two decimals; `nan` where undefined."""
-    return "nan" if math.isnan(value) else f"{value:.2f}"
+def number(value: float, digits: int) -> str:
+    """A number as tables print it; `nan` where undefined."""
+    return "nan" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -22,15 +22,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def cell_text(cell: Cell, *, plus_minus: str = " ± ") -> str:
+def cell_text(cell: Cell, digits: int, *, plus_minus: str = " ± ") -> str:
     """A cell's number, stars, deviation and counts; a dash that says how many seeds are there."""
     if cell.value is None:
         # seeds are all there in an average that lacks a column which nobody planned
         has_seeds = cell.seeds_done == cell.seeds_planned
         return DASH if has_seeds else f"{DASH} ({seeds_text(cell)})"
-    text = f"{number(cell.value)}{cell.stars}"
+    text = f"{number(cell.value, digits)}{cell.stars}"
     if cell.deviation is not None:
-        text += f"{plus_minus}{number(cell.deviation)}"
+        text += f"{plus_minus}{number(cell.deviation, digits)}"
     if cell.n_undefined:
         text += f" ({cell.n_undefined} undef.)"
     return text
@@ -41,9 +41,9 @@ def seeds_text(cell: Cell) -> str:
     return f"{cell.seeds_done}/{cell.seeds_planned} seeds"
 
 
-def delta_text(delta: float | None) -> str:
+def delta_text(delta: float | None, digits: int) -> str:
     """A difference with its sign."""
-    return DASH if delta is None else f"{delta:+.2f}"
+    return DASH if delta is None else f"{delta:+.{digits}f}"
 
 
 def delta_header(table: ReportTable) -> str:

@@ -55,6 +55,18 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path}: damaged ({err}); delete it and run the sweep again") from err
 
 
+_CASE_KEYS = frozenset({"case", "domain", "structure", "protocol", "n_slices"})
+"""What a case's score has beside its metrics."""
+
+
+def _with_values(score: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A case's score with its metrics under `values`, where a former version has them beside."""
+    if "values" in score:
+        return score
+    facts = {key: value for key, value in score.items() if key in _CASE_KEYS}
+    return {**facts, "values": {k: v for k, v in score.items() if k not in _CASE_KEYS}}
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingFolder:
     """One training on disk.
@@ -105,9 +117,15 @@ class TrainingFolder:
         return self.path / "evaluations" / eval_id
 
     def evaluation(self, eval_id: str) -> Mapping[str, Any] | None:
-        """A finished scoring: `{settings, scores}`; None if it is not there."""
+        """A finished scoring: `{settings, scores}`; None if it is not there.
+
+        Each of the scores is a `CaseScore`, also where a former version wrote its metrics beside
+        its other keys.
+        """
         found: Mapping[str, Any] | None = read_json(self.evaluation_folder(eval_id) / "scores.json")
-        return found
+        if found is None:
+            return None
+        return {**found, "scores": [_with_values(score) for score in found.get("scores", ())]}
 
     def has_evaluation(self, eval_id: str) -> bool:
         """True if a scoring has finished."""

@@ -1,56 +1,58 @@
 """The file of per-case numbers that every run carries: `rows.json`.
 
 One line a case and protocol, in the layout of `mlflow.log_table`, so that MLflow's UI shows it as
-a table; json reads 1,000 of them in half a second, and without pandas.
+a table; json reads 1,000 of them in half a second, and without pandas. Columns are found by name:
+what a score needs, then one a metric, so that files of other versions, which have other metrics,
+can be read.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
-from sweeper.records import METRICS
+from sweeper.errors import TrackingError
 from sweeper.tracking.tracker import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from sweeper.records import Row
 
 ROWS_FILE = "rows.json"
 
-_FIRST_METRIC = Score._fields.index(METRICS[0])
+_FACTS = Score._fields[:-1]
+_NOT_MEASURED = ""
+"""In place of a number, where other lines of the file have that metric; undefined is null."""
 
 
 def scores_of(rows: Iterable[Row]) -> tuple[Score, ...]:
-    """Long rows gathered to one line a case and protocol; a metric without a row is nan."""
+    """Long rows gathered to one line a case and protocol, with the metrics that have a row."""
     found: dict[tuple[str, str, str, str], tuple[str, int, dict[str, float]]] = {}
     for row in rows:
         key = (row.eval_id, row.case, row.structure, row.protocol)
         found.setdefault(key, (row.target, row.n_slices, {}))[2][row.metric] = row.value
     return tuple(
-        Score(
-            eval_id,
-            target,
-            case,
-            structure,
-            protocol,
-            n_slices,
-            *(values.get(metric, math.nan) for metric in METRICS),
-        )
+        Score(eval_id, target, case, structure, protocol, n_slices, values)
         for (eval_id, case, structure, protocol), (target, n_slices, values) in found.items()
     )
 
 
-def encode(scores: Iterable[Score]) -> str:
+def encode(scores: Sequence[Score]) -> str:
     """The text of a rows file; undefined numbers are null, all others exact."""
+    names = list(dict.fromkeys(name for score in scores for name in score.values))
     data = [
-        [None if isinstance(value, float) and math.isnan(value) else value for value in score]
+        [*score[:-1], *(_plain(score.values.get(name, _NOT_MEASURED)) for name in names)]
         for score in scores
     ]
-    return json.dumps({"columns": list(Score._fields), "data": data})
+    return json.dumps({"columns": [*_FACTS, *names], "data": data})
+
+
+def _plain(value: float | str) -> float | str | None:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def decode(path: Path) -> tuple[Score, ...]:
@@ -58,15 +60,35 @@ def decode(path: Path) -> tuple[Score, ...]:
 
     Either way the run's numbers are lost, tables show a dash, and the next `sweeper run` writes
     the file anew from the training's folder.
+
+    Raises:
+        TrackingError: The file is whole, and is no file of scores of this version or a former one.
     """
     try:
-        return tuple(map(_score, json.loads(path.read_bytes())["data"]))
+        content = json.loads(path.read_bytes())
+        columns, data = content["columns"], content["data"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return ()
+    lacking = [name for name in _FACTS if name not in columns]
+    if lacking:
+        raise TrackingError(
+            f"{path}: no column {', '.join(lacking)}; it has {', '.join(columns)}, as another"
+            " version of sweeper wrote it: read it with that version, or remove the file and"
+            " `sweeper run` writes it again"
+        )
+    facts = itemgetter(*map(columns.index, _FACTS))
+    try:
+        return tuple(Score._make((*facts(line), _values(columns, line))) for line in data)
+    except (IndexError, TypeError, ValueError) as err:
+        raise TrackingError(
+            f"{path}: a line is not what its columns {', '.join(columns)} say ({err}); remove the"
+            " file, and `sweeper run` writes it again"
+        ) from err
 
 
-def _score(values: list[str | int | float | None]) -> Score:
-    # Score._make refuses a line of another length
-    if None in values:
-        values = [math.nan if value is None else value for value in values]
-    return Score._make(values)
+def _values(columns: Sequence[str], line: Sequence[Any]) -> dict[str, float]:
+    return {
+        name: math.nan if value is None else float(value)
+        for name, value in zip(columns, line, strict=True)
+        if name not in _FACTS and value != _NOT_MEASURED
+    }

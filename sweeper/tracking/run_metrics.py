@@ -1,16 +1,19 @@
 """Names and numbers of what a run shows in MLflow's curves and compare view.
 
 Curves: `train_loss`, `validation_loss`, `source_dice` ... over epochs. Final numbers:
-`dice/desam2024/mean`, `dice/desam2024/<target>`, and the same for `strict`; summary numbers under
-their own names. Dice here is in [0, 1], the mean is over pooled target cases.
+`dice/desam2024/mean`, `dice/desam2024/<target>`, and the same for `strict`, of the main metric;
+summary numbers under their own names. Dice here is in [0, 1], the mean is over pooled target cases.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from statistics import fmean
 from typing import TYPE_CHECKING
+
+from desam_model.scoring.metric_table import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,15 +61,15 @@ def _stride(step: int) -> int:
 
 
 def final_metrics(record: TrainingRecord, scores: Sequence[Score], now_ms: int) -> list[RunMetric]:
-    """Summary numbers, and Dice by target for the first evaluation; means for the others."""
+    """Summary numbers, the main metric by target for the first evaluation, its mean for others."""
     metrics = [(legal_key(name), value, now_ms, 0) for name, value in record.summary.items()]
     metrics += _selected(record, now_ms)
     labels = _labels(record.evaluations)
     for position, eval_id in enumerate(record.evaluations):
         for protocol in ("desam2024", "strict"):
-            by_target = _dice_by_target(record, scores, eval_id, protocol)
+            by_target = _by_target(record, scores, eval_id, protocol)
             pooled = [value for values in by_target.values() for value in values]
-            prefix = f"dice/{protocol}"
+            prefix = f"{MAIN.name}/{protocol}"
             if pooled:
                 key = f"{prefix}/mean{labels[eval_id]}"
                 metrics.append((legal_key(key), fmean(pooled), now_ms, 0))
@@ -90,17 +93,18 @@ def _selected(record: TrainingRecord, now_ms: int) -> list[RunMetric]:
     ]
 
 
-def _dice_by_target(
+def _by_target(
     record: TrainingRecord, scores: Sequence[Score], eval_id: str, protocol: str
 ) -> dict[str, list[float]]:
-    """Defined Dice values by domain; source-validation cases are left to `source_dice`."""
+    """Defined numbers of the main metric by domain, source-validation cases left out."""
     found: dict[str, list[float]] = {}
     is_fold = bool(record.params.get("fold"))
     for score in scores:
-        if score.eval_id != eval_id or score.protocol != protocol or score.dice != score.dice:
+        value = score.values.get(MAIN.name, math.nan)
+        if score.eval_id != eval_id or score.protocol != protocol or math.isnan(value):
             continue
         if is_fold or score.target != record.params.get("source"):
-            found.setdefault(score.target, []).append(score.dice)
+            found.setdefault(score.target, []).append(value)
     return found
 
 

@@ -34,9 +34,7 @@ class Score(NamedTuple):
         structure: Segmented structure.
         protocol: `desam2024` or `strict`.
         n_slices: Slices that entered the numbers.
-        dice: In [0, 1]; nan where undefined.
-        hd95_mm: Millimetres; nan where undefined.
-        asd_mm: Millimetres; nan where undefined.
+        values: Those metrics by name that the case was scored by; nan where undefined.
     """
 
     eval_id: str
@@ -45,9 +43,7 @@ class Score(NamedTuple):
     structure: str
     protocol: str
     n_slices: int
-    dice: float
-    hd95_mm: float
-    asd_mm: float
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

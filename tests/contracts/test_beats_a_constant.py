@@ -153,7 +153,7 @@ def held_out_dice(config: TrialConfig, source: DataSource) -> tuple[float, float
     scores = evaluate(
         method, held_out, build_settings(config.evaluation), partial(Loader, batch_size=8)
     ).scores
-    by_method = fmean(s.dice for s in scores if s.protocol is ScoringProtocol.STRICT)
+    by_method = fmean(s.values["dice"] for s in scores if s.protocol is ScoringProtocol.STRICT)
     print(f"{config.name()}: {by_method:.3f}, constant mask {by_constant:.3f}")  # noqa: T201 - -s
     return by_method, by_constant
 

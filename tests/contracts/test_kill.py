@@ -133,7 +133,7 @@ def rows(sweep: Sweep) -> list[tuple[int, str, float]]:
         folder = sweep.ledger.folder(training.train_id)
         for evaluation in training.evaluations:
             for score in folder.evaluation(evaluation.eval_id)["scores"]:
-                found.append((training.config.seed, score["case"], score["dice"]))
+                found.append((training.config.seed, score["case"], score["values"]["dice"]))
     return sorted(found)
 
 

@@ -25,9 +25,11 @@ def scores(
             "prostate",
             protocol,
             5,
-            dice - (strict_loss if protocol == "strict" else 0.0),
-            100 * (1 - dice),
-            10 * (1 - dice),
+            {
+                "dice": dice - (strict_loss if protocol == "strict" else 0.0),
+                "hd95_mm": 100 * (1 - dice),
+                "asd_mm": 10 * (1 - dice),
+            },
         )
         for protocol in ("desam2024", "strict")
         for site, numbers in values.items()

@@ -6,6 +6,7 @@ from collections import Counter
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from desam_model.scoring.metric_table import MAIN
 from sweeper.errors import TrackingError
 from sweeper.pipeline.running.live_curves import LiveCurves
 from sweeper.pipeline.running.overlays import draw_overlays
@@ -103,7 +104,7 @@ class SweepListener:
             self._display.ended(name, "paused", "")
         else:
             self._n_done += 1
-            self._display.ended(name, "done", dice_note(folder, training))
+            self._display.ended(name, "done", score_note(folder, training))
         return False
 
     def _on_taken(self, name: str, folder: TrainingFolder) -> None:
@@ -188,17 +189,17 @@ def _is_finished(folder: TrainingFolder, training: Training) -> bool:
     return folder.fit() is not None and has_scores
 
 
-def dice_note(folder: TrainingFolder, training: Training) -> str:
-    """Mean Dice over the target cases under the released protocol, for the person who waits."""
+def score_note(folder: TrainingFolder, training: Training) -> str:
+    """Mean over the target cases under the released protocol, for the person who waits."""
     found = folder.evaluation(training.evaluations[0].eval_id) or {"scores": []}
     values = [
-        score["dice"]
+        score["values"][MAIN.name]
         for score in found["scores"]
         if score["protocol"] == "desam2024" and score["domain"] != training.config.source
     ]
     if not values:
         return ""
-    note = f"target Dice {100 * fmean(values):.1f}"
+    note = f"target {MAIN.symbol} {MAIN.scale * fmean(values):.1f}"
     n_empty, n_slices = found.get("n_empty_slices", 0), found.get("n_slices", 0)
     # a Dice near zero means two things: masks in the wrong place, or no masks at all
     return f"{note}; no mask in {n_empty} of {n_slices} slices" if 2 * n_empty > n_slices else note

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from desam_model.scoring.metric_table import MAIN
 from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
 from sweeper.store.dataset.store import DatasetStore
 
@@ -24,8 +25,8 @@ _ZOOM = 2
 def draw_overlays(training: Training, folder: TrainingFolder) -> Mapping[str, Path]:
     """PNG files `overlay-<domain>.png` of the first evaluation; reference green, prediction red.
 
-    The case is the one with the median strict Dice (the lower one of two), the slice the one with
-    the largest reference: chosen by rule, before looking.
+    The case is the one with the median of the strict main metric (the worse one of two), the slice
+    the one with the largest reference: chosen by rule, before looking.
     """
     eval_id = training.evaluations[0].eval_id
     found = folder.evaluation(eval_id)
@@ -35,7 +36,8 @@ def draw_overlays(training: Training, folder: TrainingFolder) -> Mapping[str, Pa
     scores: dict[str, list[tuple[float, str]]] = {}
     for score in found["scores"]:
         if score["protocol"] == "strict" and score["domain"] != training.config.source:
-            scores.setdefault(score["domain"], []).append((_sortable(score["dice"]), score["case"]))
+            goodness = MAIN.goodness(score["values"][MAIN.name])
+            scores.setdefault(score["domain"], []).append((goodness, score["case"]))
     pictures: dict[str, Path] = {}
     with np.load(folder.evaluation_folder(eval_id) / "masks.npz") as masks:
         for domain, cases in scores.items():
@@ -44,10 +46,6 @@ def draw_overlays(training: Training, folder: TrainingFolder) -> Mapping[str, Pa
             _draw(dataset, case, str(training.config.structure), masks[case], path)
             pictures[f"overlays/{domain}.png"] = path
     return pictures
-
-
-def _sortable(dice: float) -> float:
-    return -1.0 if dice != dice else dice
 
 
 def _draw(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import subprocess
 from functools import cache
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper import __version__
 from sweeper.plan.expand import evaluation_settings, parameters
-from sweeper.records import METRICS, Failure, FailureReason, Row, TrainingRecord, TrialStatus
+from sweeper.records import Failure, FailureReason, Row, TrainingRecord, TrialStatus
 from sweeper.tracking.tracker import TrainingStart, sweep_name
 
 if TYPE_CHECKING:
@@ -86,12 +87,12 @@ def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Ro
             structure=score["structure"],
             protocol=score["protocol"],
             metric=metric,
-            value=score[metric],
+            value=value,
             n_slices=score["n_slices"],
-            status="undefined" if score[metric] != score[metric] else "ok",
+            status="undefined" if math.isnan(value) else "ok",
         )
         for score in found["scores"]
-        for metric in METRICS
+        for metric, value in score["values"].items()
     ]
 
 

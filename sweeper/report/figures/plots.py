@@ -38,7 +38,6 @@ _MARKERS, _HATCHES = ("o", "D", "^"), ("", "////", "xxxx")
 
 _DPI = 150
 _MARGIN_IN = 0.15
-_LABELS = {"dice": "Dice (%)", "hd95_mm": "HD95 (mm)", "asd_mm": "ASD (mm)"}
 
 
 def write_figures(query: Query, folder: Path) -> dict[str, Path]:
@@ -125,9 +124,10 @@ def box_plot(query: Query) -> Figure | None:
         axes.scatter([], [], s=40, color=colour, marker=_MARKERS[again], label=label)
     axes.set_xticks(range(len(sites)), sites)
     axes.set_xlim(-0.6, len(sites) - 0.4)
-    # a little above 100, so that no dot of a perfect case is cut in half
-    axes.set_ylim(bottom=0, top=102 if query.spec.metric == "dice" else None)
-    axes.set_ylabel(_LABELS[query.spec.metric])
+    low, high = query.metric.axis
+    # a little above the limit, so that no dot of a perfect case is cut in half
+    axes.set_ylim(bottom=low, top=None if high is None else high + 0.02 * (high - low))
+    axes.set_ylabel(query.metric.label)
     axes.set_title("One dot a patient of the target site: mean over sources and seeds", fontsize=9)
     _legend(axes, len(means))
     _leave_margin(figure)
@@ -175,9 +175,7 @@ def forest_plot(query: Query) -> Figure | None:
     axes.axvline(0, color="grey", linewidth=0.8)
     axes.set_yticks([t for t, _ in ticks], [text for _, text in ticks], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel(
-        f"difference to {overall.baseline}, {_LABELS[query.spec.metric]}, 95 % interval"
-    )
+    axes.set_xlabel(f"difference to {overall.baseline}, {query.metric.label}, 95 % interval")
     _leave_margin(figure)
     return figure
 
@@ -200,7 +198,7 @@ def seed_strip(query: Query) -> Figure | None:
             axes.plot([fmean(values)], [y], "|", color="black", markersize=16)
     axes.set_yticks(range(len(found)), list(found), fontsize=8)
     axes.set_ylim(len(found) - 0.5, -0.5)
-    axes.set_xlabel(f"average of a seed, {_LABELS[query.spec.metric]}; bar = mean over seeds")
+    axes.set_xlabel(f"average of a seed, {query.metric.label}; bar = mean over seeds")
     axes.grid(axis="x", color="#8884", linewidth=0.5)
     _leave_margin(figure)
     return figure
@@ -232,7 +230,7 @@ def grid_plot(query: Query) -> Figure | None:
     axes.plot(sizes, [row.mean for _, row in found], "o-", color=COLOURS[0])
     axes.set_xticks(sizes, [f"{size}x{size}" for size in sizes], fontsize=8)
     axes.set_xlabel("prompt grid")
-    axes.set_ylabel(_LABELS[query.spec.metric])
+    axes.set_ylabel(query.metric.label)
     axes.legend(frameon=False, fontsize=8)
     _leave_margin(figure)
     return figure
@@ -254,7 +252,8 @@ def heat_map(query: Query) -> Figure | None:
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - top))
     cells = [cell for rows in grids for row in rows for cell in row.cells[:-1]]
     numbers = [cell.value for cell in cells if cell.value is not None]
-    limits = (0.0, 100.0 if query.spec.metric == "dice" else max(numbers, default=1.0))
+    low, high = query.metric.axis
+    limits = (low, max(numbers, default=low + 1.0) if high is None else high)
     for i, (table, rows) in enumerate(zip(tables, grids, strict=True)):
         axes = figure.add_subplot(lines, columns, i + 1)
         values = np.array(
@@ -268,7 +267,7 @@ def heat_map(query: Query) -> Figure | None:
         axes.set_title(table.row_header.removesuffix(": source"), fontsize=9)
         axes.set_xlabel("target", fontsize=8)
         axes.set_ylabel("source", fontsize=8)
-    figure.colorbar(picture, ax=figure.axes, shrink=0.7, label=_LABELS[query.spec.metric])
+    figure.colorbar(picture, ax=figure.axes, shrink=0.7, label=query.metric.label)
     return figure
 
 

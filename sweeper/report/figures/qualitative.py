@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from desam_model.scoring.metric_table import MAIN
 from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 RULE = (
     "Cases chosen by rule, per target site: the worst, the median and the 90th-percentile case by"
-    " strict Dice of the row {row}, trained on {source}, seed {seed}; slice with the largest"
-    " reference. Reference green, prediction red, Dice of the case in the corner."
+    " strict {metric} of the row {row}, trained on {source}, seed {seed}; slice with the largest"
+    " reference. Reference green, prediction red, {metric} of the case in the corner."
 )
 _MAX_ROWS = 6
 _MARGIN_IN, _TOP_IN = 1.1, 0.45
@@ -62,15 +63,15 @@ def choose(query: Query) -> Choice | None:
     found: dict[str, list[tuple[float, str]]] = {}
     for score in ranking.scores("strict"):
         if score.target != ranking.source:
-            dice = -1.0 if math.isnan(score.dice) else score.dice
-            found.setdefault(score.target, []).append((dice, score.case))
+            goodness = MAIN.goodness(score.values.get(MAIN.name, math.nan))
+            found.setdefault(score.target, []).append((goodness, score.case))
     cases = tuple(
         (site, case, why)
         for site in query.domains
         if site in found
         for case, why in by_rule(found[site])
     )
-    caption = RULE.format(row=label, source=place[0], seed=place[1])
+    caption = RULE.format(metric=MAIN.symbol, row=label, source=place[0], seed=place[1])
     return Choice(entries, cases, caption) if cases else None
 
 
@@ -111,13 +112,19 @@ def qualitative_figure(choice: Choice, dataset: DatasetStore, masks: Mapping[str
         words = f"{site}\n{case}\n{why}"
         axes.text(-8, middle, words, fontsize=6, ha="right", va="center")
         for column, entry in enumerate(choice.entries.values()):
-            dice = next((s.dice for s in entry.scores("strict") if s.case == case), math.nan)
+            shown = MAIN.scale * _main(entry, case)
             corner = ((column + 2) * side_x - 6, (line + 1) * side_y - 6)
             axes.text(
-                *corner, f"{100 * dice:.1f}", color="white", fontsize=7, ha="right",
+                *corner, f"{shown:.1f}", color="white", fontsize=7, ha="right",
                 bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 1.5},
             )  # fmt: skip
     return figure
+
+
+def _main(entry: Entry, case: str) -> float:
+    """The case's main metric under the strict protocol."""
+    found = (s.values.get(MAIN.name, math.nan) for s in entry.scores("strict") if s.case == case)
+    return next(found, math.nan)
 
 
 def _line(

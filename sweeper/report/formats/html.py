@@ -125,17 +125,17 @@ def _table(table: ReportTable) -> str:
 
 def _row(row: TableRow, table: ReportTable) -> str:
     css = ' class="published"' if row.origin is Origin.PUBLISHED else ""
-    cells = [f"<td>{escape(row.label)}</td>", *map(_cell, row.cells)]
+    cells = [f"<td>{escape(row.label)}</td>", *(_cell(cell, table.digits) for cell in row.cells)]
     if table.baseline:
         value = "" if row.delta is None else f' data-value="{row.delta!r}"'
-        cells.append(f"<td{value}>{escape(delta_text(row.delta))}</td>")
+        cells.append(f"<td{value}>{escape(delta_text(row.delta, table.digits))}</td>")
     return f"<tr{css}>{''.join(cells)}</tr>"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, digits: int) -> str:
     css = {Mark.BEST: ' class="best"', Mark.SECOND: ' class="second"', None: ""}[cell.mark]
     value = "" if cell.value is None else f' data-value="{cell.value!r}"'
-    return f"<td{css}{value}>{escape(cell_text(cell))}</td>"
+    return f"<td{css}{value}>{escape(cell_text(cell, digits))}</td>"
 
 
 def _side(table: PlainTable) -> str:

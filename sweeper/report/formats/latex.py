@@ -78,15 +78,15 @@ def escape(text: str) -> str:
 
 
 def _line(row: TableRow, table: ReportTable) -> str:
-    cells = [escape(row.label), *map(_cell, row.cells)]
+    cells = [escape(row.label), *(_cell(cell, table.digits) for cell in row.cells)]
     if table.baseline:
-        cells.append(escape(delta_text(row.delta)))
+        cells.append(escape(delta_text(row.delta, table.digits)))
     if row.origin is Origin.PUBLISHED:
         cells = [f"\\textcolor{{gray}}{{{cell}}}" for cell in cells]
     return " & ".join(cells) + r" \\"
 
 
-def _cell(cell: Cell) -> str:
-    text = escape(cell_text(replace(cell, stars="")))
+def _cell(cell: Cell, digits: int) -> str:
+    text = escape(cell_text(replace(cell, stars=""), digits))
     marked = {Mark.BEST: f"\\textbf{{{text}}}", Mark.SECOND: f"\\underline{{{text}}}", None: text}
     return marked[cell.mark] + (f"$^{{{cell.stars}}}$" if cell.stars else "")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import defaultdict
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from sweeper.records import METRICS
+from desam_model.scoring.metric_table import metrics
 
 if TYPE_CHECKING:
     from sweeper.report.query import Query
@@ -57,12 +58,17 @@ def render_long(query: Query) -> str:
             if score.eval_id != entry.eval_id:
                 continue
             place = (score.target, score.case, score.structure, score.protocol)
-            for metric in METRICS:
-                value = float(getattr(score, metric))
-                status = "undefined" if value != value else "ok"
-                shown = "" if value != value else repr(value)
+            for metric in dict.fromkeys((*metrics(), *score.values)):
+                shown, status = _number(score.values.get(metric))
                 writer.writerow((*head, *place, metric, shown, score.n_slices, status, *tail))
     return stream.getvalue()
+
+
+def _number(value: float | None) -> tuple[str, str]:
+    """A value exactly, empty where there is none, and its status."""
+    if value is None:
+        return "", "not measured"
+    return ("", "undefined") if math.isnan(value) else (repr(value), "ok")
 
 
 def render_challenger(query: Query) -> str:
@@ -70,7 +76,7 @@ def render_challenger(query: Query) -> str:
 
     Undefined values are `NA`. Read it in R with
     `as.challenge(read.csv(f), by = "task", algorithm = "algorithm", case = "case",
-    value = "value", smallBetter = FALSE)`.
+    value = "value", smallBetter = FALSE)`, and TRUE for distances.
     """
     values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for label, by_column in query.pools.items():

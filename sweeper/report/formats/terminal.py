@@ -46,12 +46,12 @@ def render_terminal(
 
 
 def _cells(row: TableRow, table: ReportTable) -> list[Text]:
-    texts = [Text(row.label), *(_cell(cell) for cell in row.cells)]
+    texts = [Text(row.label), *(_cell(cell, table.digits) for cell in row.cells)]
     if table.baseline:
-        texts.append(Text(delta_text(row.delta)))
+        texts.append(Text(delta_text(row.delta, table.digits)))
     return texts
 
 
-def _cell(cell: Cell) -> Text:
+def _cell(cell: Cell, digits: int) -> Text:
     style = {Mark.BEST: "bold", Mark.SECOND: "underline", None: ""}[cell.mark]
-    return Text(cell_text(cell), style=style)
+    return Text(cell_text(cell, digits), style=style)

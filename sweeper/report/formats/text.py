@@ -29,8 +29,12 @@ def render_markdown(table: ReportTable) -> str:
     lines += [_markdown_line(header), _markdown_line(["---"] + ["---:"] * (len(header) - 1))]
     for row in table.rows:
         label = f"*{row.label}*" if row.origin is Origin.PUBLISHED else row.label
-        cells = [label, *map(_markdown_cell, row.cells)]
-        lines.append(_markdown_line(cells + ([delta_text(row.delta)] if table.baseline else [])))
+        cells = [label, *(_markdown_cell(cell, table.digits) for cell in row.cells)]
+        lines.append(
+            _markdown_line(
+                cells + ([delta_text(row.delta, table.digits)] if table.baseline else [])
+            )
+        )
     return "\n".join([*lines, "", *(f"{line}  " for line in _escaped_caption(table)), ""])
 
 
@@ -42,8 +46,8 @@ def _markdown_line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _markdown_cell(cell: Cell) -> str:
-    text = cell_text(cell).replace("*", "\\*")
+def _markdown_cell(cell: Cell, digits: int) -> str:
+    text = cell_text(cell, digits).replace("*", "\\*")
     marked = {Mark.BEST: f"**{text}**", Mark.SECOND: f"<u>{text}</u>", None: text}
     return marked[cell.mark]
 

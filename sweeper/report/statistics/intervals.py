@@ -114,8 +114,8 @@ def defined_patients(query: Query, labels: Sequence[str]) -> list[Patient]:
 
 def best_row(query: Query, labels: Sequence[str], patients: Collection[Patient]) -> str:
     """The row with the best average over some patients."""
-    sign = 1.0 if query.spec.metric == "dice" else -1.0
-    return max(labels, key=lambda label: sign * sum(_weighted(query, label, patients).values()))
+    goodness = query.metric.goodness
+    return max(labels, key=lambda label: goodness(sum(_weighted(query, label, patients).values())))
 
 
 def compare_rows(
@@ -133,7 +133,7 @@ def compare_rows(
         baseline,
         patients,
         weighted,
-        query.spec.metric == "dice",
+        query.metric.is_higher_better,
         tests.tests if tests else {},
     )
 

@@ -34,7 +34,7 @@ def ranked(rows: Sequence[TableRow], query: Query) -> list[TableRow]:
             continue
         levels = sorted(
             {rows[i].cells[position].value or 0.0 for i in ranks},
-            reverse=query.spec.metric == "dice",
+            reverse=query.metric.is_higher_better,
         )
         for i in ranks:
             cell = rows[i].cells[position]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sweeper.report.statistics.intervals import Comparison, Statistics
 
 
-def statistics_table(statistics: Statistics, name: str) -> PlainTable:
+def statistics_table(statistics: Statistics, name: str, digits: int) -> PlainTable:
     """Means, differences, tests and ranks; says which stars cannot be reached."""
     notes = [
         "Unit: the patient, averaged over seeds, structures and columns. Wilcoxon signed-rank"
@@ -27,18 +27,18 @@ def statistics_table(statistics: Statistics, name: str) -> PlainTable:
         name=f"{name}-statistics",
         title=f"Statistics of the average against {statistics.baseline}",
         header=("row", "n", "mean [95 %]", "Δ [95 %]", "p", "p Holm", "", "first"),
-        rows=tuple(map(_row, statistics.rows)),
+        rows=tuple(_row(row, digits) for row in statistics.rows),
         notes=tuple(notes),
     )
 
 
-def _row(row: Comparison) -> tuple[str, ...]:
+def _row(row: Comparison, digits: int) -> tuple[str, ...]:
     interval, test = row.delta_interval, row.test
     return (
         row.label,
         str(row.n_patients),
-        f"{number(row.mean)} {_range(row.interval)}",
-        DASH if interval is None else f"{delta_text(row.delta)} {_range(interval)}",
+        f"{number(row.mean, digits)} {_range(row.interval, digits)}",
+        DASH if interval is None else f"{delta_text(row.delta, digits)} {_range(interval, digits)}",
         _p(None if test is None else test.p),
         _p(None if test is None else test.p_holm),
         "" if test is None else test.stars,
@@ -46,8 +46,8 @@ def _row(row: Comparison) -> tuple[str, ...]:
     )
 
 
-def _range(interval: tuple[float, float]) -> str:
-    return f"[{number(interval[0])}, {number(interval[1])}]"
+def _range(interval: tuple[float, float], digits: int) -> str:
+    return f"[{number(interval[0], digits)}, {number(interval[1], digits)}]"
 
 
 def _p(value: float | None) -> str:

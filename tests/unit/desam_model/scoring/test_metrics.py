@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from desam_model.scoring.metrics import dice, score_case, surface_distances
+from desam_model.scoring.metric_table import MAIN, MetricError, metrics
+from desam_model.scoring.metrics import _distances, asd, dice, hd95, score_case, surface_distances
 from desam_model.scoring.protocols import ScoringProtocol, protocol_view
 
 SPACING = (3.0, 0.5, 0.5)
@@ -37,52 +40,51 @@ def score(prediction, reference=REFERENCE, protocol=ScoringProtocol.STRICT, **op
 
 def test_a_perfect_prediction_scores_one_and_zero():
     result = score(REFERENCE)
-    assert (result.dice, result.hd95_mm, result.asd_mm) == (1.0, 0.0, 0.0)
+    assert result.values == {"dice": 1.0, "hd95_mm": 0.0, "asd_mm": 0.0}
     assert result.n_slices == 4
 
 
 def test_an_empty_prediction_has_dice_zero_and_no_distance():
     result = score(np.zeros_like(REFERENCE))
-    assert result.dice == 0.0
-    assert math.isnan(result.hd95_mm)
-    assert math.isnan(result.asd_mm)
+    assert result.values["dice"] == 0.0
+    assert math.isnan(result.values["hd95_mm"])
+    assert math.isnan(result.values["asd_mm"])
 
 
 def test_two_empty_masks_are_undefined_not_perfect_and_not_zero():
     empty = np.zeros_like(REFERENCE)
     result = score(empty, empty)
-    assert math.isnan(result.dice)
-    assert math.isnan(result.hd95_mm)
+    assert math.isnan(result.values["dice"])
+    assert math.isnan(result.values["hd95_mm"])
 
 
 def test_dice_by_hand():
     half = block(slice(20, 40), slice(24, 34))
-    assert dice(half, REFERENCE) == pytest.approx(2 * 0.5 / 1.5)
+    assert dice(half, REFERENCE, SPACING) == pytest.approx(2 * 0.5 / 1.5)
 
 
 @pytest.mark.parametrize("shift", [1, 3])
 def test_a_shifted_plane_is_as_far_as_the_spacing_says(shift):
     one = block(slice(5, 50), slice(10, 11), slices=slice(1, 2))
     other = block(slice(5, 50), slice(10 + shift, 11 + shift), slices=slice(1, 2))
-    distances = surface_distances(one, other, spacing_mm=SPACING)
-    assert distances.hd95_mm == pytest.approx(shift * 0.5)
-    assert distances.asd_mm == pytest.approx(shift * 0.5)
+    assert hd95(one, other, SPACING) == pytest.approx(shift * 0.5)
+    assert asd(one, other, SPACING) == pytest.approx(shift * 0.5)
 
 
 def test_distance_between_slices_is_in_millimetres():
     one = block(slice(5, 9), slice(5, 9), slices=slice(0, 1))
     other = block(slice(5, 9), slice(5, 9), slices=slice(2, 3))
-    assert surface_distances(one, other, spacing_mm=SPACING).hd95_mm == pytest.approx(6.0)
+    assert hd95(one, other, SPACING) == pytest.approx(6.0)
 
 
 def test_distances_are_symmetric_and_do_not_depend_on_the_place():
     generator = np.random.default_rng(0)
     one, other = generator.random((2, 3, 20, 20)) > 0.7
-    there = surface_distances(one, other, spacing_mm=SPACING)
-    back = surface_distances(other, one, spacing_mm=SPACING)
+    there = sorted(surface_distances(one, other, SPACING))
+    back = sorted(surface_distances(other, one, SPACING))
     assert there == pytest.approx(back)
     moved = [np.pad(mask, ((2, 0), (7, 3), (1, 9))) for mask in (one, other)]
-    assert surface_distances(*moved, spacing_mm=SPACING) == pytest.approx(there)
+    assert sorted(surface_distances(*moved, SPACING)) == pytest.approx(there)
 
 
 def test_losing_slices_never_improves_a_score():
@@ -91,10 +93,10 @@ def test_losing_slices_never_improves_a_score():
         prediction = REFERENCE.copy()
         prediction[:lost] = False
         scores.append(score(prediction))
-    dices = [one.dice for one in scores]
+    dices = [one.values["dice"] for one in scores]
     assert dices == sorted(dices, reverse=True)
     assert len(set(dices)) == 4
-    distances = [one.hd95_mm for one in scores]
+    distances = [one.values["hd95_mm"] for one in scores]
     assert distances == sorted(distances)
 
 
@@ -110,7 +112,7 @@ def test_desam2024_clears_the_border_of_the_prediction_not_of_the_reference():
     seen, truth = protocol_view(reference, reference, ScoringProtocol.DESAM2024, drops_last=False)
     assert np.array_equal(truth, reference)
     assert np.array_equal(seen, block(slice(100, 150), slice(50, 100), shape=(2, 256, 256)))
-    assert dice(seen, truth) < 1
+    assert dice(seen, truth, SPACING) < 1
     everything = np.ones((1, 256, 256), dtype=bool)
     seen, _ = protocol_view(everything, everything, ScoringProtocol.DESAM2024, drops_last=False)
     assert np.array_equal(seen[0], block(slice(50, 206), slice(50, 206), (1, 256, 256))[0])
@@ -119,7 +121,7 @@ def test_desam2024_clears_the_border_of_the_prediction_not_of_the_reference():
 def test_a_case_of_one_slice_has_nothing_left_under_desam2024():
     result = score(REFERENCE[:1], REFERENCE[:1], ScoringProtocol.DESAM2024)
     assert result.n_slices == 0
-    assert math.isnan(result.dice)
+    assert math.isnan(result.values["dice"])
 
 
 def test_inputs_are_not_changed():
@@ -131,3 +133,31 @@ def test_inputs_are_not_changed():
 def test_shapes_that_differ_are_refused_with_the_case():
     with pytest.raises(ValueError, match=r"case c1: the prediction has shape \(3, 64, 64\)"):
         score(REFERENCE[:3])
+
+
+def test_surfaces_are_compared_once_a_case_and_protocol(monkeypatch):
+    calls = []
+    real = ndimage.distance_transform_edt
+    monkeypatch.setattr(
+        ndimage, "distance_transform_edt", lambda *a, **k: calls.append(1) or real(*a, **k)
+    )
+    _distances.cache_clear()
+    prediction = block(slice(21, 40), slice(24, 44))
+    score(prediction)
+    assert len(calls) == 2, "one a direction, for HD95 and ASD together"
+    before = hd95(prediction, REFERENCE, SPACING)
+    prediction[:, 50:60] = True  # the same array with other contents
+    assert hd95(prediction, REFERENCE, SPACING) > before
+
+
+def test_a_metric_whose_function_is_not_there_is_named():
+    lost = replace(MAIN, name="lost", measure="desam_model.scoring.metrics:lost")
+    with pytest.raises(MetricError, match=r"metric 'lost': no function 'desam_model"):
+        lost.function()
+
+
+def test_an_undefined_number_is_worse_than_any_other_whichever_way_is_better():
+    for metric in metrics().values():
+        ranked = sorted((math.nan, 0.2, 0.9), key=metric.goodness)
+        assert math.isnan(ranked[0])
+        assert ranked[-1] == (0.9 if metric.is_higher_better else 0.2)

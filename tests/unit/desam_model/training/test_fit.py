@@ -54,7 +54,7 @@ def test_training_lowers_the_loss_and_the_masks_can_be_scored(
     # a few steps do not lift the predicted IoU over 0.5
     settings = PredictionSettings(grid_size=3, iou_threshold=-9.0, min_region_px=0)
     scores = evaluate(method, validation, settings, partial(Loader, batch_size=8)).scores
-    assert max(score.dice for score in scores) > 0.5
+    assert max(score.values["dice"] for score in scores) > 0.5
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(

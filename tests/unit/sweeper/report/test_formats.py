@@ -110,7 +110,7 @@ def test_the_latex_compiles(tmp_path) -> None:
     query = make_query(
         results(*plain(), *special), ReportSpec(columns="source", title="T < U", baseline="unet")
     )
-    sides = [statistics_table(table_statistics(query), "t"), cost_table(query, {})]
+    sides = [statistics_table(table_statistics(query), "t", 2), cost_table(query, {})]
     text = render_latex(build_table(query)) + "".join(map(PLAIN_RENDERERS["latex"], sides))
     (tmp_path / "t.tex").write_text(latex_document(text), encoding="utf-8")
     done = subprocess.run(
@@ -136,7 +136,7 @@ def test_a_narrow_terminal_loses_no_digit_no_star_and_no_letter_of_a_name(width:
     spec = ReportSpec(columns="structure", baseline="a_method")
     query = make_query(results(*runs), spec)
     made = build_table(query)
-    side = statistics_table(table_statistics(query), "t")
+    side = statistics_table(table_statistics(query), "t", 2)
     text = render_terminal(made, width=width)
     assert "…" not in text
     assert text.count("30.00") == 7

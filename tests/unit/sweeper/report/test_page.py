@@ -68,9 +68,9 @@ def test_the_page_markdown_csv_and_latex_hold_the_same_cells(page: Path) -> None
     csv = RENDERERS["csv"](table)
     for row in table.rows:
         for cell in row.cells:
-            assert f">{cell_text(cell)}</td>" in html
-            assert cell_text(cell) in RENDERERS["markdown"](table)
-            assert cell_text(cell) in RENDERERS["latex"](table)
+            assert f">{cell_text(cell, table.digits)}</td>" in html
+            assert cell_text(cell, table.digits) in RENDERERS["markdown"](table)
+            assert cell_text(cell, table.digits) in RENDERERS["latex"](table)
             assert repr(cell.value) in csv
 
 

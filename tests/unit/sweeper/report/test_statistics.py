@@ -126,7 +126,7 @@ def test_no_stars_without_a_named_row_or_when_they_are_not_wanted() -> None:
 def test_the_statistics_and_the_stars_are_one_family_of_tests() -> None:
     found = table_statistics(compared())
     assert [row.test.p_holm for row in found.rows if row.test] == [8 / 256, 12 / 256]
-    words = " ".join(statistics_table(found, "t").notes)
+    words = " ".join(statistics_table(found, "t", 2).notes)
     assert "Holm over the 4 tests" in words
     assert "Smallest reachable p after correction: 0.031" in words
 

@@ -104,9 +104,9 @@ def test_what_was_logged_comes_back_with_its_plan(tracker: MlflowTracker, tmp_pa
     assert (run.train_id, run.name, run.status) == ("t1", RECORD.name, TrialStatus.COMPLETED)
     assert dict(run.params) == RECORD.params
     assert run.evaluations == {"e1": {"grid_size": "9"}}
-    assert [s.dice for s in run.scores] == [0.1 + 0.2, 0.0]
-    assert run.scores[0].hd95_mm == 7.5
-    assert math.isnan(run.scores[1].hd95_mm)
+    assert [s.values["dice"] for s in run.scores] == [0.1 + 0.2, 0.0]
+    assert run.scores[0].values["hd95_mm"] == 7.5
+    assert math.isnan(run.scores[1].values["hd95_mm"])
     assert run.summary["dice/strict/mean"] == pytest.approx(0.15)
     assert (run.artifacts / "overlays" / "B.png").read_bytes() == b"png"
     assert tracker.logged("ablation") == {"t1": {"e1"}}
@@ -301,7 +301,7 @@ def test_a_moved_workspace_keeps_its_artifacts_and_a_copy_leaves_the_first_alone
     moved = MlflowTracker(new)
     results = moved.results()
     assert results.sweeps[0].plan == PLAN
-    assert [s.dice for s in results.runs[0].scores] == [0.1 + 0.2, 0.0]
+    assert [s.values["dice"] for s in results.runs[0].scores] == [0.1 + 0.2, 0.0]
     assert results.runs[0].artifacts.is_relative_to(new.root)
     # and what is written from now on lies in the new place, also for MLflow itself
     picture = tmp_path / "p.png"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from toy_plan import plan_of
 
-from sweeper.pipeline.running.listen import SweepListener, dice_note
+from sweeper.pipeline.running.listen import SweepListener, score_note
 from sweeper.records import FailureReason
 from sweeper.store.ledger import Ledger, TrainingFolder
 from sweeper.store.processes import mark
@@ -39,17 +39,17 @@ def scored(path: Path, n_empty: int) -> tuple[TrainingFolder, Training]:
 
 
 def test_the_dice_of_the_target_cases_alone_is_told(tmp_path: Path) -> None:
-    assert dice_note(*scored(tmp_path, n_empty=5)) == "target Dice 25.0"
+    assert score_note(*scored(tmp_path, n_empty=5)) == "target Dice 25.0"
 
 
 @pytest.mark.parametrize("n_empty", [6, 10])
 def test_a_method_that_left_most_slices_empty_is_said_to(tmp_path: Path, n_empty: int) -> None:
-    said = dice_note(*scored(tmp_path, n_empty))
+    said = score_note(*scored(tmp_path, n_empty))
     assert said == f"target Dice 25.0; no mask in {n_empty} of 10 slices"
 
 
 def test_a_training_without_a_scoring_has_no_note(tmp_path: Path) -> None:
-    assert dice_note(TrainingFolder(tmp_path), training()) == ""
+    assert score_note(TrainingFolder(tmp_path), training()) == ""
 
 
 class Silent:
@@ -88,3 +88,13 @@ def test_what_an_earlier_process_of_the_sweep_has_comes_again_and_what_another_h
     TrainingFolder(tmp_path / train_id).renew_lease(owner or mark())
     listener.on_end(train_id, "taken", None)
     assert listener.held == ({train_id} if comes_again else set())
+
+
+def test_scores_of_a_former_version_read_as_todays_do(tmp_path: Path) -> None:
+    facts = {"case": "b1", "domain": "B", "structure": "s", "protocol": "strict", "n_slices": 5}
+    numbers = {"dice": 0.5, "hd95_mm": 3.0, "asd_mm": 1.0}
+    folder = TrainingFolder(tmp_path)
+    folder.write("evaluations/former/scores", {"scores": [{**facts, **numbers}], "seconds": 1.0})
+    folder.write("evaluations/now/scores", {"scores": [{**facts, "values": numbers}], "seconds": 1})
+    assert folder.evaluation("former") == folder.evaluation("now")
+    assert folder.evaluation("now")["scores"][0]["values"] == numbers

@@ -1,0 +1,66 @@
+"""Rows by name: of this version, of former and later ones, and of none."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sweeper.errors import TrackingError
+from sweeper.tracking.rows_file import decode, encode
+from sweeper.tracking.tracker import Score
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FACTS = ["eval_id", "target", "case", "structure", "protocol", "n_slices"]
+CASE = ["e1", "B", "b1", "prostate", "strict", 5]
+
+
+def written(tmp_path: Path, columns: list[str], *lines: list[Any]) -> Path:
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps({"columns": columns, "data": lines}))
+    return path
+
+
+def test_a_former_versions_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    columns = [*FACTS, "dice", "hd95_mm", "asd_mm"]
+    (score,) = decode(written(tmp_path, columns, [*CASE, 0.5, None, 2.5]))
+    assert score[:-1] == tuple(CASE)
+    assert score.values["dice"] == 0.5
+    assert math.isnan(score.values["hd95_mm"])
+    assert score.values["asd_mm"] == 2.5
+
+
+def test_columns_are_found_by_name_and_an_unknown_metric_is_kept(tmp_path: Path) -> None:
+    columns = ["dice", "volume_ml", *reversed(FACTS)]
+    (score,) = decode(written(tmp_path, columns, [0.5, 31, *reversed(CASE)]))
+    assert score == Score(*CASE, {"dice": 0.5, "volume_ml": 31.0})
+
+
+def test_what_was_not_measured_stays_apart_from_what_is_undefined(tmp_path: Path) -> None:
+    scores = (Score(*CASE, {"dice": 0.5}), Score(*CASE, {"dice": 0.5, "sensitivity": math.nan}))
+    path = tmp_path / "rows.json"
+    path.write_text(encode(scores))
+    first, second = decode(path)
+    assert first.values == {"dice": 0.5}
+    assert math.isnan(second.values["sensitivity"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "line", "named"),
+    [
+        ([*FACTS[1:], "dice"], [*CASE[1:], 0.5], "no column eval_id; it has target"),
+        ([*FACTS, "dice", "asd_mm"], [*CASE, 0.5], "a line is not what its columns eval_id"),
+        ([*FACTS, "dice"], [*CASE, 0.5, 7.5], "a line is not what its columns eval_id"),
+        ([*FACTS, "dice", "scanner"], [*CASE, 0.5, "Philips"], "Philips"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_by_name_and_never_dropped(
+    tmp_path: Path, columns: list[str], line: list[Any], named: str
+) -> None:
+    with pytest.raises(TrackingError, match=named) as raised:
+        decode(written(tmp_path, columns, line))
+    assert "rows.json" in str(raised.value)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pkgutil import resolve_name
-from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from desam_model.plugins import PluginError, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 PLUGINS = "sweeper.metrics"
 """Entry point group in which other packages name a `Metric` of theirs."""
-
-
-class MetricError(ValueError):
-    """A metric of another package cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +77,12 @@ class Metric:
         """What `measure` names.
 
         Raises:
-            MetricError: There is no such function.
+            PluginError: There is no such function.
         """
         try:
             found: Measure = resolve_name(self.measure)
         except (ImportError, AttributeError, ValueError) as err:
-            raise MetricError(
+            raise PluginError(
                 f"metric {self.name!r}: no function {self.measure!r} ({err})"
             ) from err
         return found
@@ -134,21 +130,6 @@ def metrics() -> Mapping[str, Metric]:
     """Every metric by name, in the order of tables: ours, then those of other packages by name.
 
     Raises:
-        MetricError: Another package's cannot be loaded, or has a name that is taken.
+        PluginError: Another package's cannot be loaded, or has a name that is taken.
     """
-    found = {metric.name: metric for metric in _OWN}
-    for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
-        whose = f"metric {entry.name!r} ({entry.value})"
-        try:
-            metric = entry.load()
-        except (ImportError, AttributeError) as err:
-            raise MetricError(f"{whose} cannot be loaded: {err}") from err
-        if not isinstance(metric, Metric) or metric.name != entry.name:
-            raise MetricError(f"{whose} must be a Metric of that name")
-        if metric.name in found:
-            raise MetricError(
-                f"{whose}: the name is taken by {found[metric.name].measure}; rename the entry"
-                " point, or uninstall its package"
-            )
-        found[metric.name] = metric
-    return MappingProxyType(found)
+    return registry(PLUGINS, _OWN, Metric)

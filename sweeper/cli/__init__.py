@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from desam_model.plugins import PluginError
 from sweeper import __version__
 from sweeper.errors import SweeperError
 
@@ -96,6 +97,9 @@ def main(args: list[str] | None = None) -> Any:
     except SweeperError as err:
         click.echo(f"sweeper: {err}", err=True)
         sys.exit(err.exit_code)
+    except PluginError as err:
+        click.echo(f"sweeper: {err}", err=True)
+        sys.exit(SweeperError.exit_code)
     except OSError as err:
         if err.errno not in _MENDABLE:
             raise

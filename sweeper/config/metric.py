@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from desam_model.scoring.metric_table import MetricError, metrics
-from sweeper.errors import ConfigError
+from desam_model.scoring.metric_table import metrics
 
 
 def metric_names() -> tuple[str, ...]:
-    """In the order of the table.
-
-    Raises:
-        ConfigError: Another package's metric cannot be used.
-    """
-    try:
-        return tuple(metrics())
-    except MetricError as err:
-        raise ConfigError(str(err)) from err
+    """In the order of the table."""
+    return tuple(metrics())
 
 
 def metric_choices() -> str:
     """What each name means, such as `dice: Dice in %; hd95_mm: ...`."""
-    return "; ".join(f"{name}: {metrics()[name].meaning}" for name in metric_names())
+    return "; ".join(f"{name}: {metric.meaning}" for name, metric in metrics().items())
 
 
 if TYPE_CHECKING:
-    MetricName = str
+    MetricName: TypeAlias = str
 else:
     MetricName = Literal[metric_names()]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from desam_model.scoring.metric_table import MAIN, MetricError, metrics
+from desam_model.plugins import PluginError
+from desam_model.scoring.metric_table import MAIN, metrics
 from desam_model.scoring.metrics import _distances, asd, dice, hd95, score_case, surface_distances
 from desam_model.scoring.protocols import ScoringProtocol, protocol_view
 
@@ -152,7 +153,7 @@ def test_surfaces_are_compared_once_a_case_and_protocol(monkeypatch):
 
 def test_a_metric_whose_function_is_not_there_is_named():
     lost = replace(MAIN, name="lost", measure="desam_model.scoring.metrics:lost")
-    with pytest.raises(MetricError, match=r"metric 'lost': no function 'desam_model"):
+    with pytest.raises(PluginError, match=r"metric 'lost': no function 'desam_model"):
         lost.function()
 
 

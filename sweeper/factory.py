@@ -93,7 +93,7 @@ def build_method(
         return medsam
     if isinstance(method, ImageMethodConfig):
         return _build_image_method(method, sizes, seed)
-    raise TypeError(f"no builder for method {method.name!r}; add it to sweeper/factory.py")
+    raise TypeError(f"no builder for method {method.key()!r}; add it to sweeper/factory.py")
 
 
 def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> SegmentationMethod:

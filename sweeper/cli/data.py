@@ -101,29 +101,32 @@ def import_command(workspace: Path, /, source: Path, name: str | None, **chosen:
 
 
 @data.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @_source_options
 @click.pass_obj
 def check(
-    workspace: Path, source: Path, layout: str, structures: str | None, processes: int | None
+    workspace: Path, source: str, layout: str, structures: str | None, processes: int | None
 ) -> None:
     """Report every fault of SOURCE: a folder or CSV to be imported, or a dataset."""
     from sweeper.data.faults import FaultyDataError, errors
     from sweeper.pipeline.data.importing import check_dataset
     from sweeper.pipeline.data.options import ImportOptions
+    from sweeper.store.dataset.place import find_dataset, looks_like_a_path
+    from sweeper.store.workspace import Workspace
 
-    store_path = _as_store(workspace, source)
+    store_path = find_dataset(Workspace(workspace), source)  # a check creates no workspace
     if store_path is not None:
         _check_store(store_path)
         return
-    if not source.exists() and len(source.parts) == 1:
+    folder = Path(source).expanduser()
+    if not folder.exists() and not looks_like_a_path(source):
         raise DataError(
             f"{source} is neither a folder or CSV file here nor a dataset of workspace {workspace};"
             " name one (datasets: sweeper data show)"
         )
     options = ImportOptions(layout=layout, structures=_structures(structures), processes=processes)
     with ProgressBar() as progress:
-        found, faults, headers = check_dataset(source, options, progress)
+        found, faults, headers = check_dataset(folder, options, progress)
     print_faults(faults)
     print_headers(headers, is_salted=False)
     wrong = errors(faults)
@@ -232,14 +235,6 @@ def _structures(text: str | None) -> dict[int, str] | None:
             raise DataError(f"--structures is {text!r}; name each value and each structure once")
         found[int(value)] = name.strip()
     return found
-
-
-def _as_store(workspace: Path, source: Path) -> Path | None:
-    """The dataset store that SOURCE names, if it names one."""
-    for candidate in (source, workspace / "datasets" / f"{source}.zarr"):
-        if (candidate / "zarr.json").is_file():
-            return candidate
-    return None
 
 
 def _check_store(path: Path) -> None:

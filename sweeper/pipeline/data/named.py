@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
@@ -12,10 +11,12 @@ from sweeper.data.phantom.prostate import write_phantom
 from sweeper.pipeline.data.importing import import_dataset
 from sweeper.pipeline.data.options import ImportOptions
 from sweeper.store.dataset.lock import dataset_lock
+from sweeper.store.dataset.place import dataset_path
 from sweeper.store.dataset.store import DatasetStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sweeper.pipeline.data.importing import Progress
     from sweeper.store.workspace import Workspace
@@ -27,21 +28,13 @@ def open_dataset(
     """The dataset of that name in the workspace, or at that path; phantoms are made if need be.
 
     Raises:
-        StoreError: There is none, or it is no finished dataset store.
+        StoreError: There is none, or it is not a finished dataset store.
     """
     if name_or_path == PHANTOM:
         return DatasetStore.open(ensure_phantom(workspace, progress))
     if name_or_path == ABDOMINAL_PHANTOM:
         return DatasetStore.open(ensure_abdominal_phantom(workspace, progress))
     return DatasetStore.open(dataset_path(workspace, name_or_path))
-
-
-def dataset_path(workspace: Workspace, name_or_path: str) -> Path:
-    """Where the dataset of that name or path lies or would lie."""
-    as_path = Path(name_or_path)
-    if as_path.suffix == ".zarr" or len(as_path.parts) > 1:
-        return as_path.absolute()
-    return workspace.datasets / f"{name_or_path}.zarr"
 
 
 def ensure_phantom(workspace: Workspace, progress: Progress | None = None) -> Path:

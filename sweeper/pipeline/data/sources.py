@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
@@ -15,11 +14,14 @@ from sweeper.pipeline.embed import (
 )
 from sweeper.plan.expand import require_domains
 from sweeper.plan.identity import DataFacts
+from sweeper.store.dataset.place import dataset_path
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.weights import check_checkpoint, encoder_fingerprint, resolve_checkpoint
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sweeper.config.trial import EncoderConfig, TrialConfig
     from sweeper.pipeline.display import Display
     from sweeper.store.embeddings.manifest import EmbeddingManifest
@@ -97,7 +99,9 @@ class DataSource:
             StoreError: There is none, or the path is not a dataset store.
         """
         if name not in self._datasets:
-            self._datasets[name] = DatasetStore.open(self._dataset_path(name))
+            is_phantom = name in (PHANTOM, ABDOMINAL_PHANTOM)
+            path = self._phantom_path(name) if is_phantom else dataset_path(self._workspace, name)
+            self._datasets[name] = DatasetStore.open(path)
         return self._datasets[name]
 
     def embeddings(self, dataset: DatasetStore, encoder: EncoderConfig) -> tuple[str, str]:
@@ -136,21 +140,6 @@ class DataSource:
 
     def _imported(self, step: str, done: int, total: int) -> None:
         self._display.advance(done, total, step)
-
-    def _dataset_path(self, name: str) -> Path:
-        if name in (PHANTOM, ABDOMINAL_PHANTOM):
-            return self._phantom_path(name)
-        path = Path(name)
-        if path.exists():
-            return path.absolute()
-        imported = self._workspace.datasets / f"{name}.zarr"
-        if imported.exists():
-            return imported
-        known = sorted(p.stem for p in self._workspace.datasets.glob("*.zarr"))
-        raise StoreError(
-            f"dataset {name!r} is neither a path nor imported here; imported are"
-            f" {', '.join(known) or 'none'}. Import one: sweeper data import FOLDER --name NAME"
-        )
 
     def _phantom_path(self, name: str) -> Path:
         made = self._workspace.datasets / f"{name}.zarr"

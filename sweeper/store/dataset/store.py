@@ -83,7 +83,7 @@ class DatasetStore:
         """The store at `path`.
 
         Raises:
-            StoreError: There is none, it is no dataset store, or it is incomplete.
+            StoreError: There is none, it is not a dataset store, or it is incomplete.
         """
         path = Path(path).absolute()
         attributes = read_attributes(path)
@@ -305,12 +305,12 @@ def read_attributes(path: Path) -> Mapping[str, Any]:
     """The attributes of the finished dataset store at `path`.
 
     Raises:
-        StoreError: There is none, it is no dataset store, of another version, or incomplete.
+        StoreError: There is none, it is not a dataset store, of another version, or incomplete.
     """
     file = path / "zarr.json"
     if not file.is_file():
         raise StoreError(
-            f"{path} is no dataset store; make one with `sweeper data import SOURCE --name"
+            f"{path} is not a dataset store; make one with `sweeper data import SOURCE --name"
             f" {path.name.removesuffix('.zarr') or 'NAME'}`"
         )
     try:

@@ -87,7 +87,7 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
         (("import", ".", "--structures", "liver"), "--structures is 'liver', expected 1=NAME"),
         (("import", ".", "--structures", "1=a,1=b"), "name each value and each structure once"),
         (("import", ".", "--structures", "1=a,2=a"), "name each value and each structure once"),
-        (("show", "nothing"), "is no dataset store; make one with `sweeper data import SOURCE"),
+        (("show", "nothing"), "dataset 'nothing' is neither imported here"),
         (("check", "gone"), "gone is neither a folder or CSV file here nor a dataset of workspace"),
         (("check", "./gone/deep"), "gone/deep does not exist; name a folder or a CSV file"),
         (("import", "/dev/null", "--name", "x"), "/dev/null is no CSV file; name a folder"),
@@ -97,8 +97,8 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
         ),
         (("import", ".", "--name", ""), "dataset name is ''; use letters"),
         (("import", ".", "--name", "x", "--salt", " "), "--salt is empty; give it a text"),
-        (("show", "../../etc"), "etc is no dataset store"),
-        (("export", "nothing", "--to", "x"), "is no dataset store; make one with"),
+        (("show", "../../etc"), "etc is not a dataset store"),
+        (("export", "nothing", "--to", "x"), "Import one: sweeper data import FOLDER --name NAME"),
     ],
 )
 def test_wrong_input_is_one_line_and_returns_2(tmp_path, capsys, args, line):

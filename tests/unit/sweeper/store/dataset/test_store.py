@@ -146,7 +146,7 @@ def test_a_store_that_is_no_finished_dataset_is_refused(tmp_path, change, line):
 
 
 def test_a_folder_that_is_no_store_is_refused_with_the_way_to_make_one(tmp_path):
-    with pytest.raises(StoreError, match="is no dataset store; make one with `sweeper data import"):
+    with pytest.raises(StoreError, match="is not a dataset store; make one with"):
         DatasetStore.open(tmp_path / "prostate.zarr")
 
 

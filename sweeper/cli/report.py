@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sweeper.cli.global_options import command_line
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
             f"  not tested: {len(outcome.untested)} cases of the source itself"
             f" ({', '.join(outcome.untested)})"
         )
-    click.echo(f"next: sweeper report {outcome.sweep}")
+    click.echo(f"next: {command_line('report', outcome.sweep)}")
     return 0
 
 

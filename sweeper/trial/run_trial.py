@@ -18,12 +18,13 @@ from desam_model.training.memory import return_free_memory
 from desam_model.training.state import load_weights
 from desam_model.types import Decision, EpochRecord, Reads
 from sweeper.errors import DataError
-from sweeper.factory import build_method, build_settings
+from sweeper.factory import build_method
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
 from sweeper.trial.cases import Cases, Reader, choose_cases, sizes_of
 from sweeper.trial.probe import probe
+from sweeper.trial.scoring_settings import build_settings
 from sweeper.trial.stretches import fit_stretches
 
 if TYPE_CHECKING:

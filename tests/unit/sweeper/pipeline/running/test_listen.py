@@ -88,3 +88,13 @@ def test_what_an_earlier_process_of_the_sweep_has_comes_again_and_what_another_h
     TrainingFolder(tmp_path / train_id).renew_lease(owner or mark())
     listener.on_end(train_id, "taken", None)
     assert listener.held == ({train_id} if comes_again else set())
+
+
+def test_other_code_in_a_worker_stops_the_sweep(tmp_path: Path) -> None:
+    listener, train_id = listener_of(tmp_path)
+    message = "training code is a here, the plan was made with b"
+    failure = {"reason": "code_changed", "message": message, "traceback_hash": "h", "log_path": "l"}
+    Ledger(tmp_path).folder(train_id).write("failure", failure)
+    assert listener.on_end(train_id, "failed", None)
+    assert listener.is_hopeless
+    assert message in listener.failed[train_id]

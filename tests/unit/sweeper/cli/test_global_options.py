@@ -36,7 +36,7 @@ def least_words(command: click.Command) -> list[str]:
         if not param.required:
             continue
         kind = param.type
-        word = str(next(iter(kind.choices))) if isinstance(kind, click.Choice) else "word"
+        word = str(next(iter(getattr(kind, "choices", ["word"]))))
         words += [word] if isinstance(param, click.Argument) else [param.opts[0], word]
     return words
 

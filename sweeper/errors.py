@@ -36,6 +36,10 @@ class StoreError(SweeperError):
     """A dataset or embedding store is missing, incomplete, foreign or damaged."""
 
 
+class CodeChangedError(SweeperError):
+    """A worker has other code than the plan was made with."""
+
+
 class WeightsError(SweeperError):
     """A checkpoint is missing, truncated or not what its name says."""
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from desam_model.training.default_rates import default_lr
 from desam_model.training.fit import Schedule
-from desam_model.types import PredictionSettings
 from sweeper.config.comparisons import MedSAMConfig
 from sweeper.config.desam import DesamConfig
 from sweeper.config.image_methods import ImageMethodConfig
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from desam_model.method import SegmentationMethod
-    from sweeper.config.trial import EvaluationConfig, TrialConfig
+    from sweeper.config.trial import TrialConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def build_method(
         return medsam
     if isinstance(method, ImageMethodConfig):
         return _build_image_method(method, sizes, seed)
-    raise TypeError(f"no builder for method {method.name!r}; add it to sweeper/factory.py")
+    raise TypeError(f"no builder for method {method.key()!r}; add it to sweeper/factory.py")
 
 
 def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> SegmentationMethod:
@@ -126,24 +126,10 @@ def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> S
         return built
 
 
-RELEASED_LR = 1e-4
-"""DeSAM's learning rate, for SAM's neck of 256 channels (sources.md S19)."""
-
-_SAM_NECK_CHANNELS = 256
-
-
 def build_schedule(config: TrialConfig, sizes: Sizes) -> Schedule:
-    """How the trial trains.
-
-    Deviation: a default learning rate grows as the decoder narrows, as Adam's best rate does
-    (Yang et al., Tensor Programs V, 2022): with the released one vit_tiny learns to rate prompts
-    in hundreds of epochs only. With SAM's own encoders it is the released one.
-    """
+    """How the trial trains."""
     training = config.training
-    lr = training.lr
-    if lr is None:
-        narrowing = _SAM_NECK_CHANNELS / sizes.neck_channels if sizes.neck_channels else 1.0
-        lr = RELEASED_LR * narrowing
+    lr = default_lr(sizes.neck_channels) if training.lr is None else training.lr
     return Schedule(
         epochs=training.epochs,
         batch_size=training.batch_size,
@@ -161,16 +147,4 @@ def build_schedule(config: TrialConfig, sizes: Sizes) -> Schedule:
         accumulate=training.accumulate,
         channels_last=training.channels_last,
         compile=training.compile,
-    )
-
-
-def build_settings(config: EvaluationConfig) -> PredictionSettings:
-    """How the trial is scored; where a method has no prompt grid, the default stands unused."""
-    default = PredictionSettings()
-    return PredictionSettings(
-        grid_size=default.grid_size if config.grid_size is None else config.grid_size,
-        iou_threshold=(
-            default.iou_threshold if config.iou_threshold is None else config.iou_threshold
-        ),
-        min_region_px=config.min_region_px,
     )

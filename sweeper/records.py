@@ -31,6 +31,7 @@ class FailureReason(StrEnum):
     BUG = "bug"
     LOST_NODE = "lost_node"
     HUNG = "hung"
+    CODE_CHANGED = "code_changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from desam_model.plugins import PluginError
 from sweeper import __version__
+from sweeper.cli.global_options import add_to_command, add_to_root
 from sweeper.errors import SweeperError
 
 EXIT_INTERRUPTED = 130
@@ -67,6 +67,7 @@ class _LazyGroup(click.Group):
             return None
         module, attribute = _COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        add_to_command(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -75,19 +76,12 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    envvar="SWEEPER_WORKSPACE",
-    default=Path("workspace"),
-    show_default="./workspace",
-    help="The one folder that everything is written to.",
-)
 @click.version_option(__version__, prog_name="sweeper")
-@click.pass_context
-def cli(ctx: click.Context, workspace: Path) -> None:
+def cli() -> None:
     """Hyperparameter and ablation sweeps for DeSAM and the methods it is compared with."""
-    ctx.obj = workspace.absolute()
+
+
+add_to_root(cli)
 
 
 def main(args: list[str] | None = None) -> Any:

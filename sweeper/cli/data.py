@@ -14,6 +14,7 @@ from sweeper.cli.data_text import (
     print_splits,
     print_summary,
 )
+from sweeper.cli.global_options import command_line
 from sweeper.cli.registered import Registered, layouts
 from sweeper.errors import DataError
 from sweeper.report.words import counted
@@ -98,7 +99,7 @@ def import_command(workspace: Path, /, source: Path, name: str | None, **chosen:
             f" fingerprint {store.fingerprint}: {store.path}"
         )
     print_splits(store)
-    click.echo(f"next: sweeper data show {store.name}")
+    click.echo(f"next: {command_line('data', 'show', store.name)}")
 
 
 @data.command()
@@ -123,7 +124,7 @@ def check(
     if not folder.exists() and not looks_like_a_path(source):
         raise DataError(
             f"{source} is neither a folder or CSV file here nor a dataset of workspace {workspace};"
-            " name one (datasets: sweeper data show)"
+            f" name one (datasets: {command_line('data', 'show')})"
         )
     options = ImportOptions(layout=layout, structures=_structures(structures), processes=processes)
     with ProgressBar() as progress:
@@ -269,4 +270,5 @@ def _list(folder: Path) -> None:
             f"  {', '.join(store.domains)}  {store.fingerprint}{mark}"
         )
     if not stores:
-        click.echo("no dataset yet; make one with `sweeper data import SOURCE --name NAME`")
+        example = command_line("data", "import", "SOURCE", "--name", "NAME")
+        click.echo(f"no dataset yet; make one with `{example}`")

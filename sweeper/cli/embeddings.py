@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sweeper.cli.global_options import command_line
 from sweeper.errors import StoreError
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ def list_command(workspace: Path, /) -> None:
     for path in foreign:
         click.echo(f"{path.name}  is not an embedding store", err=True)
     if not summaries:
-        click.echo("no embedding stores; make one with 'sweeper embed DATASET'", err=True)
+        example = command_line("embed", "DATASET")
+        click.echo(f"no embedding stores; make one with '{example}'", err=True)
 
 
 @embeddings.command()
 @click.argument("names", nargs=-1)
 @click.option("--encode", type=click.IntRange(1), help="Also encode so many slices and compare.")
-@click.option("--repair", is_flag=True, help="Make damaged slices anew.")
+@click.option("--repair", is_flag=True, help="Re-create damaged slices.")
 @click.pass_obj
 def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repair: bool) -> None:
     """Check every checksum of the stores NAMES (default: all)."""
@@ -64,7 +66,7 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
         fate = "damaged"
         if damaged and repair:
             repair_store(opened, store, list(damaged))
-            fate = "made anew"
+            fate = "re-created"
         else:
             bad += len(damaged)
         click.echo(f"{store.path.name}: {len(store.commits)} slices, {len(damaged)} {fate}")
@@ -72,7 +74,7 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
             click.echo(f"  {largest_difference(opened, store, encode)}")
     if bad:
         several = "slices are" if bad > 1 else "slice is"
-        raise StoreError(f"{bad} {several} damaged; --repair makes what is damaged anew")
+        raise StoreError(f"{bad} {several} damaged; --repair re-creates them")
 
 
 @embeddings.command()

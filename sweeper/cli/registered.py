@@ -24,16 +24,21 @@ class Registered(click.ParamType[str]):
         """
         self._names, self._first = names, first
 
+    @property
+    def choices(self) -> list[str]:
+        """All names, in order."""
+        return [*self._first, *self._names()]
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name, if it is one; otherwise click's usual error with all names."""
-        allowed = [*self._first, *self._names()]
+        allowed = self.choices
         if value not in allowed:
             self.fail(f"{value!r} is not one of {', '.join(map(repr, allowed))}.", param, ctx)
         return str(value)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """All names, as click shows choices."""
-        return f"[{'|'.join([*self._first, *self._names()])}]"
+        return f"[{'|'.join(self.choices)}]"
 
 
 def layouts() -> Iterable[str]:

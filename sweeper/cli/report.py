@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sweeper.cli.global_options import command_line
 from sweeper.config.metric import metric_choices, metric_names
 from sweeper.errors import ConfigError
 
@@ -272,7 +273,7 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
             f"  not tested: {len(outcome.untested)} cases of the source itself"
             f" ({', '.join(outcome.untested)})"
         )
-    click.echo(f"next: sweeper report {outcome.sweep}")
+    click.echo(f"next: {command_line('report', outcome.sweep)}")
     return 0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from sweeper.cli.approval import approval, cost_options
+from sweeper.cli.global_options import command_line
 from sweeper.report.words import counted
 
 if TYPE_CHECKING:
@@ -146,11 +145,11 @@ def finish(
         return EXIT_TERMINATED if outcome.signal == _SIGTERM else EXIT_INTERRUPTED
     if failed:
         same = data_words(values)
-        look, again = (_command(name, str(space), *same) for name in ("status", "retry"))
+        look, again = (command_line(name, str(space), *same) for name in ("status", "retry"))
         click.echo(f"next: {look} --failed    then: {again}")
         return EXIT_FAILED
-    click.echo(f"next: {_command('ui')}    (curves and pictures in the browser)")
-    report = _command("report", str(space))
+    click.echo(f"next: {command_line('ui')}    (curves and pictures in the browser)")
+    report = command_line("report", str(space))
     click.echo(f"      {report} --format latex    (the table for the paper)")
     return 0
 
@@ -162,14 +161,6 @@ def data_words(values: Mapping[str, Any]) -> list[str]:
         if values[name] is not None:
             words += [f"--{name}", str(values[name])]
     return words
-
-
-def _command(*words: str) -> str:
-    """A command to type next, in the same workspace."""
-    root = click.get_current_context().find_root()
-    is_named = root.get_parameter_source("workspace") is ParameterSource.COMMANDLINE
-    where = ["--workspace", str(root.params["workspace"])] if is_named else []
-    return shlex.join(["sweeper", *where, *words])
 
 
 def _summary(outcome: RunOutcome) -> str:

@@ -58,6 +58,11 @@ class Strict(BaseModel):
 class MethodConfigBase(Strict):
     """What the plan must know of any method's config."""
 
+    @classmethod
+    def key(cls) -> str:
+        """The method's `name:` in a search space."""
+        return str(cls.model_fields["name"].default)
+
     def uses_prompt_grid(self) -> bool:
         """True if the evaluation's grid size can change a prediction."""
         return False
@@ -91,11 +96,11 @@ class MethodConfigBase(Strict):
 
     def module(self) -> str:
         """The module that holds the method's code, for the training-code version."""
-        return f"desam_model.comparisons.{getattr(self, 'name', '')}"
+        return f"desam_model.comparisons.{self.key()}"
 
     def label(self) -> str:
         """Short human name, such as `desam full`."""
-        return str(getattr(self, "name", type(self).__name__))
+        return self.key()
 
 
 @cache

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, TypeAlias, Union
 
 from pydantic import Field
 
+from desam_model.plugins import registry
+from sweeper.config.base import MethodConfigBase  # noqa: TC001 - pydantic reads MethodConfig
 from sweeper.config.comparisons import (
     AdvBiasConfig,
     AdvNoiseConfig,
@@ -18,16 +22,60 @@ from sweeper.config.comparisons import (
 from sweeper.config.desam import DesamConfig
 from sweeper.config.image_methods import UNetConfig, UpperBoundConfig
 
-MethodConfig = Annotated[
-    DesamConfig
-    | UNetConfig
-    | UpperBoundConfig
-    | AdvNoiseConfig
-    | AdvBiasConfig
-    | RandConvConfig
-    | MixStyleConfig
-    | MaxStyleConfig
-    | CSDGConfig
-    | MedSAMConfig,
-    Field(discriminator="name"),
-]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLUGINS = "sweeper.methods"
+"""Entry point group in which other packages name a `Method` of theirs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A row of a table: its options, which say where its code is and how it is built.
+
+    Attributes:
+        config: Its options.
+    """
+
+    config: type[MethodConfigBase]
+
+    @property
+    def name(self) -> str:
+        """Its `name:` in a search space."""
+        return self.config.key()
+
+
+_OWN = tuple(
+    Method(config=config)
+    for config in (
+        DesamConfig,
+        UNetConfig,
+        UpperBoundConfig,
+        AdvNoiseConfig,
+        AdvBiasConfig,
+        RandConvConfig,
+        MixStyleConfig,
+        MaxStyleConfig,
+        CSDGConfig,
+        MedSAMConfig,
+    )
+)
+
+
+@cache
+def methods() -> Mapping[str, Method]:
+    """Every method by name: ours, then those of other packages.
+
+    Raises:
+        PluginError: Another package's cannot be used.
+    """
+    return registry(PLUGINS, _OWN, Method)
+
+
+if TYPE_CHECKING:
+    MethodConfig: TypeAlias = MethodConfigBase
+else:  # pydantic chooses by `name`, and the schema lists every method's options
+    MethodConfig = Annotated[
+        Union[tuple(method.config for method in methods().values())],  # noqa: UP007
+        Field(discriminator="name"),
+    ]

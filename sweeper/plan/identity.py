@@ -7,14 +7,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from desam_model.encoder.shapes import encoder_shape
+from desam_model.training.default_rates import default_lr
 from sweeper.config.base import Level
-from sweeper.plan.code_version import code_version
+from sweeper.plan.code_version import scoring_version, training_version
 
 if TYPE_CHECKING:
     from sweeper.config.trial import TrialConfig
-
-_FIT = "desam_model.training.fit"
-_EVALUATE = "desam_model.scoring.evaluate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +60,28 @@ def short_hash(values: Any) -> str:
 
 
 def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
-    """Everything that changes a training's weights; its hash is the train_id."""
+    """Everything that changes a training's weights; its hash is the train_id.
+
+    The learning rate is the resolved one: writing the default down changes nothing, and changing
+    the default does.
+    """
     values = config.at_level(Level.TRAINING)
     reads_embeddings = config.method.reads_embeddings()
     if not reads_embeddings:
         values.pop("encoder", None)
     if data.start is not None:
         values["method"]["start"] = data.start
+    neck_channels = encoder_shape(config.encoder.name).neck_channels if reads_embeddings else 0
+    default = default_lr(neck_channels)
+    lr = default if config.training.lr is None else config.training.lr
+    if lr == default:
+        values["training"].pop("lr", None)
     return {
         "config": values,
+        "lr": lr,
         "dataset": data.fingerprint,
         "embedding": data.embedding_fingerprint if reads_embeddings else None,
-        "code": code_version(_FIT, config.method.module()),
+        "code": training_version(config.method.module()),
     }
 
 
@@ -81,16 +90,22 @@ def evaluation_identity(train_id: str, config: TrialConfig) -> dict[str, Any]:
     return {
         "training": train_id,
         "config": config.at_level(Level.EVALUATION),
-        "code": code_version(_EVALUATE),
+        "code": scoring_version(),
     }
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     """Why a finished training with the same config does not count any more."""
-    names = {"dataset": "dataset", "embedding": "embeddings", "code": "training code"}
-    changed = [
-        f"{text} changed ({old.get(key)} -> {new.get(key)})"
-        for key, text in names.items()
-        if old.get(key) != new.get(key)
-    ]
+    names = {
+        "dataset": "dataset",
+        "embedding": "embeddings",
+        "code": "training code",
+        "lr": "default learning rate",
+    }
+    changed = []
+    for key, text in names.items():
+        if key not in old and key in new:
+            changed.append(f"identity now also names the {text} ({new[key]})")
+        elif old.get(key) != new.get(key):
+            changed.append(f"{text} changed ({old.get(key)} -> {new.get(key)})")
     return ", ".join(changed)

@@ -31,6 +31,8 @@ class TrainingJob:
         start_from: `FOLDER@EPOCHS`, another training to go on from if this one has not begun.
         gpu: GPUs, or the share of one, that it may use; 0 hides them.
         remedy: How the training is run after it ran out of memory, in words; None: as asked.
+        scoring_code: Version of the scoring code that the plan was made with; None where the job
+            names no evaluation.
     """
 
     train_id: str
@@ -47,6 +49,7 @@ class TrainingJob:
     start_from: str | None = None
     gpu: float = 1.0
     remedy: str | None = None
+    scoring_code: str | None = None
 
     def to_json(self) -> str:
         """The job as text."""

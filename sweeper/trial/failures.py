@@ -7,7 +7,7 @@ import hashlib
 import traceback
 from typing import TYPE_CHECKING
 
-from sweeper.errors import DataError, StoreError
+from sweeper.errors import CodeChangedError, DataError, StoreError
 from sweeper.records import Failure, FailureReason
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def classify(error: BaseException) -> FailureReason:
         return FailureReason.DISK_FULL
     if name == "NonFiniteLossError":
         return FailureReason.NON_FINITE
+    if isinstance(error, CodeChangedError):
+        return FailureReason.CODE_CHANGED
     if isinstance(error, (DataError, StoreError)):
         return FailureReason.DATA
     return FailureReason.BUG

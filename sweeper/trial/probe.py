@@ -14,10 +14,11 @@ from desam_model.scoring.evaluate import evaluate
 from desam_model.training.fit import fit
 from desam_model.training.loader import Loader
 from desam_model.training.memory import return_free_memory
-from sweeper.factory import build_method, build_schedule, build_settings
+from sweeper.factory import build_method, build_schedule
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.trial.cases import Reader, choose_cases, sizes_of
+from sweeper.trial.scoring_settings import build_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,12 +18,14 @@ from desam_model.training.memory import return_free_memory
 from desam_model.training.state import load_weights
 from desam_model.types import Decision, EpochRecord, Reads
 from sweeper.errors import DataError
-from sweeper.factory import build_method, build_settings
+from sweeper.factory import build_method
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
 from sweeper.trial.cases import Cases, Reader, choose_cases, sizes_of
 from sweeper.trial.probe import probe
+from sweeper.trial.same_code import require_same_code
+from sweeper.trial.scoring_settings import build_settings
 from sweeper.trial.stretches import fit_stretches
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
 
     Returns:
         True if the training ran to its end and is scored, False if it was stopped or paused.
+
+    Raises:
+        CodeChangedError: This process has other code than the job's identity names.
     """
     try:
         return _train_and_score(job, on_epoch)
@@ -57,8 +62,9 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
 
 
 def _train_and_score(job: TrainingJob, on_epoch: OnEpoch) -> bool:
-    torch.set_num_threads(job.threads)
     folder = TrainingFolder(Path(job.folder))
+    require_same_code(job)
+    torch.set_num_threads(job.threads)
     folder.write("config", _description(job))
     dataset = DatasetStore.open(Path(job.dataset))
     embeddings = EmbeddingStore.open(job.embeddings) if job.embeddings else None

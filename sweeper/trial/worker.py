@@ -18,6 +18,7 @@ from sweeper.records import FailureReason
 from sweeper.store.ledger import TrainingFolder, read_json
 from sweeper.store.processes import is_here, mark
 from sweeper.trial.failures import classify, describe
+from sweeper.trial.same_code import read_code
 from sweeper.trial.watchdog import Pulse, failure_values, kernel_oom_kills
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _train_claimed(
     memory_bytes: int,
     report: Callable[[dict[str, Any]], None],
 ) -> str:
+    read_code(job)  # before it is imported
     # imports torch: paid once per process, in the worker
     from sweeper.trial.run_trial import run_trial
 

@@ -19,7 +19,7 @@ from desam_model.training.fit import fit
 from desam_model.training.loader import Loader
 from desam_model.types import Split
 from sweeper.config.trial import TrialConfig
-from sweeper.factory import build_method, build_schedule, build_settings
+from sweeper.factory import build_method, build_schedule
 from sweeper.pipeline.data.importing import import_dataset
 from sweeper.pipeline.data.options import ImportOptions
 from sweeper.pipeline.data.sources import DataSource
@@ -28,6 +28,7 @@ from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.workspace import Workspace
 from sweeper.trial.cases import Reader, choose_cases, sizes_of
+from sweeper.trial.scoring_settings import build_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

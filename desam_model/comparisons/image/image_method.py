@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch.nn import functional
 
-from desam_model.comparisons.image.harness import Harness  # noqa: TC001 - a method's code version follows it
 from desam_model.comparisons.image.intensity import rescale, standardise
 from desam_model.comparisons.image.softmax_losses import (
     at_scale_of,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from desam_model.comparisons.image.harness import Harness
     from desam_model.networks.base import Features
     from desam_model.types import Batch, PredictionSettings
 

@@ -15,8 +15,8 @@ from sweeper.store.dataset.place import dataset_path
 from sweeper.store.dataset.store import DatasetStore
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable
+    from pathlib import Path
 
     from sweeper.pipeline.data.importing import Progress
     from sweeper.store.workspace import Workspace

@@ -21,6 +21,7 @@ from sweeper.store.weights import check_checkpoint, encoder_fingerprint, resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from sweeper.config.trial import EncoderConfig, TrialConfig
     from sweeper.pipeline.display import Display
     from sweeper.store.embeddings.manifest import EmbeddingManifest

@@ -35,7 +35,7 @@ class SweepListener:
         again: What of it is to be run again: after a remedy, or since its machine was lost.
         held: What of it a process that ends soon has not let go of yet.
         disk_is_full: True if a training found no room on its disk.
-        is_hopeless: True if the first trainings all met the same bug.
+        is_hopeless: True if the first trainings all met the same bug, or the code has changed.
         remedy_of: Asked what to try after a failure; its text, or None if the failure is final.
         on_failure: Told the name and the note of each final failure.
     """
@@ -78,7 +78,7 @@ class SweepListener:
         self._curves.add(train_id, epoch)
 
     def on_end(self, train_id: str, word: str, loss: tuple[FailureReason, str] | None) -> bool:
-        """A training has ended; True stops the sweep: a full disk, or one bug three times."""
+        """A training has ended; True stops the sweep: no room, other code, one bug thrice."""
         training, folder = self._trainings[train_id], self._ledger.folder(train_id)
         name = self._name(train_id)
         try:
@@ -126,6 +126,10 @@ class SweepListener:
         self.failed[training.train_id] = note
         self._display.ended(name, "failed", note)
         self.on_failure(name, note)
+        if reason is FailureReason.CODE_CHANGED:
+            self.is_hopeless = True
+            self._display.say(f"the sweep is stopped: {failure['message']}")
+            return True
         self._bugs[failure["traceback_hash"]] += reason is FailureReason.BUG
         self.is_hopeless = self._n_done == 0 and max(self._bugs.values()) >= _SAME_BUG_LIMIT
         if self.is_hopeless:

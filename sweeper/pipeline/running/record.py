@@ -79,7 +79,7 @@ def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Ro
         Row(
             train_id=training.train_id,
             eval_id=eval_id,
-            method=config.method.name,
+            method=config.method.key(),
             seed=config.seed,
             source=config.source,
             target=score["domain"],

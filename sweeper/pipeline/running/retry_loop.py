@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sweeper.plan.code_version import scoring_version
 from sweeper.plan.job import TrainingJob
 from sweeper.store.processes import mark
 from sweeper.trial.remedy import Remedy, apply, known_remedy, next_remedy, split
@@ -130,4 +131,5 @@ class Rounds:
             checkpoint=training.data.checkpoint,
             gpu=placement.gpu,
             remedy=remedy.text(config.training.batch_size) if remedy else None,
+            scoring_code=scoring_version(),
         )

@@ -261,6 +261,9 @@ class _Listener:
             note = f"{failure['reason']}: {failure['message']}; log {failure['log_path']}"
             self._display.ended(_name(training), "failed", note)
             self.on_failure(_name(training), note)
+            if failure["reason"] == FailureReason.CODE_CHANGED:
+                self._display.say(f"the search is stopped: {failure['message']}")
+                return True
             self._bugs[failure["traceback_hash"]] += failure["reason"] == FailureReason.BUG
             return self._n_done == 0 and max(self._bugs.values()) >= _SAME_BUG_LIMIT
         self._n_done += state == "completed"

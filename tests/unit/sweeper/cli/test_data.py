@@ -26,7 +26,7 @@ def test_import_show_check_and_export_in_a_row(tmp_path, capsys):
     assert "prostate: 6 cases, 18 slices, 2 domains, fingerprint " in out
     assert "split by desam: the first 90 % of the cases of each domain" in out
     assert "  A-ISBI: 2 train; validation: A-ISBI_Case02" in out
-    assert "next: sweeper data show prostate" in out
+    assert f"next: sweeper --workspace {workspace} data show prostate" in out
 
     assert run(workspace, "import", source, "--processes", 1) == 0
     assert "was imported before and nothing has changed" in capsys.readouterr().out
@@ -140,7 +140,7 @@ def test_import_tells_equal_warnings_once_and_check_each(tmp_path, capsys):
 
 def test_an_empty_workspace_says_how_to_make_a_dataset(tmp_path, capsys):
     assert run(tmp_path, "show") == 0
-    assert "no dataset yet; make one with `sweeper data import" in capsys.readouterr().out
+    assert "no dataset yet; make one with `sweeper --workspace " in capsys.readouterr().out
 
 
 def test_a_damaged_store_is_found_by_check(tmp_path, capsys):

@@ -9,7 +9,7 @@ from sweeper.config.base import Level
 from sweeper.config.image_methods import HarnessConfig, NetworkConfig
 from sweeper.config.methods import MethodConfig
 from sweeper.config.trial import EncoderConfig, EvaluationConfig, TrainingConfig, TrialConfig
-from sweeper.plan.code_version import code_version
+from sweeper.plan.code_version import training_hash
 
 SITES = ("A", "B", "C")
 ADAPTER = TypeAdapter(MethodConfig)
@@ -110,7 +110,7 @@ def test_every_option_is_described(config):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.__name__)
 def test_the_code_version_of_every_method_can_be_computed(config):
-    assert len(code_version(config().module())) == 12
+    assert len(training_hash(config().module())) == 12
 
 
 ADDED_LATER = [

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import ast
-from typing import TYPE_CHECKING
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +8,8 @@ from sweeper.config.sweep import check_sweep
 from sweeper.config.trial import TrialConfig
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import ConfigError
-from sweeper.plan.code_version import _normalised, code_version
 from sweeper.plan.expand import Plan, make_plan
 from sweeper.plan.identity import DataFacts, difference, training_identity
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FACTS = DataFacts(
     name="d",
@@ -158,23 +151,26 @@ def test_several_structures_must_be_chosen_from() -> None:
         plan(BASE, moved(structures=("liver", "spleen")))
 
 
-def test_comments_and_docstrings_do_not_change_the_code_version(tmp_path: Path) -> None:
-    plain, commented, other = (tmp_path / n for n in ("a.py", "b.py", "c.py"))
-    plain.write_text("def f(x):\n    return x + 1\n")
-    commented.write_text('"""Doc."""\n# why\ndef f(x):\n    """Doc."""\n    return x + 1  # so\n')
-    other.write_text("def f(x):\n    return x + 2\n")
-    assert _normalised(plain) == _normalised(commented) != _normalised(other)
-    ast.parse(plain.read_text())
-
-
-def test_the_code_version_of_a_method_covers_what_it_imports() -> None:
-    assert code_version("desam_model.desam.desam") != code_version("desam_model.types")
-
-
 def test_a_stale_training_says_what_changed() -> None:
     old = {"dataset": "1", "embedding": "2", "code": "3"}
     said = difference(old, {**old, "code": "4"})
     assert said == "training code changed (3 -> 4)"
+    said = difference(old, {**old, "code": "desam-1", "lr": 8e-4})
+    assert said == (
+        "training code changed (3 -> desam-1), identity now also names the default learning rate"
+        " (0.0008)"
+    )
+
+
+def test_the_learning_rate_is_the_resolved_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = plan(BASE)
+    assert plain.trainings[0].identity["lr"] == 8e-4
+    assert ids(plan(BASE + "  training: {lr: 8e-4}\n")) == ids(plain)
+    monkeypatch.setattr("sweeper.plan.identity.default_lr", lambda _: 4e-4)
+    changed = plan(BASE).trainings[0].identity
+    assert changed["config"] == plain.trainings[0].identity["config"]
+    said = difference(dict(plain.trainings[0].identity), dict(changed))
+    assert said == "default learning rate changed (0.0008 -> 0.0004)"
 
 
 def test_other_starting_weights_are_another_training_wherever_the_file_lies() -> None:

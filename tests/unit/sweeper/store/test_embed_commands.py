@@ -47,7 +47,7 @@ def test_a_store_is_made_listed_verified_repaired_converted_and_removed(dataset)
     assert "slice 4 (case case-2" in bad.output
     repaired = run(dataset, "embeddings", "verify", store.path.name, "--repair")
     assert repaired.exit_code == 0
-    assert "6 slices, 1 made anew" in repaired.output
+    assert "6 slices, 1 re-created" in repaired.output
     assert chunk.read_bytes() == good
     compared = run(dataset, "embeddings", "verify", "--encode", "2")
     assert "2 slices encoded again: largest relative difference" in compared.output

@@ -1,0 +1,418 @@
+"""Golden trainings and scores: does the code at hand still give the numbers of a known version?
+
+`python -m sweeper.trial.golden` trains every method on tiny fixed data, scores fixed masks, and
+enters the hashes of the code into `sweeper/plan/code_versions.json`: under the version whose
+results are bit-equal, else under a new one. Bits are comparable only between equal processors and
+equal versions of torch, so that results are kept by platform.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from desam_model.encoder.shapes import PREPROCESSING
+from desam_model.method import SegmentationMethod
+from desam_model.scoring.evaluate import evaluate
+from desam_model.scoring.metric_table import metrics
+from desam_model.training.loader import Loader
+from desam_model.training.state import load_weights
+from desam_model.types import (
+    Decision,
+    Embedding,
+    Losses,
+    Prediction,
+    Reads,
+    Slice,
+    Split,
+)
+from sweeper.config.trial import EvaluationConfig, TrialConfig
+from sweeper.plan.code_version import (
+    SCORING,
+    VERSIONS_FILE,
+    Version,
+    code_name,
+    read_versions,
+    scoring_hash,
+    training_hash,
+)
+from sweeper.plan.job import TrainingJob
+from sweeper.store.dataset.store import CaseRecord
+from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
+from sweeper.store.embeddings.manifest import EmbeddingManifest
+from sweeper.store.embeddings.writer import ChunkWriter, Filling
+from sweeper.trial.run_trial import run_trial
+from sweeper.trial.scoring_settings import build_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from desam_model.types import Batch, PredictionSettings
+
+_PX, _GRID, _TAPS, _NECK = 32, 8, 12, 16
+_SITES, _PATIENTS, _SLICES = ("A", "B"), 3, 2
+_SMALL = {"network": {"width": 4, "stages": 3}}
+
+GOLDEN: tuple[dict[str, Any], ...] = (
+    *({"method": {"name": "desam", "ablation": a}} for a in ("pdmm_only", "iou_head")),
+    {"method": {"name": "desam", "ablation": "mask_embedding", "loss_profile": "released"}},
+    {"method": {"name": "desam", "training_points": "grid"}, "training": {"optimizer": "sgd"}},
+    {"method": {"name": "desam", "prompt_mode": "whole_box"}},
+    {"method": {"name": "medsam"}},
+    {"method": {"name": "medsam", "profile": "official"}, "training": {"batch_size": 2}},
+    {"method": {"name": "unet", **_SMALL}},
+    {
+        "method": {"name": "unet", **_SMALL, "augmentation": False},
+        "training": {"changes": ((1, "training.lr", 0.001),)},
+    },
+    {"method": {"name": "upper_bound", "folds": 3, **_SMALL}, "source": "all", "fold": 1},
+    *(
+        {"method": {"name": name, **_SMALL}}
+        for name in ("advnoise", "advbias", "randconv", "mixstyle", "maxstyle", "csdg")
+    ),
+    *(
+        {"method": {"name": name, "profile": "official"}}
+        for name in ("unet", "advnoise", "advbias", "randconv", "mixstyle", "maxstyle", "csdg")
+    ),
+    {"method": {"name": "desam"}, "training": {"precision": "bf16"}},
+    {"method": {"name": "randconv", "variant": "image", "supervise_augmented": False, **_SMALL}},
+    {"method": {"name": "mixstyle", "probability": 1.0, **_SMALL}},
+    {"method": {"name": "maxstyle", "probability": 1.0, **_SMALL}},
+)
+"""What is trained for two epochs: every method, and the options that take another way in it."""
+
+
+def golden_trials() -> list[TrialConfig]:
+    """The trials of all golden trainings."""
+    trials = []
+    for values in GOLDEN:
+        training = {"epochs": 2, "batch_size": 3, **values.get("training", {})}
+        base = {"source": "A", "structure": "prostate", "seed": 1}
+        trials.append(TrialConfig.model_validate({**base, **values, "training": training}))
+    return trials
+
+
+def golden_weights(trials: Iterable[TrialConfig], folder: Path) -> str:
+    """SHA-256 of the selected weights of trainings, on one thread of the processor.
+
+    Args:
+        trials: Of `golden_trials`.
+        folder: An empty one; holds data and trainings.
+    """
+    dataset, embeddings = _write_data(folder)
+    digest = hashlib.sha256()
+    threads = torch.get_num_threads()
+    try:
+        for number, config in enumerate(trials):
+            reads = config.method.reads_embeddings()
+            job = TrainingJob(
+                train_id=str(number),
+                identity={},
+                config=config,
+                evaluations={},
+                dataset=dataset,
+                embeddings=embeddings if reads else None,
+                folder=str(folder / str(number)),
+                threads=1,
+                owner="golden",
+            )
+            run_trial(job, lambda _: Decision.CONTINUE)
+            weights = load_weights(folder / str(number) / "best.pt")
+            for name, tensor in sorted(weights.items()):
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.contiguous().numpy().tobytes())
+    finally:
+        torch.set_num_threads(threads)
+    return digest.hexdigest()
+
+
+class _Ragged(SegmentationMethod):
+    """Predicts the reference with ragged edges, holes and islands, by a slice's own pixels."""
+
+    reads: ClassVar[frozenset[Reads]] = frozenset({Reads.IMAGE})
+
+    def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
+        raise NotImplementedError
+
+    def validation_loss(self, batch: Batch) -> torch.Tensor:
+        raise NotImplementedError
+
+    def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
+        assert batch.image is not None
+        mask = batch.image > 0.5
+        grid = settings.grid_size
+        mask[..., grid, :] ^= True
+        return Prediction(mask=mask, predicted_iou=torch.ones(len(mask)))
+
+
+def golden_scores() -> str:
+    """SHA-256 of the scores and the cleaned masks of fixed predictions."""
+    draw = np.random.default_rng(0)
+    slices = [_scored_slice(draw, case, z) for case in range(3) for z in range(4)]
+    digest = hashlib.sha256()
+    for settings in ({}, {"min_region_px": 0, "grid_size": 3}, {"iou_threshold": 0.9}):
+        config = EvaluationConfig.model_validate(settings)
+        batches = partial(Loader, batch_size=5, device=torch.device("cpu"))
+        result = evaluate(_Ragged(), slices, build_settings(config), batches)
+        for score in result.scores:
+            # flat, so that the digest is of numbers and not of the record's shape
+            facts = asdict(score)
+            numbers = {k: v for k, v in facts.pop("values").items() if k in _own_metrics()}
+            text = json.dumps({**facts, **numbers}, sort_keys=True, default=str)
+            digest.update(text.encode())
+        for prediction in result.predictions:
+            digest.update(np.packbits(prediction.mask).tobytes())
+    return digest.hexdigest()
+
+
+def _own_metrics() -> set[str]:
+    """Names of this project's metrics; what other packages add belongs to no version of ours."""
+    return {n for n, metric in metrics().items() if metric.measure.startswith("desam_model.")}
+
+
+def _scored_slice(draw: np.random.Generator, case: int, z: int) -> Slice:
+    """A disc of 256 px and an image that is the disc with noise; one case has no mask at all."""
+    rows, columns = np.mgrid[:256, :256]
+    y, x, radius = draw.uniform(100, 150), draw.uniform(100, 150), draw.uniform(25, 45)
+    reference = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+    coarse = draw.random((32, 32)).repeat(8, 0).repeat(8, 1)
+    image = np.where(reference, coarse > 0.1, coarse > 0.97) & (case != 2)
+    return Slice(
+        case=f"case{case}",
+        domain="AB"[case % 2],
+        structure="prostate",
+        z=z,
+        is_last_foreground=z == 3,
+        spacing_mm=(3.0, 0.6, 0.5 + 0.1 * case),
+        reference=torch.from_numpy(reference.astype(np.uint8)),
+        image=torch.from_numpy(255 * image.astype(np.uint8))[None],
+    )
+
+
+def _write_data(folder: Path) -> tuple[str, str]:
+    """Paths of a dataset and of its embeddings: discs in noise, which embeddings show too."""
+    draw = np.random.default_rng(0)
+    rows, columns = np.mgrid[:_PX, :_PX]
+    cases: list[NewCase] = []
+    for site in _SITES:
+        for patient in range(_PATIENTS):
+            y, x, radius = (draw.uniform(a, b, (_SLICES, 1, 1)) for a, b in _DISC)
+            label = ((rows - y) ** 2 + (columns - x) ** 2 < radius**2).astype(np.uint8)
+            noise = draw.integers(0, 120, (_SLICES, 1, _PX, _PX), dtype=np.uint8)
+            start = len(cases) * _SLICES
+            record = _record(f"{site}{patient}", site, patient == _PATIENTS - 1, start)
+            cases.append(NewCase(record=record, image=noise + 100 * label[:, None], label=label))
+    facts = DatasetFacts(
+        name="golden",
+        structures=("prostate",),
+        is_synthetic=True,
+        preprocessing={},
+        split_rule="the last patient of a site validates",
+        import_key="none",
+        skipped={},
+    )
+    dataset = write_dataset(folder / "golden.zarr", facts, cases)
+    manifest = EmbeddingManifest(
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        encoder="vit_tiny",
+        encoder_fingerprint="golden",
+        precision="float16",
+        preprocessing=PREPROCESSING,
+        compute="float32",
+        block=4,
+        codec="none",
+        n_slices=len(cases) * _SLICES,
+        num_taps=3,
+        tap_channels=_TAPS,
+        neck_channels=_NECK,
+        grid_hw=(_GRID, _GRID),
+        input_px=16 * _GRID,
+        product_version="0",
+        cases=tuple((case.record.case, _SLICES) for case in cases),
+    )
+    place = folder / "golden.embeddings"
+    writer = ChunkWriter(place, manifest)
+    labels = np.concatenate([case.label for case in cases])
+    with Filling(place, manifest) as filling:
+        for index in filling.missing:
+            filling.commit([writer.write(index, _embedding(draw, labels[index]))])
+    return str(dataset.path), str(place)
+
+
+_DISC = ((12, 20), (12, 20), (5, 9))
+"""Ranges of a disc's centre and radius, px."""
+
+
+def _record(case: str, site: str, validates: bool, start: int) -> CaseRecord:
+    return CaseRecord(
+        case=case,
+        domain=site,
+        split=Split.VALIDATION if validates else Split.TRAIN,
+        start=start,
+        count=_SLICES,
+        z=tuple(range(_SLICES)),
+        spacing_mm=(3.0, 1.0, 1.0),
+        foreground={"prostate": (True,) * _SLICES},
+        volume_ml={"prostate": 1.0},
+        matrix=(_PX, _PX),
+        n_source_slices=_SLICES,
+        source_spacing_mm=(3.0, 1.0, 1.0),
+        image_file="",
+        label_file="",
+        source_hash=case,
+        content_hash="",
+        has_geometry=True,
+    )
+
+
+def _embedding(draw: np.random.Generator, label: np.ndarray) -> Embedding:
+    side = _PX // _GRID
+    small = label.reshape(_GRID, side, _GRID, side).mean((1, 3))
+    maps = [
+        torch.from_numpy(
+            (
+                draw.normal(0, 0.5, (channels, _GRID, _GRID))
+                + small * np.linspace(-2, 2, channels)[:, None, None]
+            ).astype(np.float32)
+        )
+        for channels in (_TAPS, _TAPS, _TAPS, _NECK)
+    ]
+    return Embedding(taps=tuple(maps[:3]), neck=maps[3])
+
+
+def platform_key() -> str:
+    """What bits depend on besides the code: processor, its vector instructions, versions."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cpu = models[0] if models else platform.processor()
+    vectors = torch.backends.cpu.get_cpu_capability()
+    versions = (f"{p} {importlib.metadata.version(p)}" for p in ("torch", "numpy", "scipy"))
+    return f"{platform.machine()}, {cpu}, {vectors}; {', '.join(versions)}"
+
+
+def enter(
+    name: str,
+    versions: dict[str, Version],
+    code_hash: str,
+    where: str,
+    result: Callable[[], str],
+    *,
+    is_new: bool = False,
+) -> tuple[str, bool]:
+    """Enter a hash under the version whose golden result is bit-equal, else under a new one.
+
+    Args:
+        name: Of the code.
+        versions: Its versions, oldest first; changed in place.
+        code_hash: Of the code at hand.
+        where: `platform_key()`.
+        result: Makes the golden result of the code at hand.
+        is_new: True to make a new version where nothing can be compared.
+
+    Returns:
+        What was done, in words, and whether the code at hand is now known.
+    """
+    owner = next((v for v, known in versions.items() if code_hash in known["hashes"]), None)
+    if owner is not None:
+        return _compare_known(owner, versions[owner], code_hash, where, result())
+    comparable = [v for v, known in versions.items() if where in known["golden"]]
+    newest = next(reversed(versions), None)
+    if newest is not None and newest not in comparable and not is_new:
+        known_on = "; or ".join(versions[newest]["golden"])
+        return (
+            f"{name}: code {code_hash} cannot be compared with {newest} here: its golden results"
+            f" were recorded on {known_on}; this is {where}. Run the command there; or here, first"
+            f" at a commit whose code is known as {newest}, then at this one; or give"
+            " --new-version, which makes what was trained before stale",
+            False,
+        )
+    golden = result()
+    for version in reversed(comparable):
+        if versions[version]["golden"][where] == golden:
+            versions[version]["hashes"].append(code_hash)
+            return f"{name}: code {code_hash} gives the same numbers as {version}", True
+    following = f"{name}-{len(versions) + 1}"
+    versions[following] = Version(hashes=[code_hash], golden={where: golden})
+    if newest is None:
+        return f"{name}: {following} is code {code_hash}", True
+    if newest not in comparable:
+        return f"{name}: {following} is code {code_hash}, not compared with {newest}", True
+    former = versions[newest]["golden"][where]
+    return (
+        f"{name}: code {code_hash} gives other numbers than {newest} (golden {former[:12]} ->"
+        f" {golden[:12]}): it is {following}, and what {newest} made is stale",
+        True,
+    )
+
+
+def _compare_known(
+    version: str, known: Version, code_hash: str, where: str, golden: str
+) -> tuple[str, bool]:
+    recorded = known["golden"].setdefault(where, golden)
+    if recorded == golden:
+        return f"{version}: code {code_hash} is known, golden {golden[:12]}", True
+    return (
+        f"{version}: code {code_hash} is known, but gives golden {golden[:12]} here where"
+        f" {recorded[:12]} was recorded: something outside the hashed code changes numbers, such as"
+        " another package",
+        False,
+    )
+
+
+def golden_results(names: Sequence[str] = ()) -> dict[str, tuple[str, Callable[[], str]]]:
+    """For each piece of versioned code its hash, and what makes its golden result."""
+    by_module: dict[str, list[TrialConfig]] = {}
+    for trial in golden_trials():
+        by_module.setdefault(trial.method.module(), []).append(trial)
+    pieces: dict[str, tuple[str, Callable[[], str]]] = {
+        code_name(module): (training_hash(module), partial(_in_a_folder, trials))
+        for module, trials in by_module.items()
+    }
+    pieces[SCORING] = scoring_hash(), golden_scores
+    return {name: piece for name, piece in pieces.items() if not names or name in names}
+
+
+def _in_a_folder(trials: Sequence[TrialConfig]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return golden_weights(trials, Path(folder))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare and enter all code at hand; 1 if some of it is not known afterwards."""
+    parser = argparse.ArgumentParser(prog="python -m sweeper.trial.golden", description=__doc__)
+    parser.add_argument(
+        "--new-version",
+        action="store_true",
+        help="make a new version where the results cannot be compared on this machine",
+    )
+    options = parser.parse_args(arguments)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    versions, where = read_versions(), platform_key()
+    is_known = True
+    for name, (code_hash, result) in golden_results().items():
+        known = versions.setdefault(name, {})
+        words, is_entered = enter(name, known, code_hash, where, result, is_new=options.new_version)
+        is_known &= is_entered
+        sys.stdout.write(f"{words}\n")
+        sys.stdout.flush()
+    VERSIONS_FILE.write_text(json.dumps(versions, indent=1) + "\n", encoding="utf-8")
+    return 0 if is_known else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,7 +23,7 @@ from statistics import median
 from sweeper.engine import cluster, driver
 from sweeper.pipeline.display import Silent
 from sweeper.pipeline.run import RunRequest, run
-from sweeper.records import Placement
+from sweeper.records import Placement, TrialOutcome
 from sweeper.store.workspace import Workspace
 
 PARTS = ("help", "plan", "noop", "sweep")
@@ -105,14 +105,14 @@ class Clock:
     def on_epoch(self, train_id: str, epoch: dict) -> None:
         """Not noted."""
 
-    def on_end(self, train_id: str, word: str, loss: object) -> bool:
+    def on_end(self, train_id: str, outcome: object, loss: object) -> bool:
         """A training has ended."""
         self.ended.append(time.time())
         return False
 
 
-def noop(text: str, limit: int, report: object) -> str:
-    return "completed"
+def noop(text: str, limit: int, report: object) -> TrialOutcome:
+    return TrialOutcome.COMPLETED
 
 
 def time_noops(folder: Path, count: int) -> None:
@@ -139,7 +139,7 @@ def time_noops(folder: Path, count: int) -> None:
     line("  the driver's processor time each", 1000 * cpu / count, "{:.1f} ms", 60)
 
 
-def timed(text: str, limit: int, report: object) -> str:
+def timed(text: str, limit: int, report: object) -> TrialOutcome:
     """The worker's own function, with a note of when it began, first trained, and ended."""
     from sweeper.plan.job import TrainingJob
     from sweeper.trial.worker import train_one
@@ -150,11 +150,11 @@ def timed(text: str, limit: int, report: object) -> str:
         note.setdefault("first_epoch", time.time() - values["seconds"])
         report(values)
 
-    word = train_one(text, limit, told)
+    outcome = train_one(text, limit, told)
     note["end"] = time.time()
     with (Path(TrainingJob.from_json(text).folder) / "times.json").open("w") as file:
         json.dump(note, file)
-    return word
+    return outcome
 
 
 def time_sweep(folder: Path, trainings: int, epochs: int) -> None:

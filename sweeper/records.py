@@ -9,14 +9,57 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
 
 
-class TrialStatus(StrEnum):
-    """How a training ended."""
+class TrialOutcome(StrEnum):
+    """How an attempt at a training ended, or a step of it in a search: what a worker returns."""
 
     COMPLETED = "completed"
     PRUNED = "pruned"
+    """A scheduler gave it up."""
     FAILED = "failed"
+    PAUSED = "paused"
+    """The step's epochs are there, and more are to come."""
+    TAKEN = "taken"
+    """Another process has it."""
+    DISK_FULL = "disk_full"
+    """There was no room, maybe not even for a record of it."""
+    LOST = "lost"
+    """No worker's word but the driver's: its process is gone without one."""
+
+
+class TrialStatus(StrEnum):
+    """Where a training stands once it was begun; the text is what records and MLflow keep."""
+
+    BEGUN = "begun"
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    def after(self, outcome: TrialOutcome) -> TrialStatus:
+        """Where it stands after one more step."""
+        return TRANSITIONS[self][outcome]
+
+
+_AFTER_A_STEP = {
+    TrialOutcome.COMPLETED: TrialStatus.COMPLETED,
+    TrialOutcome.PRUNED: TrialStatus.PRUNED,
+    TrialOutcome.PAUSED: TrialStatus.BEGUN,
+    TrialOutcome.FAILED: TrialStatus.FAILED,
+    TrialOutcome.TAKEN: TrialStatus.FAILED,  # no result now; the same command asks again
+    TrialOutcome.DISK_FULL: TrialStatus.FAILED,  # likewise
+    TrialOutcome.LOST: TrialStatus.FAILED,
+}
+TRANSITIONS: Mapping[TrialStatus, Mapping[TrialOutcome, TrialStatus]] = {
+    TrialStatus.BEGUN: _AFTER_A_STEP,
+    TrialStatus.FAILED: _AFTER_A_STEP,  # tried again
+    TrialStatus.COMPLETED: dict.fromkeys(TrialOutcome, TrialStatus.COMPLETED),
+    TrialStatus.PRUNED: dict.fromkeys(TrialOutcome, TrialStatus.PRUNED),
+}
+"""Every change of a training's status: what is completed or pruned stays so."""
+
+ENDED = (TrialStatus.COMPLETED, TrialStatus.PRUNED, TrialStatus.FAILED)
 
 
 class FailureReason(StrEnum):
@@ -85,6 +128,37 @@ class Failure:
     message: str
     traceback_hash: str
     log_path: str
+
+    @property
+    def note(self) -> str:
+        """All that a person needs to know of it, in one line."""
+        return f"{self.reason}: {self.message}; log {self.log_path}"
+
+    def values(self) -> dict[str, str]:
+        """As JSON keeps it."""
+        return {
+            "reason": self.reason.value,
+            "message": self.message,
+            "traceback_hash": self.traceback_hash,
+            "log_path": self.log_path,
+        }
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Failure:
+        """The failure that gave `values`.
+
+        Raises:
+            ValueError: The reason is not one of `FailureReason`, or a key is missing.
+        """
+        missing = {"reason", "message", "traceback_hash", "log_path"} - values.keys()
+        if missing:
+            raise ValueError(f"{', '.join(sorted(missing))} is missing")
+        return cls(
+            reason=FailureReason(values["reason"]),
+            message=str(values["message"]),
+            traceback_hash=str(values["traceback_hash"]),
+            log_path=str(values["log_path"]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

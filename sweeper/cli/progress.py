@@ -10,8 +10,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from sweeper.pipeline.display import Ending
+
 _HEARTBEAT_S = 30.0
-_NOT_AT_AN_END = ("again", "paused")
+_NOT_AT_AN_END = (Ending.AGAIN, Ending.PAUSED)
 """Ends of an attempt that another one follows."""
 
 
@@ -39,11 +41,11 @@ class _Counts:
         if name in self.running:
             self.running[name] = (epoch + 1) / max(epochs, 1)
 
-    def end(self, name: str, state: str) -> None:
+    def end(self, name: str, state: Ending) -> None:
         self.running.pop(name, None)
-        self.done += state == "done"
-        self.pruned += state == "pruned"
-        self.failed += state not in ("done", "pruned", *_NOT_AT_AN_END)
+        self.done += state is Ending.DONE
+        self.pruned += state is Ending.PRUNED
+        self.failed += state not in (Ending.DONE, Ending.PRUNED, *_NOT_AT_AN_END)
 
     @property
     def ended(self) -> int:
@@ -115,7 +117,7 @@ class PlainDisplay:
         """Counted for the ETA; epochs have no lines of their own."""
         self._counts.set_epoch(name, epoch, epochs)
 
-    def ended(self, name: str, state: str, note: str) -> None:
+    def ended(self, name: str, state: Ending, note: str) -> None:
         """One line a training."""
         self._counts.end(name, state)
         done = f"[{self._counts.ended}/{self._counts.total}]"
@@ -183,7 +185,7 @@ class TerminalDisplay:
         self._counts.set_epoch(name, epoch, epochs)
         self._refresh()
 
-    def ended(self, name: str, state: str, note: str) -> None:
+    def ended(self, name: str, state: Ending, note: str) -> None:
         """One line that stays, and the bar moves."""
         self._counts.end(name, state)
         self.say(f"{name}: {state}, {note}" if note else f"{name}: {state}")

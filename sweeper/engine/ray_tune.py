@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ray import tune
 from ray.tune import Callback
 
+from sweeper.records import TrialOutcome
 from sweeper.trial.failures import loss_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -24,8 +25,21 @@ if TYPE_CHECKING:
 
     from sweeper.records import FailureReason, Placement
 
-Work = Callable[[str, int, Callable[[dict[str, Any]], None]], str]
+Work = Callable[[str, int, Callable[[dict[str, Any]], None]], TrialOutcome]
 """A job's text, the memory limit in bytes, and where to report epochs -> how it ended."""
+
+_ENDED = "ended"
+"""Key of the outcome in a trial's last result, as text: Tune writes results down itself."""
+
+
+def last_result(outcome: TrialOutcome) -> dict[str, str]:
+    """What a trial returns to Tune in the end."""
+    return {_ENDED: outcome.value}
+
+
+def outcome_of(result: Mapping[str, Any]) -> TrialOutcome | None:
+    """How a trial says that it ended; None of an epoch, and of a trial that was stopped."""
+    return TrialOutcome(result[_ENDED]) if _ENDED in result else None
 
 
 class Listener(Protocol):
@@ -37,8 +51,15 @@ class Listener(Protocol):
     def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
         """An epoch has ended."""
 
-    def on_end(self, train_id: str, word: str, loss: tuple[FailureReason, str] | None) -> bool:
-        """A training has ended with the worker's `word`, or its process was lost and this is why.
+    def on_end(
+        self, train_id: str, outcome: TrialOutcome | None, loss: tuple[FailureReason, str] | None
+    ) -> bool:
+        """A training has ended.
+
+        Args:
+            train_id: Which one.
+            outcome: The worker's, or `LOST`; None if it was stopped with the sweep.
+            loss: Why its process was lost, if it was.
 
         Returns:
             True to stop the sweep.
@@ -69,7 +90,7 @@ def fit(
     def training(config: dict[str, Any]) -> dict[str, Any]:
         from sweeper.trial.worker import train_one  # torch is for the worker, not the driver
 
-        return {"ended": (work or train_one)(config["job"]["text"], limit, tune.report)}
+        return last_result((work or train_one)(config["job"]["text"], limit, tune.report))
 
     tuner = tune.Tuner(
         tune.with_resources(training, resources_of(placement)),
@@ -105,23 +126,25 @@ class _Bridge(Callback):  # type: ignore[misc]  # Ray ships no types
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
-        if "epoch" in result and "ended" not in result:
+        if "epoch" in result and outcome_of(result) is None:
             self._listener.on_epoch(_train_id(trial), result)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
     ) -> None:
-        self._end(trial, str(trial.last_result.get("ended", "")), None)
+        self._end(trial, outcome_of(trial.last_result), None)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         try:
             error = trial.get_pickled_error()
         except Exception:  # the record of the error is lost too: the disk, or the file system
             error = None
-        self._end(trial, "lost", loss_of(error))
+        self._end(trial, TrialOutcome.LOST, loss_of(error))
 
-    def _end(self, trial: Trial, word: str, loss: tuple[FailureReason, str] | None) -> None:
-        if self._listener.on_end(_train_id(trial), word, loss):
+    def _end(
+        self, trial: Trial, outcome: TrialOutcome | None, loss: tuple[FailureReason, str] | None
+    ) -> None:
+        if self._listener.on_end(_train_id(trial), outcome, loss):
             stop_in_good_order()
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.engine.ray_tune import Listener
-    from sweeper.records import Placement
+    from sweeper.records import Placement, TrialOutcome
 
 _POLL_S = 0.5
 Event = tuple[str, tuple[Any, ...]]
@@ -94,8 +94,8 @@ class _Notes:
     def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
         self._note("on_epoch", train_id, {k: v for k, v in epoch.items() if k != "config"})
 
-    def on_end(self, train_id: str, word: str, loss: Any) -> bool:
-        self._note("on_end", train_id, word, loss)
+    def on_end(self, train_id: str, outcome: TrialOutcome | None, loss: Any) -> bool:
+        self._note("on_end", train_id, outcome, loss)
         return False
 
     def _note(self, name: str, *words: Any) -> None:

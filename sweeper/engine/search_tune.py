@@ -13,10 +13,13 @@ from ray.tune.search import Searcher
 from sweeper.engine.ray_tune import (
     Interrupt,
     Signals,
+    last_result,
+    outcome_of,
     resources_of,
     run_config,
     stop_in_good_order,
 )
+from sweeper.records import TrialOutcome, TrialStatus
 from sweeper.search.courses import Ended, merit, objectives
 from sweeper.trial.search_worker import search_one
 
@@ -44,13 +47,12 @@ class SearchListener(Protocol):
     def on_epoch(self, training: Training, record: Mapping[str, Any]) -> None:
         """An epoch has ended."""
 
-    def on_end(self, training: Training, state: str, word: str) -> bool:
+    def on_end(self, training: Training, outcome: TrialOutcome) -> bool:
         """A training has ended.
 
         Args:
             training: The training.
-            state: `completed`, `failed`, or `pruned`: given up before its end.
-            word: The worker's own, or `lost`.
+            outcome: The worker's, `LOST`, or `PRUNED`: given up before its end.
 
         Returns:
             True to stop the search.
@@ -103,7 +105,7 @@ def run_search(
     limit = placement.memory_bytes
 
     def training(config: dict[str, Any]) -> dict[str, Any]:
-        return {"ended": work(config["job"]["text"], limit, tune.report)}
+        return last_result(work(config["job"]["text"], limit, tune.report))
 
     desk = _Desk(studies, job_of, listener)
     tuner = tune.Tuner(
@@ -157,7 +159,7 @@ class _Desk:
     def note(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Keep an epoch's record."""
         live = self.live.get(trial_id)
-        if live is None or "epoch" not in result or "ended" in result:
+        if live is None or "epoch" not in result or outcome_of(result) is not None:
             return
         own = self.records.setdefault(live.step.training.train_id, {})
         own[int(result["epoch"])] = {
@@ -175,21 +177,21 @@ class _Desk:
         found = objectives(live.study.search.metric, records)
         return {_TIME: len(records), _MERIT: merit(live.study.search, found)}
 
-    def end(self, trial_id: str, word: str | None, is_lost: bool) -> None:
-        """A step has ended; without a word and not stopped by us, the whole sweep was ended."""
+    def end(self, trial_id: str, outcome: TrialOutcome | None) -> None:
+        """A step has ended; with no outcome and not stopped by us, the whole sweep was ended."""
         live = self.live.get(trial_id)
-        if live is None or not (word or is_lost or trial_id in self.stopped):
+        if outcome is None and trial_id in self.stopped:
+            outcome = TrialOutcome.PRUNED
+        if live is None or outcome is None:
             return
         del self.live[trial_id]
-        word = "lost" if is_lost else word or "pruned"
-        state = word if word in ("completed", "paused", "pruned") else "failed"
         training, course = live.step.training, live.study.course
         given_up: list[Tried] = course.ended(
-            live.step, Ended(state=state, epochs=self._records(live.step))
+            live.step, Ended(outcome=outcome, epochs=self._records(live.step))
         )
-        must_stop = [self.listener.on_end(one.training, "pruned", "pruned") for one in given_up]
-        if state in ("completed", "failed"):
-            must_stop.append(self.listener.on_end(training, state, word))
+        must_stop = [self.listener.on_end(one.training, TrialOutcome.PRUNED) for one in given_up]
+        if TrialStatus.BEGUN.after(outcome) in (TrialStatus.COMPLETED, TrialStatus.FAILED):
+            must_stop.append(self.listener.on_end(training, outcome))
         if any(must_stop):
             stop_in_good_order()
 
@@ -215,7 +217,7 @@ class _Asks(Searcher):  # type: ignore[misc]  # Ray ships no types
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._desk.end(trial_id, (result or {}).get("ended"), error)
+        self._desk.end(trial_id, TrialOutcome.LOST if error else outcome_of(result or {}))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what is done is in the trainings' folders."""
@@ -245,7 +247,7 @@ class _StopsByStudy(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> Any:
         self._desk.note(trial.trial_id, result)
         seen = self._desk.so_far(trial.trial_id)
-        if seen is None or "ended" in result:
+        if seen is None or outcome_of(result) is not None:
             return self.CONTINUE
         decision = self._of(trial).on_trial_result(tune_controller, trial, seen)
         live = self._desk.live[trial.trial_id]

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Protocol
+
+
+class Ending(StrEnum):
+    """How the end of an attempt is shown."""
+
+    DONE = "done"
+    FAILED = "failed"
+    PRUNED = "pruned"
+    TAKEN = "taken"
+    AGAIN = "again"
+    """It will be run again."""
+    PAUSED = "paused"
+    """It was stopped with its sweep, and keeps its checkpoint."""
 
 
 class Display(Protocol):
@@ -26,8 +40,8 @@ class Display(Protocol):
     def epoch(self, name: str, epoch: int, epochs: int) -> None:
         """A training has ended an epoch (0-based) of `epochs`."""
 
-    def ended(self, name: str, state: str, note: str) -> None:
-        """A training has ended: `done`, `failed`, `pruned`, `taken`; or it pauses: `again`, ..."""
+    def ended(self, name: str, state: Ending, note: str) -> None:
+        """An attempt at a training has ended."""
 
     def close(self) -> None:
         """The sweep has ended."""
@@ -54,7 +68,7 @@ class Silent:
     def epoch(self, name: str, epoch: int, epochs: int) -> None:
         """Nothing."""
 
-    def ended(self, name: str, state: str, note: str) -> None:
+    def ended(self, name: str, state: Ending, note: str) -> None:
         """Nothing."""
 
     def close(self) -> None:

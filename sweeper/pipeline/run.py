@@ -192,7 +192,7 @@ def _is_to_run(cell: Cell, ledger: Ledger, retries_failed: bool) -> bool:
     if cell.state is not State.FAILED:
         return cell.state is not State.DONE
     failure = ledger.folder(cell.training.train_id).failure()
-    is_final = failure is not None and FailureReason(failure["reason"]) in _NOT_RETRIED
+    is_final = failure is not None and failure.reason in _NOT_RETRIED
     return retries_failed or not is_final
 
 

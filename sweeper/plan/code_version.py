@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -136,7 +137,22 @@ def _modules_in(package: str, root: Path) -> set[str]:
 
 
 def _file_of(module: str, root: Path) -> Path:
+    if not module.startswith(f"{_PACKAGE}.") and module != _PACKAGE:
+        return _file_elsewhere(module)
     base = root.joinpath(*module.split("."))
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+@cache
+def _file_elsewhere(module: str) -> Path:
+    """File of a module of another package, which brings a method; its package is not imported."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"no package {top!r}, which holds the method {module}")
+    if not rest:
+        return Path(spec.origin)
+    base = Path(spec.origin).parent.joinpath(*rest)
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
 
 
@@ -157,7 +173,8 @@ def _imports(module: str, root: Path) -> set[str]:
             above = package[: len(package) + 1 - node.level] if node.level else []
             origin = ".".join([*above, *filter(None, [node.module])])
             names.update((origin, *(f"{origin}.{alias.name}" for alias in node.names)))
-    return {n for n in names if n.startswith(f"{_PACKAGE}.") and _file_of(n, root).is_file()}
+    followed = (f"{_PACKAGE}.", f"{package[0] if package else module}.")
+    return {n for n in names if n.startswith(followed) and _file_of(n, root).is_file()}
 
 
 def normalised(node: ast.AST) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sweeper.plan.expand import Plan, Training
+    from sweeper.records import Failure
 
 
 class State(StrEnum):
@@ -39,7 +40,7 @@ class Kept(Protocol):
     def fit(self) -> Mapping[str, Any] | None:
         """The finished fit, if any."""
 
-    def failure(self) -> Mapping[str, Any] | None:
+    def failure(self) -> Failure | None:
         """Why it failed, if it did."""
 
     def pruned(self) -> Mapping[str, Any] | None:
@@ -119,7 +120,7 @@ def _cell(
         return _make(training, State.RUNNING, is_trained, missing, f"run by {owner}")
     failure, pruned = folder.failure(), folder.pruned()
     if failure is not None:
-        note = f"{failure['reason']}: {failure['message']}"
+        note = f"{failure.reason}: {failure.message}"
         return _make(training, State.FAILED, is_trained, missing, note)
     if pruned is not None:
         return _make(training, State.PRUNED, False, missing, f"at epoch {pruned['epoch']}")

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sweeper.config.search_algorithm import MAXIMISED
+from sweeper.records import TrialStatus
 from sweeper.search.proposals import Verdict
 
 if TYPE_CHECKING:
     from sweeper.config.search_algorithm import SearchConfig, Study
     from sweeper.plan.expand import Training
+    from sweeper.records import TrialOutcome
     from sweeper.search.proposals import Proposal, Proposals
 
 Train = Callable[[Mapping[str, Any]], "Training"]
@@ -49,11 +51,11 @@ class Ended:
     """How a step ended.
 
     Attributes:
-        state: `completed`, `paused`, `pruned` (a scheduler stopped it) or `failed`.
+        outcome: The worker's, or `PRUNED`: a scheduler stopped it.
         epochs: Every epoch's record so far, of what it went on from included.
     """
 
-    state: str
+    outcome: TrialOutcome
     epochs: Epochs
 
 
@@ -65,7 +67,7 @@ class Tried:
         number: Of the proposal.
         training: The training.
         values: Searched values by key.
-        state: `completed`, `pruned` or `failed`; `begun` before any of these.
+        state: Where it stands.
         epochs: Epochs that it has.
         first_epoch: Epochs of them that another training made.
         inherited: Their records.
@@ -75,7 +77,7 @@ class Tried:
     number: int
     training: Training
     values: Mapping[str, Any]
-    state: str = "begun"
+    state: TrialStatus = TrialStatus.BEGUN
     epochs: int = 0
     first_epoch: int = 0
     inherited: Epochs = ()
@@ -167,7 +169,7 @@ class PlainCourse:
                 self._running += 1
                 self.tried.append(begun(self.study, proposal, training))
                 return Step(number=proposal.number, training=training)
-            if twin.state == "begun":
+            if twin.state is TrialStatus.BEGUN:
                 self._twins.setdefault(training.train_id, []).append(proposal.number)
             else:
                 self.proposals.tell(proposal.number, verdict(twin))
@@ -180,7 +182,7 @@ class PlainCourse:
         note(one, self.study.search, how)
         for number in (step.number, *self._twins.pop(step.training.train_id, [])):
             self.proposals.tell(number, verdict(one))
-        return [one] if one.state == "pruned" else []
+        return [one] if one.state is TrialStatus.PRUNED else []
 
 
 def begun(study: Study, proposal: Proposal, training: Training) -> Tried:
@@ -198,8 +200,8 @@ def note(one: Tried, search: SearchConfig, how: Ended) -> None:
     epochs = [*one.inherited, *own]
     one.epochs = len(epochs)
     one.objectives = objectives(search.metric, epochs)
-    one.state = {"paused": "begun"}.get(how.state, how.state)
-    if one.state == "failed":
+    one.state = one.state.after(how.outcome)
+    if one.state is TrialStatus.FAILED:
         one.objectives = None
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sweeper.records import TrialOutcome, TrialStatus
 from sweeper.search.courses import Ended, Step, Train, Tried, begun, merit, note, verdict
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class HyperBandCourse:
         one = next(m for m in bracket.members if m.number == step.number)
         note(one, self.study.search, how)
         bracket.running -= 1
-        if one.state in ("completed", "failed"):
+        if one.state in (TrialStatus.COMPLETED, TrialStatus.FAILED):
             self.proposals.tell(one.number, verdict(one))
         if bracket.running or bracket.waiting:
             return []
@@ -106,7 +107,7 @@ class HyperBandCourse:
 
     def _close_rung(self, bracket: _Bracket) -> list[Tried]:
         search = self.study.search
-        alive = [m for m in bracket.members if m.state == "begun"]
+        alive = [m for m in bracket.members if m.state is TrialStatus.BEGUN]
         alive.sort(key=lambda m: (-merit(search, m.objectives), m.number))
         bracket.rung += 1
         bracket.is_over = bracket.rung == len(bracket.rungs) or not alive
@@ -117,7 +118,7 @@ class HyperBandCourse:
         )
         given_up = [m for m in alive if m not in goes_on]
         for one in given_up:
-            one.state = "pruned"
+            one.state = one.state.after(TrialOutcome.PRUNED)
             self.proposals.tell(one.number, verdict(one))
         bracket.waiting = sorted(goes_on, key=lambda m: m.number)
         return given_up
@@ -136,7 +137,7 @@ class HyperBandCourse:
                 (t for t in self.tried if t.training.train_id == one.training.train_id), None
             )
             if twin is not None:
-                self.proposals.tell(one.number, replace(verdict(twin), state="failed"))
+                self.proposals.tell(one.number, replace(verdict(twin), state=TrialStatus.FAILED))
                 continue
             self.tried.append(one)
             bracket.members.append(one)

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sweeper.records import TrialOutcome, TrialStatus
 from sweeper.search.courses import (
     Ended,
     Epochs,
@@ -110,7 +111,7 @@ class PopulationCourse:
         self._running -= 1
         if self._running or self._waiting:
             return []
-        alive = [m for m in self._members if m.tried.state != "failed"]
+        alive = [m for m in self._members if m.tried.state is not TrialStatus.FAILED]
         if self._until == self.epochs or not alive:
             self.is_finished = True
             return []
@@ -145,8 +146,8 @@ class PopulationCourse:
             donor = rng.choice(best)
             if donor is loser:
                 continue
-            if loser.tried.state == "begun":
-                loser.tried.state = "pruned"
+            if loser.tried.state is TrialStatus.BEGUN:
+                loser.tried.state = loser.tried.state.after(TrialOutcome.PRUNED)
                 given_up.append(loser.tried)
             self._replace(loser, donor, rng)
         return given_up

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sweeper.config.search import draw_all, map_ranges
 from sweeper.config.search_algorithm import MAXIMISED
+from sweeper.records import TrialStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,12 +40,12 @@ class Verdict:
     """How a proposal did, by the source alone.
 
     Attributes:
-        state: `completed`, `pruned` or `failed`.
+        state: Where it stands: not `BEGUN` any more.
         objectives: One number a metric; of a pruned training those at its last epoch; None: failed.
         epochs: Epochs trained.
     """
 
-    state: str
+    state: TrialStatus
     objectives: tuple[float, ...] | None
     epochs: int
 
@@ -173,11 +174,13 @@ class OptunaProposals:
         from optuna.trial import TrialState
 
         live = self._open.pop(number, None)
-        if verdict.state == "pruned" and live is not None and len(verdict.objectives or ()) == 1:
+        is_pruned = verdict.state is TrialStatus.PRUNED
+        if is_pruned and live is not None and len(verdict.objectives or ()) == 1:
             live.report(verdict.objectives[0], verdict.epochs)  # type: ignore[index]
-        state = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
-            verdict.state, TrialState.FAIL
-        )
+        state = {
+            TrialStatus.COMPLETED: TrialState.COMPLETE,
+            TrialStatus.PRUNED: TrialState.PRUNED,
+        }.get(verdict.state, TrialState.FAIL)
         values = verdict.objectives if state is TrialState.COMPLETE else None
         self._study.tell(number, values=values, state=state, skip_if_finished=True)
 

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
+from sweeper.records import Failure
 from sweeper.store.processes import is_gone, is_here, mark, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from sweeper.records import FailureReason
 
 LEASE_SECONDS = 60.0
 """A running training renews its lease; after this long without, its worker counts as lost."""
@@ -97,10 +100,33 @@ class TrainingFolder:
         found: Mapping[str, Any] | None = read_json(self.path / "fit.json")
         return found
 
-    def failure(self) -> Mapping[str, Any] | None:
-        """Why the last attempt failed; None if it did not."""
-        found: Mapping[str, Any] | None = read_json(self.path / "failure.json")
-        return found
+    def failure(self) -> Failure | None:
+        """Why the last attempt failed; None if it did not.
+
+        Raises:
+            StoreError: The record is damaged.
+        """
+        file = self.path / "failure.json"
+        found = read_json(file)
+        try:
+            return None if found is None else Failure.of(found)
+        except (ValueError, AttributeError) as err:
+            raise StoreError(f"{file}: damaged ({err}); delete it and run the sweep again") from err
+
+    def fail(self, reason: FailureReason, message: str) -> None:
+        """Put down a failure that raised no exception in the training."""
+        self.write_failure(
+            Failure(
+                reason=reason,
+                message=message,
+                traceback_hash=reason.value,
+                log_path=str(self.log),
+            )
+        )
+
+    def write_failure(self, failure: Failure) -> None:
+        """Put down why an attempt failed."""
+        self.write("failure", failure.values())
 
     def pruned(self) -> Mapping[str, Any] | None:
         """At which epoch a scheduler stopped it; None if none did."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.plan.job import TrainingJob
-from sweeper.records import FailureReason
+from sweeper.records import FailureReason, TrialOutcome
 from sweeper.store.ledger import EPOCHS_FILE, TrainingFolder, known_epochs, read_json
 from sweeper.trial.remedy import known_remedy, next_split, split
 from sweeper.trial.worker import train_one
@@ -34,11 +34,13 @@ FINAL = frozenset(
 """Failures that come again; `sweeper retry` tries them when their cause is mended."""
 
 
-def search_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]) -> str:
-    """Run a step of a search; see `train_one` for arguments and words.
+def search_one(
+    text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]
+) -> TrialOutcome:
+    """Run a step of a search; see `train_one` for arguments and outcomes.
 
     Returns:
-        A word of `train_one`, or `paused` where the step's epochs are there and more are to come.
+        As `train_one`, or `PAUSED` where the step's epochs are there and more are to come.
     """
     job = TrainingJob.from_json(text)
     folder = TrainingFolder(Path(job.folder))
@@ -49,15 +51,16 @@ def search_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], 
             report({**record, "is_known": True})
     wanted = min(job.until or job.config.training.epochs, job.config.training.epochs)
     if folder.pruned() is not None:
-        return "pruned"
+        return TrialOutcome.PRUNED
     failure = folder.failure()
-    if failure is not None and FailureReason(failure["reason"]) in FINAL:
-        return "failed"
+    if failure is not None and failure.reason in FINAL:
+        return TrialOutcome.FAILED
+    is_last = wanted == job.config.training.epochs
     if known and known[-1]["epoch"] + 1 == wanted:
-        if folder.fit() is not None:
-            return "completed" if wanted == job.config.training.epochs else "paused"
-        if wanted < job.config.training.epochs:
-            return "paused"
+        if folder.fit() is not None and is_last:
+            return TrialOutcome.COMPLETED
+        if folder.fit() is not None or not is_last:
+            return TrialOutcome.PAUSED
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.write("asked", {"owner": job.owner})
     seen = {record["epoch"] for record in known}
@@ -69,9 +72,9 @@ def search_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], 
                 file.write(json.dumps(record) + "\n")
                 report(record)
 
-        word = _train_until_it_fits(job, folder, memory_bytes, note_and_report)
-    is_paused = word == "pruned" and folder.pruned() is None
-    return "paused" if is_paused else word
+        outcome = _train_until_it_fits(job, folder, memory_bytes, note_and_report)
+    is_paused = outcome is TrialOutcome.PRUNED and folder.pruned() is None
+    return TrialOutcome.PAUSED if is_paused else outcome
 
 
 def _train_until_it_fits(
@@ -79,30 +82,32 @@ def _train_until_it_fits(
     folder: TrainingFolder,
     memory_bytes: int,
     report: Callable[[dict[str, Any]], None],
-) -> str:
+) -> TrialOutcome:
     """As `train_one`; what ran out of memory goes on from its checkpoint with smaller parts."""
     batch, remedy = job.config.training.batch_size, known_remedy(folder, job.config)
     while True:
         text = remedy.text(batch) if remedy else None
         now = replace(job, config=split(remedy, job.config), remedy=text)
-        word = _train_when_free(now.to_json(), memory_bytes, report)
+        outcome = _train_when_free(now.to_json(), memory_bytes, report)
         failure = folder.failure()
-        if word != "failed" or failure is None:
-            return word
-        found = next_split(FailureReason(failure["reason"]), remedy, batch)
+        if outcome is not TrialOutcome.FAILED or failure is None:
+            return outcome
+        found = next_split(failure.reason, remedy, batch)
         if found is None:
-            return word
+            return outcome
         remedy = found
         gc.collect()  # what the failed attempt still holds in cycles
         folder.write("remedy", remedy.values())
         folder.forget("failure")
 
 
-def _train_when_free(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]) -> str:
-    word = train_one(text, memory_bytes, report)
+def _train_when_free(
+    text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]
+) -> TrialOutcome:
+    outcome = train_one(text, memory_bytes, report)
     for _ in range(_TAKEN_TRIES):
-        if word != "taken":
+        if outcome is not TrialOutcome.TAKEN:
             break
         time.sleep(1.0)  # another machine's worker, whose driver was killed: it ends soon
-        word = train_one(text, memory_bytes, report)
-    return word
+        outcome = train_one(text, memory_bytes, report)
+    return outcome

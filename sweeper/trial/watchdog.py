@@ -70,20 +70,8 @@ class Pulse:
 
     def _end(self, reason: FailureReason, code: int, message: str) -> None:
         with contextlib.suppress(OSError):
-            self._folder.write("failure", failure_values(self._folder, reason, message))
+            self._folder.fail(reason, message)
         os._exit(code)
-
-
-def failure_values(
-    folder: TrainingFolder, reason: FailureReason, message: str
-) -> dict[str, str | int]:
-    """A failure record for what raised no exception."""
-    return {
-        "reason": reason.value,
-        "message": message,
-        "traceback_hash": reason.value,
-        "log_path": str(folder.log),
-    }
 
 
 def anonymous_bytes() -> int:

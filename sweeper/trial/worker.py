@@ -14,25 +14,26 @@ from typing import IO, TYPE_CHECKING, Any
 
 from desam_model.types import Decision, EpochRecord
 from sweeper.plan.job import TrainingJob
-from sweeper.records import FailureReason
+from sweeper.records import FailureReason, TrialOutcome
 from sweeper.store.ledger import TrainingFolder, read_json
 from sweeper.store.processes import is_here, mark
 from sweeper.trial.failures import classify, describe
 from sweeper.trial.same_code import read_code
-from sweeper.trial.watchdog import Pulse, failure_values, kernel_oom_kills
+from sweeper.trial.watchdog import Pulse, kernel_oom_kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-DISK_FULL = "disk_full"
 _LETS_GO_S = 60.0
 """How long what is left over of a training may take to end: Ray ends the workers of a lost machine,
 and of a dead driver, within a minute."""
 _POLL_S = 0.2
 
 
-def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]) -> str:
-    """Run a job from its text; what happens is in its folder, and in the word returned.
+def train_one(
+    text: str, memory_bytes: int, report: Callable[[dict[str, Any]], None]
+) -> TrialOutcome:
+    """Run a job from its text; what happens is in its folder, and in the outcome.
 
     Args:
         text: `TrainingJob.to_json()`.
@@ -40,8 +41,8 @@ def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], N
         report: Told of every epoch.
 
     Returns:
-        `completed`, `pruned` or `failed`; `taken` if another process has it, which for what
-        `is_left_over` is said only after a minute; `disk_full` if its disk has no room, where
+        `COMPLETED`, `PRUNED` or `FAILED`; `TAKEN` if another process has it, which for what
+        `is_left_over` is said only after a minute; `DISK_FULL` if its disk has no room, where
         nothing may be left to read in its folder.
     """
     job = TrainingJob.from_json(text)
@@ -50,11 +51,13 @@ def train_one(text: str, memory_bytes: int, report: Callable[[dict[str, Any]], N
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         with _claimed(folder, job.owner) as is_ours:
-            return _train_claimed(job, folder, memory_bytes, report) if is_ours else "taken"
+            if not is_ours:
+                return TrialOutcome.TAKEN
+            return _train_claimed(job, folder, memory_bytes, report)
     except OSError as error:
         if classify(error) is not FailureReason.DISK_FULL:
             raise
-        return DISK_FULL
+        return TrialOutcome.DISK_FULL
 
 
 def take_device(gpu: float) -> None:
@@ -77,7 +80,7 @@ def _train_claimed(
     folder: TrainingFolder,
     memory_bytes: int,
     report: Callable[[dict[str, Any]], None],
-) -> str:
+) -> TrialOutcome:
     read_code(job)  # before it is imported
     # imports torch: paid once per process, in the worker
     from sweeper.trial.run_trial import run_trial
@@ -85,11 +88,12 @@ def _train_claimed(
     last = read_json(folder.path / "attempt.json")
     if last is not None and last.get("owner") == job.owner:
         if folder.failure() is not None:
-            return "failed"  # the guard ended it in this very run: unchanged, it would end so again
+            # the guard ended it in this very run: unchanged, it would end so again
+            return TrialOutcome.FAILED
         if _was_killed_for_memory(last):
             text = "the kernel killed its process for want of memory"
-            folder.write("failure", failure_values(folder, FailureReason.HOST_OOM, text))
-            return "failed"
+            folder.fail(FailureReason.HOST_OOM, text)
+            return TrialOutcome.FAILED
     folder.forget("failure", "pruned")
     folder.write("attempt", {"owner": job.owner, "worker": mark(), "oom_kills": kernel_oom_kills()})
     folder.renew_lease(job.owner)
@@ -102,26 +106,27 @@ def _train_claimed(
 
     with _logged(folder.log), pulse:
         try:
-            word = "completed" if run_trial(job, on_epoch) else "pruned"
+            is_whole = run_trial(job, on_epoch)
+            outcome = TrialOutcome.COMPLETED if is_whole else TrialOutcome.PRUNED
         except Exception as error:
-            word = _failed(error, folder)
+            outcome = _failed(error, folder)
         finally:
             folder.forget("lease")
     folder.forget("attempt")
-    return word
+    return outcome
 
 
-def _failed(error: Exception, folder: TrainingFolder) -> str:
+def _failed(error: Exception, folder: TrainingFolder) -> TrialOutcome:
     """Put down what happened, as far as the disk has room for it."""
     with contextlib.suppress(OSError):
         traceback.print_exc()
     failure = describe(error, folder.log)
     if failure.reason is FailureReason.DISK_FULL:
         with contextlib.suppress(OSError):
-            folder.write("failure", asdict(failure))
-        return DISK_FULL
-    folder.write("failure", asdict(failure))
-    return "failed"
+            folder.write_failure(failure)
+        return TrialOutcome.DISK_FULL
+    folder.write_failure(failure)
+    return TrialOutcome.FAILED
 
 
 def _was_killed_for_memory(last: Mapping[str, Any]) -> bool:

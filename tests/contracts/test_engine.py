@@ -25,7 +25,7 @@ from sweeper.config.search_algorithm import SearchConfig
 from sweeper.engine import cluster as ray_cluster
 from sweeper.engine import driver, ray_tune, search_tune
 from sweeper.errors import ResourceError
-from sweeper.records import Placement
+from sweeper.records import Placement, TrialOutcome
 from sweeper.search.courses import Step
 from sweeper.store.processes import mark
 
@@ -56,9 +56,9 @@ class Notes:
     def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
         self.epochs.append((train_id, epoch["epoch"]))
 
-    def on_end(self, train_id: str, word: str, loss: Any) -> bool:
+    def on_end(self, train_id: str, outcome: TrialOutcome | None, loss: Any) -> bool:
         self.ended[train_id] = loss is not None
-        self.words[train_id] = word
+        self.words[train_id] = outcome
         self.losses[train_id] = loss
         return train_id == self._stop_after
 
@@ -81,7 +81,7 @@ def cluster() -> Iterator[None]:
     ray_cluster.stop()
 
 
-def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
+def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> TrialOutcome:
     """`text` is a small program: `epochs`, `die FILE` (once), `slow`."""
     words = text.split()
     if words[0] == "die" and not Path(words[1]).exists():
@@ -94,7 +94,7 @@ def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str
         report({"epoch": epoch})
         if words[0] == "slow":
             time.sleep(20)
-    return "completed"
+    return TrialOutcome.COMPLETED
 
 
 def run(jobs: list[str], notes: Notes, tmp_path: Path, **changes: Any) -> ray_tune.Interrupt:
@@ -332,7 +332,7 @@ class OneAfterTheOther:
 
     def ended(self, step: Step, how: Any) -> list[Any]:
         assert step.number not in self.states  # told only when it has ended for good
-        self.states[step.number] = how.state
+        self.states[step.number] = how.outcome
         return []
 
 
@@ -347,7 +347,7 @@ class NotesOfASearch:
     def on_epoch(self, training: Training, record: Mapping[str, Any]) -> None:
         self.epochs.append((training.config.seed, record["epoch"]))
 
-    def on_end(self, training: Training, state: str, word: str) -> bool:
+    def on_end(self, training: Training, outcome: TrialOutcome) -> bool:
         return False
 
 

@@ -13,7 +13,7 @@ from scripted import workers_need_not_import
 from sweeper.engine import cluster as ray_cluster
 from sweeper.engine import search_tune
 from sweeper.engine.search_tune import RunningStudy
-from sweeper.records import Placement
+from sweeper.records import Placement, TrialOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,26 +37,26 @@ class Notes:
     def on_epoch(self, training: Any, record: Mapping[str, Any]) -> None:
         self.epochs.setdefault(training.train_id, []).append(record["epoch"])
 
-    def on_end(self, training: Any, state: str, word: str) -> bool:
+    def on_end(self, training: Any, outcome: TrialOutcome) -> bool:
         assert training.train_id not in self.ended
-        self.ended[training.train_id] = state
+        self.ended[training.train_id] = outcome
         return False
 
 
-def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
+def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> TrialOutcome:
     """Report what the text says; a bad one would be stopped on its way."""
     job = json.loads(text)
     for record in job["records"]:
         report(record)
         time.sleep(0.002)
-    return str(job["word"])
+    return TrialOutcome(job["word"])
 
 
 def job_of(step: Any) -> str:
     how = toy.answer(step)
     begin = step.start_from[1] if step.start_from else 0
     own = [record for record in how.epochs if record["epoch"] >= begin]
-    return json.dumps({"records": own, "word": how.state})
+    return json.dumps({"records": own, "word": how.outcome.value})
 
 
 HALVING = "{algorithm: random, samples: 9, scheduler: hyperband, grace_epochs: 3}"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from desam_model.types import Decision, EpochRecord
     from sweeper.plan.expand import Plan, Training
     from sweeper.plan.job import TrainingJob
-    from sweeper.records import Placement, TrainingRecord
+    from sweeper.records import Placement, TrainingRecord, TrialOutcome
 
 
 def workers_need_not_import(module: str) -> None:
@@ -128,7 +128,7 @@ def _times(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def scripted_work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
+def scripted_work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> TrialOutcome:
     """What a worker does: our own `train_one`, around a scripted trial."""
     from sweeper.trial import worker
 
@@ -136,7 +136,9 @@ def scripted_work(text: str, limit: int, report: Callable[[dict[str, Any]], None
     return worker.train_one(text, limit, report)
 
 
-def scripted_search_work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> str:
+def scripted_search_work(
+    text: str, limit: int, report: Callable[[dict[str, Any]], None]
+) -> TrialOutcome:
     """The same for a step of a search."""
     from sweeper.trial import search_worker
 
@@ -256,7 +258,7 @@ class Sweep:
     def reason(self, seed: int) -> str | None:
         """Why a seed failed, or None."""
         failure = self.folder(seed).failure()
-        return None if failure is None else failure["reason"]
+        return None if failure is None else failure.reason
 
     def numbers(self, seed: int) -> list[int] | None:
         """What a seed's training ended with, or None."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.config.sweep import check_sweep
 from sweeper.config.trial import TrialConfig
 from sweeper.config.yaml_reader import parse_yaml
+from sweeper.records import TrialOutcome
 from sweeper.search.courses import Course, Ended, PlainCourse, Step
 from sweeper.search.hyperband import HyperBandCourse
 from sweeper.search.population import PopulationCourse
@@ -82,7 +83,7 @@ def records(config: TrialConfig, until: int | None) -> list[dict[str, Any]]:
 def answer(step: Step, until: int | None = None) -> Ended:
     epochs = records(step.training.config, until or step.until)
     is_whole = len(epochs) == EPOCHS
-    return Ended(state="completed" if is_whole else "paused", epochs=epochs)
+    return Ended(outcome=TrialOutcome.COMPLETED if is_whole else TrialOutcome.PAUSED, epochs=epochs)
 
 
 def run(course: Course, ask: Callable[[Step], Ended] = answer, width: int = 3) -> list[Step]:

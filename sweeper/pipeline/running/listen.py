@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from desam_model.scoring.metric_table import MAIN
 from sweeper.errors import TrackingError
+from sweeper.pipeline.display import Ending
 from sweeper.pipeline.running.live_curves import LiveCurves
 from sweeper.pipeline.running.overlays import draw_overlays
 from sweeper.pipeline.running.record import training_record
-from sweeper.records import FailureReason, TrainingRecord
+from sweeper.records import FailureReason, TrainingRecord, TrialOutcome
 from sweeper.store.processes import mark
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sweeper.pipeline.display import Display
     from sweeper.plan.expand import Training
+    from sweeper.records import Failure
     from sweeper.store.ledger import Ledger, TrainingFolder
     from sweeper.tracking.tracker import Tracker
 
@@ -77,21 +79,23 @@ class SweepListener:
         self._display.epoch(self._name(train_id), number, epochs)
         self._curves.add(train_id, epoch)
 
-    def on_end(self, train_id: str, word: str, loss: tuple[FailureReason, str] | None) -> bool:
-        """A training has ended; True stops the sweep: no room, other code, one bug thrice."""
+    def on_end(
+        self, train_id: str, outcome: TrialOutcome | None, loss: tuple[FailureReason, str] | None
+    ) -> bool:
+        """A training has ended; True stops the sweep: no room, other code, one bug three times."""
         training, folder = self._trainings[train_id], self._ledger.folder(train_id)
         name = self._name(train_id)
         try:
             if loss is not None and folder.failure() is None and not _is_finished(folder, training):
-                folder.write("failure", lost_values(folder, loss))
+                folder.fail(*loss)
         except OSError:  # no room even for that
-            word = FailureReason.DISK_FULL.value
-        if word == FailureReason.DISK_FULL.value:
+            outcome = TrialOutcome.DISK_FULL
+        if outcome is TrialOutcome.DISK_FULL:
             self.disk_is_full = True
-            self._display.ended(name, "paused", "no room on the disk")
+            self._display.ended(name, Ending.PAUSED, "no room on the disk")
             return True
         self.ended.add(train_id)
-        if word == "taken":
+        if outcome is TrialOutcome.TAKEN:
             self._on_taken(name, folder)
             return False
         failure = folder.failure()
@@ -99,43 +103,42 @@ class SweepListener:
             return self._on_failure(training, failure)
         self.keep(training)
         if folder.pruned() is not None:
-            self._display.ended(name, "pruned", "")
+            self._display.ended(name, Ending.PRUNED, "")
         elif folder.fit() is None:
-            self._display.ended(name, "paused", "")
+            self._display.ended(name, Ending.PAUSED, "")
         else:
             self._n_done += 1
-            self._display.ended(name, "done", score_note(folder, training))
+            self._display.ended(name, Ending.DONE, score_note(folder, training))
         return False
 
     def _on_taken(self, name: str, folder: TrainingFolder) -> None:
         if folder.is_left_over(mark()):
             self.held.add(folder.train_id)
-            self._display.ended(name, "again", "an earlier process has not let go of it yet")
+            self._display.ended(name, Ending.AGAIN, "an earlier process has not let go of it yet")
         else:
-            self._display.ended(name, "taken", "another sweep is at work on it")
+            self._display.ended(name, Ending.TAKEN, "another sweep is at work on it")
 
-    def _on_failure(self, training: Training, failure: Mapping[str, Any]) -> bool:
-        reason, name = FailureReason(failure["reason"]), training.config.name()
+    def _on_failure(self, training: Training, failure: Failure) -> bool:
+        reason, name = failure.reason, training.config.name()
         remedy = self.remedy_of(training, reason) or self._goes_on(training.train_id, reason)
         if remedy is not None:
             self.again.add(training.train_id)
-            self._display.ended(name, "again", f"{remedy} ({failure['message']})")
+            self._display.ended(name, Ending.AGAIN, f"{remedy} ({failure.message})")
             return False
         self.keep(training)
-        note = f"{reason}: {failure['message']}; log {failure['log_path']}"
-        self.failed[training.train_id] = note
-        self._display.ended(name, "failed", note)
-        self.on_failure(name, note)
+        self.failed[training.train_id] = failure.note
+        self._display.ended(name, Ending.FAILED, failure.note)
+        self.on_failure(name, failure.note)
         if reason is FailureReason.CODE_CHANGED:
             self.is_hopeless = True
-            self._display.say(f"the sweep is stopped: {failure['message']}")
+            self._display.say(f"the sweep is stopped: {failure.message}")
             return True
-        self._bugs[failure["traceback_hash"]] += reason is FailureReason.BUG
+        self._bugs[failure.traceback_hash] += reason is FailureReason.BUG
         self.is_hopeless = self._n_done == 0 and max(self._bugs.values()) >= _SAME_BUG_LIMIT
         if self.is_hopeless:
             self._display.say(
                 f"the first {_SAME_BUG_LIMIT} trainings met the same error: the sweep is stopped;"
-                f" it is {failure['message']}"
+                f" it is {failure.message}"
             )
         return self.is_hopeless
 
@@ -175,16 +178,6 @@ class SweepListener:
 
     def _name(self, train_id: str) -> str:
         return self._trainings[train_id].config.name()
-
-
-def lost_values(folder: TrainingFolder, loss: tuple[FailureReason, str]) -> dict[str, str]:
-    """The failure record of a training whose process was lost."""
-    return {
-        "reason": loss[0].value,
-        "message": loss[1],
-        "traceback_hash": loss[0].value,
-        "log_path": str(folder.log),
-    }
 
 
 def _is_finished(folder: TrainingFolder, training: Training) -> bool:

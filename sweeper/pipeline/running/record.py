@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper import __version__
 from sweeper.plan.expand import evaluation_settings, parameters
-from sweeper.records import Failure, FailureReason, Row, TrainingRecord, TrialStatus
+from sweeper.records import Row, TrainingRecord, TrialStatus
 from sweeper.tracking.tracker import TrainingStart, sweep_name
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def training_record(
             if found is not None
             for row in _rows(training, eval_id, found)
         ),
-        failure=_failure(folder),
+        failure=folder.failure(),
         artifacts=dict(artifacts) or None,
     )
 
@@ -64,13 +64,6 @@ def _status(folder: TrainingFolder, scores: Mapping[str, Any]) -> TrialStatus:
     if folder.fit() is not None and all(found is not None for found in scores.values()):
         return TrialStatus.COMPLETED
     return TrialStatus.PRUNED if folder.pruned() is not None else TrialStatus.FAILED
-
-
-def _failure(folder: TrainingFolder) -> Failure | None:
-    found = folder.failure()
-    if found is None:
-        return None
-    return Failure(**{**found, "reason": FailureReason(found["reason"])})
 
 
 def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Row]:

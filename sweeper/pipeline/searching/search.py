@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import ResourceError
-from sweeper.pipeline.running.listen import lost_values
+from sweeper.pipeline.display import Ending
 from sweeper.pipeline.running.record import name_of_sweep, training_record
 from sweeper.pipeline.searching.studies import open_studies
 from sweeper.pipeline.searching.study_text import budget_lines, outcome_lines, short
 from sweeper.plan.expand import make_plan
 from sweeper.plan.job import TrainingJob
-from sweeper.records import FailureReason
+from sweeper.records import FailureReason, TrialOutcome, TrialStatus
 from sweeper.store.ledger import Ledger
 from sweeper.store.processes import mark
 
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 _SAME_BUG_LIMIT = 3
 _LOST = FailureReason.LOST_NODE, "its process was killed or its machine was lost"
+_SHOWN = {
+    TrialStatus.BEGUN: Ending.PAUSED,
+    TrialStatus.COMPLETED: Ending.DONE,
+    TrialStatus.PRUNED: Ending.PRUNED,
+    TrialStatus.FAILED: Ending.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +191,7 @@ def values_of(tried: Tried) -> dict[str, Any]:
         "number": tried.number,
         "train_id": tried.training.train_id,
         "values": dict(tried.values),
-        "state": tried.state,
+        "state": tried.state.value,
         "epochs": tried.epochs,
         "first_epoch": tried.first_epoch,
         "objectives": None if tried.objectives is None else list(tried.objectives),
@@ -234,46 +240,45 @@ class _Listener:
         epochs = training.config.training.epochs
         self._display.epoch(_name(training), int(record["epoch"]), epochs)
 
-    def on_end(self, training: Training, state: str, word: str) -> bool:
+    def on_end(self, training: Training, outcome: TrialOutcome) -> bool:
         """Keep a training that has ended; True stops a search that meets one bug only."""
         folder = self._ledger.folder(training.train_id)
         study, tried = self._tried(training)
-        if state == "pruned" and folder.fit() is None and folder.pruned() is None:
+        is_pruned = outcome is TrialOutcome.PRUNED
+        if is_pruned and folder.fit() is None and folder.pruned() is None:
             search = study.study.search
             folder.write(
                 "pruned",
                 {"epoch": tried.epochs - 1, "by": search.scheduler, "study": study.study_id},
             )
-        if word == "lost" and folder.failure() is None:
-            folder.write("failure", lost_values(folder, _LOST))
+        if outcome is TrialOutcome.LOST and folder.failure() is None:
+            folder.fail(*_LOST)
         study.write(
             [values_of(one) for one in self._courses[study.study_id].tried], is_finished=False
         )
         self._log(training, study)
-        return self._tell(training, state, tried)
+        return self._tell(training, TrialStatus.BEGUN.after(outcome), tried)
 
-    def _tell(self, training: Training, state: str, tried: Tried) -> bool:
+    def _tell(self, training: Training, status: TrialStatus, tried: Tried) -> bool:
         from sweeper.trial.remedy import known_remedy
 
         folder = self._ledger.folder(training.train_id)
         remedy, failure = known_remedy(folder, training.config), folder.failure()
-        if state == "failed" and failure is not None:
-            note = f"{failure['reason']}: {failure['message']}; log {failure['log_path']}"
-            self._display.ended(_name(training), "failed", note)
-            self.on_failure(_name(training), note)
-            if failure["reason"] == FailureReason.CODE_CHANGED:
-                self._display.say(f"the search is stopped: {failure['message']}")
+        if status is TrialStatus.FAILED and failure is not None:
+            self._display.ended(_name(training), Ending.FAILED, failure.note)
+            self.on_failure(_name(training), failure.note)
+            if failure.reason is FailureReason.CODE_CHANGED:
+                self._display.say(f"the search is stopped: {failure.message}")
                 return True
-            self._bugs[failure["traceback_hash"]] += failure["reason"] == FailureReason.BUG
+            self._bugs[failure.traceback_hash] += failure.reason is FailureReason.BUG
             return self._n_done == 0 and max(self._bugs.values()) >= _SAME_BUG_LIMIT
-        self._n_done += state == "completed"
+        self._n_done += status is TrialStatus.COMPLETED
         values = ", ".join(f"{key} {short(value)}" for key, value in tried.values.items())
         metric = self._tried(training)[0].study.search.metric[0]
         best = "" if tried.objectives is None else f", {metric} {short(tried.objectives[0])}"
-        word = {"completed": "done"}.get(state, state)
-        after = f" after {tried.epochs} epochs" if state == "pruned" else ""
+        after = f" after {tried.epochs} epochs" if status is TrialStatus.PRUNED else ""
         said = f"; {remedy.text(training.config.training.batch_size)}" if remedy else ""
-        self._display.ended(_name(training), word, f"{values}{best}{after}{said}")
+        self._display.ended(_name(training), _SHOWN[status], f"{values}{best}{after}{said}")
         return False
 
     def _tried(self, training: Training) -> tuple[OpenStudy, Tried]:

@@ -11,6 +11,7 @@ from sweeper.pipeline.searching.winners import front, rule_text, winner
 from sweeper.plan.expand import Plan, Training, make_plan
 from sweeper.plan.identity import short_hash, training_identity
 from sweeper.plan.states import Cell, cells_of
+from sweeper.records import ENDED, TrialStatus
 from sweeper.store.ledger import Ledger, read_json, write_json
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class OpenStudy:
             and all(
                 ledger.folder(one["train_id"]).failure() is not None
                 for one in record["tried"]
-                if one["state"] == "failed"
+                if one["state"] == TrialStatus.FAILED
             )
         )
 
@@ -223,7 +224,7 @@ def summaries(studies: Sequence[OpenStudy]) -> list[dict[str, Any]]:
         found.append(
             {
                 **{key: record[key] for key in keys},
-                **{s: states.count(s) for s in ("completed", "pruned", "failed")},
+                **{status.value: states.count(status) for status in ENDED},
                 "trainings": [t.train_id for t in one.chosen().trainings],
                 "winner": won and {k: won[k] for k in ("train_id", "values", "objectives")},
             }

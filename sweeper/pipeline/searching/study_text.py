@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sweeper.records import ENDED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -41,9 +43,9 @@ def outcome_lines(studies: Sequence[OpenStudy]) -> list[str]:
         records = [record for one in own if (record := one.record()) is not None]
         states = [one["state"] for record in records for one in record["tried"]]
         spent = sum(record["epochs_spent"] for record in records)
+        counts = ", ".join(f"{states.count(status)} {status}" for status in ENDED)
         lines.append(
-            f"searched {method}: {len(states)} trainings, {states.count('completed')} completed,"
-            f" {states.count('pruned')} pruned, {states.count('failed')} failed; {spent} of"
+            f"searched {method}: {len(states)} trainings, {counts}; {spent} of"
             f" {sum(one.budget * one.epochs for one in own)} epochs spent"
         )
         lines += [f"  {_winner_line(record)}" for record in records]

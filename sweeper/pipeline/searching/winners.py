@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from sweeper.config.search_algorithm import MAXIMISED
+from sweeper.records import TrialStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ def rule_text(search: SearchConfig) -> str:
 
 def front(search: SearchConfig, tried: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Completed trainings that no other one beats in every metric."""
-    ended = [one for one in tried if one["state"] == "completed" and _signed(search, one)]
+    ended = [one for one in tried if one["state"] == TrialStatus.COMPLETED and _signed(search, one)]
     return [
         one
         for one in ended

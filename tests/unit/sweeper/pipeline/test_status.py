@@ -15,6 +15,7 @@ from sweeper.errors import ConfigError
 from sweeper.pipeline.status import find_rubbish, forget_failures, last_lines
 from sweeper.plan.expand import make_plan
 from sweeper.plan.states import Cell, State, cells_of
+from sweeper.records import FailureReason
 from sweeper.store.ledger import Ledger, TrainingFolder
 from sweeper.store.workspace import Workspace
 
@@ -36,7 +37,7 @@ def workspace(tmp_path: Path) -> Workspace:
             folder.write("fit", {"seconds": 1.0})
             (folder.path / ".last.pt.77.tmp").write_bytes(b"0" * 500)
         else:
-            folder.write("failure", {"reason": "bug", "message": "KeyError: 'x'"})
+            folder.fail(FailureReason.BUG, "KeyError: 'x'")
             folder.log.write_text("".join(f"line {i}\n" for i in range(50)))
     (opened.logs / "ray" / "old").mkdir(parents=True)
     return opened

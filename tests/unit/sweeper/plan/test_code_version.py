@@ -41,8 +41,8 @@ EDITS = {
     ),
     "field_of_a_case_score": (
         "desam_model/scoring/case_score.py",
-        "    asd_mm: float\n",
-        "    asd_mm: float\n    volume_ml: float\n",
+        "    values: Mapping[str, float]\n",
+        "    values: Mapping[str, float]\n    volume_ml: float\n",
         {"scoring"},
     ),
     "default_learning_rate": (

@@ -24,6 +24,7 @@ from sweeper.pipeline.costs.estimate import (
 from sweeper.pipeline.display import Silent
 from sweeper.plan.expand import Plan, Training, make_plan
 from sweeper.plan.states import State, cells_of
+from sweeper.records import FailureReason
 from sweeper.store.ledger import Ledger, TrainingFolder, write_json
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def test_a_worker_elsewhere_is_lost_when_it_has_not_renewed_its_lease_for_a_minu
 
 def test_failed_and_pruned_say_so(plan: Plan, ledger: Ledger) -> None:
     one, other = (begin(ledger, training) for training in plan.trainings)
-    one.write("failure", {"reason": "cuda_oom", "message": "no memory"})
+    one.fail(FailureReason.CUDA_OOM, "no memory")
     other.write("pruned", {"epoch": 7})
     found = cells_of(plan, ledger)
     assert [c.state for c in found] == [State.FAILED, State.PRUNED]

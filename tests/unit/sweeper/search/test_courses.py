@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from toy_search import EPOCHS, answer, course_of, records, run, studies
 
+from sweeper.records import TrialOutcome
 from sweeper.search.courses import Ended, merit, objectives
 from sweeper.search.hyperband import bracket_rungs
 
@@ -140,7 +141,7 @@ def test_failed_trainings_never_win_a_rung() -> None:
 
     def best_fails(step):
         good = 1e-4 < step.training.config.training.lr < 1e-2
-        return Ended(state="failed", epochs=[]) if good else answer(step)
+        return Ended(outcome=TrialOutcome.FAILED, epochs=[]) if good else answer(step)
 
     run(found, best_fails)
     failed = [one for one in found.tried if one.state == "failed"]
@@ -152,7 +153,7 @@ def test_failed_trainings_never_win_a_rung() -> None:
 def test_all_failing_ends_a_course() -> None:
     for search in ALL:
         found = course(search)
-        run(found, lambda _: Ended(state="failed", epochs=[]))
+        run(found, lambda _: Ended(outcome=TrialOutcome.FAILED, epochs=[]))
         assert {one.state for one in found.tried} == {"failed"}
 
 

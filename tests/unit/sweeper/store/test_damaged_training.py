@@ -57,9 +57,9 @@ def test_a_flipped_byte_stops_the_training_with_slice_and_case_named(tmp_path):
     assert train_one(job_on(dataset, store, folder.path, "first"), 0, epochs.append) == "failed"
     failure = folder.failure()
     assert failure is not None
-    assert failure["reason"] == "data"
-    assert "slice 2 (case case-1, number 2 from 0)" in failure["message"]
-    assert "--repair" in failure["message"]
+    assert failure.reason == "data"
+    assert "slice 2 (case case-1, number 2 from 0)" in failure.message
+    assert "--repair" in failure.message
     assert epochs == []
     assert folder.fit() is None
 

@@ -86,7 +86,7 @@ def test_a_training_that_another_sweep_has_is_left_alone(tmp_path: Path) -> None
         folder.renew_lease("me")  # an earlier attempt of the same sweep is waited for
         threading.Timer(0.5, other.close).start()
         assert train_one(job.to_json(), 0, lambda _: None) == "failed"
-    assert "no dataset" in (tmp_path / "failure.json").read_text()
+    assert "is not a dataset store" in (tmp_path / "failure.json").read_text()
     assert "Traceback" in (tmp_path / "log.txt").read_text()
 
 

@@ -51,8 +51,8 @@ def test_a_worker_with_other_training_code_refuses_by_name(tmp_path: Path) -> No
     assert train_one(other.to_json(), 0, lambda _: None) == "failed"
     failure = TrainingFolder(tmp_path).failure()
     assert failure is not None
-    assert failure["reason"] == "code_changed"
-    assert words in failure["message"]
+    assert failure.reason == "code_changed"
+    assert words in failure.message
     assert not {"config.json", "fit.json", "best.pt"} & {p.name for p in tmp_path.iterdir()}
 
 

@@ -8,7 +8,7 @@ import pytest
 from toy_plan import plan_of
 
 from sweeper.pipeline.running.listen import SweepListener, score_note
-from sweeper.records import FailureReason
+from sweeper.records import FailureReason, TrialOutcome
 from sweeper.store.ledger import Ledger, TrainingFolder
 from sweeper.store.processes import mark
 
@@ -70,12 +70,12 @@ def test_a_lost_training_comes_again_as_long_as_it_gets_on_between_losses(tmp_pa
     loss = FailureReason.LOST_NODE, "its machine was lost"
     for reached in (0, 4):
         listener.on_epoch(train_id, {"epoch": reached})
-        listener.on_end(train_id, "lost", loss)
+        listener.on_end(train_id, TrialOutcome.LOST, loss)
         assert listener.again == {train_id}
         assert not listener.failed
         listener.again.clear()
     listener.on_epoch(train_id, {"epoch": 4})  # trained once more from an older checkpoint
-    listener.on_end(train_id, "lost", loss)
+    listener.on_end(train_id, TrialOutcome.LOST, loss)
     assert not listener.again
     assert "its machine was lost" in listener.failed[train_id]
 
@@ -86,7 +86,7 @@ def test_what_an_earlier_process_of_the_sweep_has_comes_again_and_what_another_h
 ) -> None:
     listener, train_id = listener_of(tmp_path)
     TrainingFolder(tmp_path / train_id).renew_lease(owner or mark())
-    listener.on_end(train_id, "taken", None)
+    listener.on_end(train_id, TrialOutcome.TAKEN, None)
     assert listener.held == ({train_id} if comes_again else set())
 
 
@@ -105,6 +105,6 @@ def test_other_code_in_a_worker_stops_the_sweep(tmp_path: Path) -> None:
     message = "training code is a here, the plan was made with b"
     failure = {"reason": "code_changed", "message": message, "traceback_hash": "h", "log_path": "l"}
     Ledger(tmp_path).folder(train_id).write("failure", failure)
-    assert listener.on_end(train_id, "failed", None)
+    assert listener.on_end(train_id, TrialOutcome.FAILED, None)
     assert listener.is_hopeless
     assert message in listener.failed[train_id]

@@ -28,6 +28,7 @@ from sweeper.pipeline.searching.winners import front, winner
 from sweeper.plan.expand import make_plan
 from sweeper.plan.identity import DataFacts
 from sweeper.plan.states import State
+from sweeper.records import TrialOutcome
 from sweeper.search.courses import Ended
 from sweeper.store.ledger import EPOCHS_FILE, Ledger, known_epochs
 from sweeper.store.workspace import Workspace
@@ -126,9 +127,9 @@ class Engine:
         self.steps.append(job.train_id)
         listener.on_start(step.training)
         for one in course.ended(step, how):
-            listener.on_end(one.training, "pruned", "pruned")
-        if how.state in ("completed", "failed"):
-            listener.on_end(step.training, how.state, how.state)
+            listener.on_end(one.training, TrialOutcome.PRUNED)
+        if how.outcome in (TrialOutcome.COMPLETED, TrialOutcome.FAILED):
+            listener.on_end(step.training, how.outcome)
 
     def _work(self, step: Any, folder: Any) -> Ended:
         how = toy.answer(step)
@@ -140,7 +141,7 @@ class Engine:
             for record in list(how.epochs)[known:]:
                 self.epochs[folder.train_id, record["epoch"]] += 1
                 file.write(json.dumps(record) + "\n")
-        if how.state == "completed" and folder.fit() is None:
+        if how.outcome is TrialOutcome.COMPLETED and folder.fit() is None:
             write_fit(folder, list(how.epochs))
         return how
 
@@ -419,7 +420,7 @@ def test_a_search_without_a_completed_training_says_so(
                 "log_path": "log.txt",
             },
         )
-        return Ended(state="failed", epochs=[])
+        return Ended(outcome=TrialOutcome.FAILED, epochs=[])
 
     monkeypatch.setattr(Engine, "_work", fail)
     told: list[str] = []

@@ -154,7 +154,7 @@ def test_the_layout_is_told_by_its_marker_and_imported(package: Path, tmp_path: 
         (flat / "images" / f"p{number}.nii.gz").write_bytes(image.read_bytes())
         (flat / "masks" / f"p{number}.nii.gz").write_bytes(label.read_bytes())
     words = ("--workspace", str(tmp_path / "ws"), "data", "import", str(flat), "--name", "mine")
-    assert "layout flat" in python(package, CLI, *words)
+    assert "mine: 2 cases" in python(package, CLI, *words)
 
 
 def test_the_method_is_built_and_versioned_by_its_own_files(package: Path) -> None:

@@ -8,7 +8,6 @@ from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
-from sweeper.report.statistics.significance import reach_note
 from sweeper.report.words import counted, delta_text, number
 
 if TYPE_CHECKING:
@@ -62,20 +61,18 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
 
 
 def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
-    """What stars mean, and which cannot be reached."""
-    if tests is None or not tests.tests:
+    """What stars mean, and which rows have none for want of a test."""
+    if tests is None:
         return ()
-    return (
-        f"Stars: against {tests.baseline}, Wilcoxon signed-rank over patients averaged over seeds,"
-        f" two-sided (better or worse), Holm over the table's {len(tests.tests)} tests: * .05,"
-        " ** .01, *** .001."
-        f" {reach_note(tests)}{_not_tested(tests)}",
+    stars = (
+        f"Stars: against {tests.baseline}, over seeds and over patients within sites, two-sided"
+        f" (better or worse), Holm over the table's {len(tests.tests)} tests: * .05, ** .01,"
+        " *** .001."
     )
-
-
-def _not_tested(tests: TableTests) -> str:
-    """Rows whose want of stars says nothing."""
-    return f" Not tested: {'; '.join(tests.left_out)}." if tests.left_out else ""
+    lines = [stars] if tests.tests else []
+    if tests.left_out:
+        lines.append(f"Not tested: {'; '.join(tests.left_out)}.")
+    return (" ".join(lines),) if lines else ()
 
 
 def _seeds(query: Query) -> str:

@@ -35,6 +35,11 @@ class Measurement(NamedTuple):
     case: tuple[str, str, str]
     value: float
 
+    @property
+    def patient(self) -> tuple[str, str]:
+        """(domain, patient): the unit of every test and interval."""
+        return self.case[0], self.case[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:

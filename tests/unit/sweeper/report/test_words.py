@@ -118,7 +118,7 @@ def test_rows_that_are_not_tested_are_named_where_stars_are_explained() -> None:
     masks = (imported(run("nnunet", "A", {"B": (0.6,) * 3, "C": (0.6,)})),)
     found = with_imported(*plain(), *plain(method="csdg"), masks=masks)
     words = " ".join(table(found, baseline="unet").caption)
-    assert "Not tested: nnunet [imported]: incomplete." in words
+    assert "Not tested: nnunet [imported]: incomplete; one seed: no test" in words
 
 
 def test_a_condition_may_name_a_method_and_an_unknown_one_is_no_row() -> None:

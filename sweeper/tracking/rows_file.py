@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sweeper.errors import TrackingError
 from sweeper.tracking.tracker import Score
@@ -24,31 +24,45 @@ if TYPE_CHECKING:
 
 ROWS_FILE = "rows.json"
 
-_FACTS = Score._fields[:-1]
+_FACTS = Score._fields[:-2]
+_PATIENT = "patient"
+"""A column that files of before patients were kept lack: there each case is its own patient."""
 _NOT_MEASURED = ""
 """In place of a number, where other lines of the file have that metric; undefined is null."""
 
 
 def scores_of(rows: Iterable[Row]) -> tuple[Score, ...]:
     """Long rows gathered to one line a case and protocol, with the metrics that have a row."""
-    found: dict[tuple[str, str, str, str], tuple[str, int, dict[str, float]]] = {}
+    scores: dict[tuple[str, str, str, str], Score] = {}
     for row in rows:
         key = (row.eval_id, row.case, row.structure, row.protocol)
-        found.setdefault(key, (row.target, row.n_slices, {}))[2][row.metric] = row.value
-    return tuple(
-        Score(eval_id, target, case, structure, protocol, n_slices, values)
-        for (eval_id, case, structure, protocol), (target, n_slices, values) in found.items()
-    )
+        score = Score(
+            row.eval_id,
+            row.target,
+            row.case,
+            row.structure,
+            row.protocol,
+            row.n_slices,
+            {},
+            row.patient,
+        )
+        values = cast("dict[str, float]", scores.setdefault(key, score).values)
+        values[row.metric] = row.value
+    return tuple(scores.values())
 
 
 def encode(scores: Sequence[Score]) -> str:
     """The text of a rows file; undefined numbers are null, all others exact."""
     names = list(dict.fromkeys(name for score in scores for name in score.values))
     data = [
-        [*score[:-1], *(_plain(score.values.get(name, _NOT_MEASURED)) for name in names)]
+        [
+            *score[: len(_FACTS)],
+            score.patient,
+            *(_plain(score.values.get(name, _NOT_MEASURED)) for name in names),
+        ]
         for score in scores
     ]
-    return json.dumps({"columns": [*_FACTS, *names], "data": data})
+    return json.dumps({"columns": [*_FACTS, _PATIENT, *names], "data": data})
 
 
 def _plain(value: float | str) -> float | str | None:
@@ -77,8 +91,14 @@ def decode(path: Path) -> tuple[Score, ...]:
             " and `sweeper run` writes it again"
         )
     facts = itemgetter(*map(columns.index, _FACTS))
+    place = columns.index(_PATIENT) if _PATIENT in columns else None
     try:
-        return tuple(Score._make((*facts(line), _values(columns, line))) for line in data)
+        return tuple(
+            Score._make(
+                (*facts(line), _values(columns, line), "" if place is None else line[place])
+            )
+            for line in data
+        )
     except (IndexError, TypeError, ValueError) as err:
         raise TrackingError(
             f"{path}: a line is not what its columns {', '.join(columns)} say ({err}); remove the"
@@ -98,5 +118,5 @@ def _values(columns: Sequence[str], line: Sequence[Any]) -> dict[str, float]:
     return {
         name: math.nan if value is None else float(value)
         for name, value in zip(columns, line, strict=True)
-        if name not in _FACTS and value != _NOT_MEASURED
+        if name not in (*_FACTS, _PATIENT) and value != _NOT_MEASURED
     }

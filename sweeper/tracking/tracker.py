@@ -35,6 +35,7 @@ class Score(NamedTuple):
         protocol: Name of the scoring protocol.
         n_slices: Slices that entered the numbers.
         values: Those metrics by name that the case was scored by; nan where undefined.
+        patient: Whose scan it is; empty: the case is its own patient.
     """
 
     eval_id: str
@@ -44,6 +45,7 @@ class Score(NamedTuple):
     protocol: str
     n_slices: int
     values: Mapping[str, float]
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -270,3 +271,18 @@ def test_an_incomplete_baseline_is_no_baseline_and_no_other_row_takes_its_place(
     )
     assert table_statistics(query).rows == ()
     assert all(cell.stars == "" for row in build_table(query).rows for cell in row.cells)
+
+
+def test_two_scans_of_a_patient_are_one_unit() -> None:
+    def scanned_twice(method: str, gain: float, seed: int) -> TrackedRun:
+        made = run(
+            method, "A", {"B": tuple(0.3 + gain + 0.01 * (i // 2) for i in range(8))}, seed=seed
+        )
+        scores = tuple(s._replace(patient=f"p{int(s.case[1:]) - 1 >> 1}") for s in made.scores)
+        return replace(made, scores=scores)
+
+    runs = [scanned_twice(m, g, s) for s in range(3) for m, g in (("base", 0.0), ("other", 0.1))]
+    query = make_query(results(*runs), ReportSpec(columns="source", baseline="base"))
+    found = table_statistics(query)
+    assert {row.n_patients for row in found.rows} == {4}
+    assert len(patient_means([query.pools["base"]["A"]])) == 4

@@ -1,4 +1,4 @@
-"""Cross-validation folds, so that an upper bound never tests on what it trained on."""
+"""Cross-validation folds: an upper bound is never tested on cases it was trained on."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 def folds(
     case_ids: Sequence[str], k: int, seed: int
 ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """The `k` pairs of (train, test) cases in which every case is tested exactly once.
+    """`k` pairs of (train, test) cases; every case is tested exactly once.
 
-    The cases are sorted first, so their given order changes nothing; the seed decides the shuffle.
-    Fold sizes differ by at most one.
+    The cases are sorted first, so the order of `case_ids` has no effect; then they are shuffled
+    with the seed. Fold sizes differ by at most one.
 
     Args:
         case_ids: Unique ids.
-        k: Folds, from 2 to the number of cases.
-        seed: Of the shuffle.
+        k: Number of folds, from 2 to the number of cases.
+        seed: Seed of the shuffle.
 
     Raises:
-        ValueError: An id stands twice, or `k` does not fit the number of cases.
+        ValueError: An id is duplicated, or `k` does not fit the number of cases.
     """
     cases = sorted(case_ids)
     if len(set(cases)) != len(cases):
-        twice = next(a for a, b in pairwise(cases) if a == b)
-        raise ValueError(f"case {twice!r} stands twice; a case must be in one fold only")
+        duplicate = next(a for a, b in pairwise(cases) if a == b)
+        raise ValueError(f"case {duplicate!r} is listed twice; list each case once")
     if not 2 <= k <= len(cases):
         raise ValueError(f"k is {k}, expected 2 to {len(cases)}, the number of cases")
     random.Random(seed).shuffle(cases)

@@ -1,4 +1,4 @@
-"""Peak memory of a training, on a GPU or of the process."""
+"""Peak memory of a training: of the GPU, or of the process on a CPU."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _STATUS = Path("/proc/self/status")
 
 
 class PeakMemory:
-    """The highest memory seen since construction.
+    """The highest memory use since construction.
 
-    On CUDA the allocator keeps the peak; on a CPU the process's anonymous memory is sampled at
-    every `sample()`.
+    On CUDA the allocator records the peak; on a CPU every `sample()` reads the anonymous memory of
+    the process.
 
     Args:
         device: Where the training runs.
@@ -28,7 +28,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
 
     def sample(self) -> None:
-        """Look now; call it where memory is highest, between forward and backward."""
+        """Read the memory use; call it between forward and backward, where it is highest."""
         if self._device.type == "cpu":
             self._peak = max(self._peak, anonymous_bytes())
 
@@ -40,7 +40,7 @@ class PeakMemory:
 
 
 def anonymous_bytes() -> int:
-    """Anonymous resident memory of this process; 0 where the system does not tell."""
+    """Anonymous resident memory of this process; 0 if the system does not report it."""
     try:
         text = _STATUS.read_text()
     except OSError:
@@ -52,11 +52,11 @@ def anonymous_bytes() -> int:
 
 
 def return_free_memory() -> None:
-    """Give back to the system what the allocator keeps of a training that has ended.
+    """Return to the system the free memory that the allocator keeps after a training.
 
-    glibc keeps freed pages in an arena of each thread, and Tune runs every training in a new one:
-    a worker held 530 MB in its first training and 866 MB in its twelfth, of the same kind. Without
-    this the guard of host memory and the figure in the table would count others' leavings.
+    glibc keeps freed pages in one arena per thread, and Tune runs every training in a new thread: a
+    worker used 530 MB in its first training and 866 MB in its twelfth equal one. Without this call,
+    the memory check and the reported memory would include leftovers of earlier trainings.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has malloc_trim
         ctypes.CDLL(None).malloc_trim(0)

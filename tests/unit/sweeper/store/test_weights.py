@@ -235,7 +235,7 @@ def test_a_whole_checkpoint_is_looked_into_once(tmp_path, monkeypatch):
         (lambda path: save_official(path, "vit_l"), "does not hold SAM's vit_b image encoder"),
         (
             lambda path: save_official(path, "vit_b", leave_out="mask_decoder."),
-            "does not hold SAM's vit_b mask decoder .0 tensors",
+            "does not hold SAM's vit_b mask decoder: it has 0 tensors",
         ),
         (lambda path: path.write_text("<html>"), "cannot be read as a checkpoint"),
     ],

@@ -1,6 +1,6 @@
-"""Cross-validation folds, so that an upper bound never tests on what it trained on.
+"""Cross-validation folds of patients: an upper bound is never tested on a patient it trained on.
 
-Folds and the share that validates are made of patients: two scans of one patient stay together.
+Two scans of one patient stay together, in folds and in the share that validates.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The right to make one dataset: a second process waits, and then finds the work done."""
+"""A lock per dataset: a second process waits and then finds the dataset already written."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def dataset_lock(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock of what will be at `path`.
+    """Hold the lock of the dataset at `path`, which need not exist yet.
 
-    The lock is the kernel's (`flock`) and ends with its process, however that ends.
+    The lock is the kernel's (`flock`): it is released when the process ends, even if it is killed.
 
     Args:
-        path: Of the dataset; the lock's file lies beside it while it is held.
+        path: Of the dataset; the lock file is beside it while the lock is held.
         on_wait: Called once if another process holds the lock.
     """
     file = path.with_name(f".{path.name}.lock")
@@ -33,7 +33,7 @@ def dataset_lock(path: Path, on_wait: Callable[[], None] | None = None) -> Itera
                     on_wait()
                     on_wait = None
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            # the holder before us removed the file: what we locked is another one by now
+            # the previous holder removed the file, so this lock may be on a deleted file
             if not file.exists() or file.stat().st_ino != os.fstat(lock.fileno()).st_ino:
                 continue
             try:

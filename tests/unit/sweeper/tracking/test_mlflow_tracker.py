@@ -247,7 +247,7 @@ def test_curves_grow_while_a_training_runs_without_repeated_points(
     assert mlflow_run(places, run_id).info.status == "FINISHED"
 
 
-def test_the_run_of_a_killed_driver_is_closed_and_resumes_in_the_same_curves(
+def test_a_killed_drivers_run_is_closed_and_resumes_in_the_same_curves(
     places: Places,
 ) -> None:
     start = replace(START, sweep="killed@d")

@@ -1,4 +1,4 @@
-"""The `report:` key of a search space: which table a bare `sweeper report` prints."""
+"""The `report:` key of a search space: the table that a plain `sweeper report` prints."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ else:
 
 
 class ReportSpec(Strict):
-    """A query over rows; every caption says all of it."""
+    """A query over scores; the table's caption states all of it."""
 
     title: str = Field(default="", description="First line of the caption.")
     rows: str = Field(
         default="method",
-        description="What a row is: method, ablation, grid_size, or any key of a trial such as"
-        " training.lr; several with commas.",
+        description="The key that distinguishes rows: method, ablation, grid_size, or any key of a"
+        " trial such as training.lr; separate several keys with commas.",
     )
     columns: Columns = Field(
         description="The direction; it has no default. source: trained on the column, tested on all"
-        " others; target: tested on the column, trained on each other; matrix: source x target;"
-        " structure: direction x organ.",
+        " others; target: tested on the column, trained on each of the others; matrix: source x"
+        " target; structure: direction x organ.",
     )
     aggregate: Aggregate = Field(
         default="cases",
@@ -41,7 +41,7 @@ class ReportSpec(Strict):
     protocol: ProtocolName = Field(default=RELEASED.name, description=f"{protocol_choices()}.")
     metric: MetricName = Field(default=MAIN.name, description=f"{metric_choices()}.")
     baseline: str | None = Field(
-        default=None, description="The row that differences and tests are taken against."
+        default=None, description="The row that the others are compared with."
     )
     stars: bool = Field(
         default=True,
@@ -60,10 +60,10 @@ class ReportSpec(Strict):
     )
     where: tuple[str, ...] = Field(
         default=(),
-        description="Only trainings with these settings, each as KEY=VALUE; the caption says so.",
+        description="Only trainings with these settings, as KEY=VALUE; the caption lists them.",
     )
     published: bool | None = Field(
         default=None,
-        description="Add the paper's rows, dimmed and cited, where it has them; by default with"
-        " real data, all six source sites and at least the paper's epochs.",
+        description="Add the paper's rows, dimmed and cited, where they exist; by default only with"
+        " real data, all six source sites and at least the paper's number of epochs.",
     )

@@ -53,7 +53,7 @@ from sweeper.plan.job import TrainingJob
 from sweeper.store.dataset.store import CaseRecord
 from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
 from sweeper.store.embeddings.manifest import EmbeddingManifest
-from sweeper.store.embeddings.writer import ChunkWriter, Filling
+from sweeper.store.embeddings.writer import ChunkWriter, StoreWriter
 from sweeper.trial.run_trial import run_trial
 from sweeper.trial.scoring_settings import build_settings
 
@@ -247,9 +247,9 @@ def _write_data(folder: Path) -> tuple[str, str]:
     place = folder / "golden.embeddings"
     writer = ChunkWriter(place, manifest)
     labels = np.concatenate([case.label for case in cases])
-    with Filling(place, manifest) as filling:
-        for index in filling.missing:
-            filling.commit([writer.write(index, _embedding(draw, labels[index]))])
+    with StoreWriter(place, manifest) as store_writer:
+        for index in store_writer.missing:
+            store_writer.commit([writer.write(index, _embedding(draw, labels[index]))])
     return str(dataset.path), str(place)
 
 

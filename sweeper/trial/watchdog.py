@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from desam_model.training.process_memory import anonymous_bytes
 from sweeper.records import FailureReason
-from sweeper.store.processes import is_gone
+from sweeper.store.processes import has_ended
 
 if TYPE_CHECKING:
     from sweeper.store.ledger import TrainingFolder
@@ -63,7 +63,7 @@ class Pulse:
                 self._end(FailureReason.HOST_OOM, HOST_OOM_EXIT, text)
             if time.monotonic() - self._last_beat > max(_MIN_HANG_S, 10 * self._slowest):
                 self._end(FailureReason.HUNG, HUNG_EXIT, "no epoch ended for too long")
-            if ticks % _TICKS_A_LOOK_AT_THE_DRIVER == 0 and is_gone(self._owner):
+            if ticks % _TICKS_A_LOOK_AT_THE_DRIVER == 0 and has_ended(self._owner):
                 os._exit(ORPHAN_EXIT)  # its sweep was killed; the next one goes on from last.pt
             if ticks % _TICKS_A_RENEWAL == 0:
                 with contextlib.suppress(OSError):  # a full disk must not end the watch

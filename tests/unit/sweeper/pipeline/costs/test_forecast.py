@@ -124,7 +124,7 @@ def test_where_nothing_was_predicted_there_is_a_dash_and_no_zero() -> None:
     *rows, note = list(comparison_lines(nothing, came(1100.0)))[1:]
     predicted = {row[:17].strip(): row[17:].split()[0] for row in rows}
     assert predicted == {"time": "–", "training hours": "–", "peak memory": "–", "trainings": "1"}
-    assert "no prediction was made for 1 training" in note
+    assert "there was no prediction for 1 training" in note
 
 
 def test_an_interrupted_run_is_compared_with_the_prediction_of_what_it_did(

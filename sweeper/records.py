@@ -1,4 +1,4 @@
-"""Records that cross between rooms of the product: plain, frozen, made of text and numbers."""
+"""Records that are exchanged between packages: frozen, with only text and numbers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 class TrialOutcome(StrEnum):
-    """How an attempt at a training ended, or a step of it in a search: what a worker returns."""
+    """The outcome of an attempt at a training, or of one step of a search; a worker returns it."""
 
     COMPLETED = "completed"
     PRUNED = "pruned"
-    """A scheduler gave it up."""
+    """A scheduler stopped it."""
     FAILED = "failed"
     PAUSED = "paused"
-    """The step's epochs are there, and more are to come."""
+    """The epochs of this step are finished, and more will follow."""
     TAKEN = "taken"
-    """Another process has it."""
+    """Another process is running it."""
     DISK_FULL = "disk_full"
-    """There was no room, maybe not even for a record of it."""
+    """The disk is full, maybe even for a record of the failure."""
     LOST = "lost"
-    """No worker's word but the driver's: its process is gone without one."""
+    """The process of the worker disappeared; the driver, not the worker, returns this."""
 
 
 class TrialStatus(StrEnum):
-    """Where a training stands once it was begun; the text is what records and MLflow keep."""
+    """Status of a training that has started; records and MLflow store the text."""
 
     BEGUN = "begun"
     COMPLETED = "completed"
@@ -38,7 +38,7 @@ class TrialStatus(StrEnum):
     FAILED = "failed"
 
     def after(self, outcome: TrialOutcome) -> TrialStatus:
-        """Where it stands after one more step."""
+        """The status after one more step."""
         return TRANSITIONS[self][outcome]
 
 
@@ -47,8 +47,8 @@ _AFTER_A_STEP = {
     TrialOutcome.PRUNED: TrialStatus.PRUNED,
     TrialOutcome.PAUSED: TrialStatus.BEGUN,
     TrialOutcome.FAILED: TrialStatus.FAILED,
-    TrialOutcome.TAKEN: TrialStatus.FAILED,  # no result now; the same command asks again
-    TrialOutcome.DISK_FULL: TrialStatus.FAILED,  # likewise
+    TrialOutcome.TAKEN: TrialStatus.FAILED,  # no result now; the same command tries again
+    TrialOutcome.DISK_FULL: TrialStatus.FAILED,  # the same
     TrialOutcome.LOST: TrialStatus.FAILED,
 }
 TRANSITIONS: Mapping[TrialStatus, Mapping[TrialOutcome, TrialStatus]] = {
@@ -57,13 +57,13 @@ TRANSITIONS: Mapping[TrialStatus, Mapping[TrialOutcome, TrialStatus]] = {
     TrialStatus.COMPLETED: dict.fromkeys(TrialOutcome, TrialStatus.COMPLETED),
     TrialStatus.PRUNED: dict.fromkeys(TrialOutcome, TrialStatus.PRUNED),
 }
-"""Every change of a training's status: what is completed or pruned stays so."""
+"""All changes of a training's status: a completed or pruned training does not change."""
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.PRUNED, TrialStatus.FAILED)
 
 
 class FailureReason(StrEnum):
-    """Why a training failed; each class has its own rule in the engine."""
+    """The class of a failure; the engine has one rule per class."""
 
     CUDA_OOM = "cuda_oom"
     HOST_OOM = "host_oom"
@@ -79,7 +79,7 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One number of one case: the unit that every table is a query over.
+    """One value of one case; every table is a query over rows.
 
     Attributes:
         train_id: Identity of the training (12 hex digits).
@@ -92,9 +92,9 @@ class Row:
         structure: Segmented structure.
         protocol: Name of the scoring protocol.
         metric: Name of the metric.
-        value: The number; nan where undefined.
-        n_slices: Slices that entered the number.
-        status: `ok`, or `undefined` where the value is nan.
+        value: The value; nan if undefined.
+        n_slices: Number of slices that were scored.
+        status: `ok`, or `undefined` if the value is nan.
     """
 
     train_id: str
@@ -114,14 +114,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What is known of a failed training.
+    """The record of a failed training.
 
     Attributes:
         reason: The class of the failure.
         message: One line.
-        traceback_hash: 12 hex digits over file names, functions and the exception type; equal bugs
-            have equal hashes.
-        log_path: The training's own log.
+        traceback_hash: 12 hex digits over file names, functions and the exception type; the same
+            bug has the same hash.
+        log_path: The log of the training.
     """
 
     reason: FailureReason
@@ -131,11 +131,11 @@ class Failure:
 
     @property
     def note(self) -> str:
-        """All that a person needs to know of it, in one line."""
+        """The failure in one line, with its log."""
         return f"{self.reason}: {self.message}; log {self.log_path}"
 
     def values(self) -> dict[str, str]:
-        """As JSON keeps it."""
+        """The values as stored in JSON."""
         return {
             "reason": self.reason.value,
             "message": self.message,
@@ -145,7 +145,7 @@ class Failure:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Failure:
-        """The failure that gave `values`.
+        """The failure with the given `values`.
 
         Raises:
             ValueError: The reason is not one of `FailureReason`, or a key is missing.
@@ -163,13 +163,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
-    """One training as the driver hands it to the tracker, and as the tracker gives it back.
+    """The record of one training that the driver gives to the tracker, and that it returns.
 
     Attributes:
         train_id: Identity of the training.
         sweep: Name of the sweep.
-        name: Human name, such as `desam full A-ISBI seed 0`.
-        status: How it ended.
+        name: Readable name, such as `desam full A-ISBI seed 0`.
+        status: Its status.
         params: The flattened config, `method.name` -> `desam`; values as text.
         tags: source, seed, code version, dataset and encoder fingerprints, `synthetic`, versions,
             git commit ...
@@ -177,10 +177,10 @@ class TrainingRecord:
             is the epoch.
         summary: Final numbers: `selected_epoch`, `seconds`, `peak_memory_bytes`,
             `trainable_parameters` ...
-        evaluations: Per eval_id its flattened settings (`grid_size` -> `9`).
-        rows: Every row of every evaluation.
-        failure: Set if status is FAILED.
-        artifacts: Files to keep with the run (overlays, logs), by name inside the run.
+        evaluations: Flattened settings by eval_id (`grid_size` -> `9`).
+        rows: All rows of all evaluations.
+        failure: The failure if the status is FAILED.
+        artifacts: Files to store with the run (overlays, logs), by name inside the run.
     """
 
     train_id: str
@@ -199,14 +199,14 @@ class TrainingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """What one training gets, and how many run at once.
+    """Resources of one training, and the number of concurrent trainings.
 
     Attributes:
-        cpu: Cores and threads.
-        gpu: GPUs, a fraction allowed.
-        memory_bytes: Host memory; also the limit of the guard. 0: none.
-        max_concurrent: Trainings at once.
-        shares_processes: True if a worker takes the next training without a new process.
+        cpu: Number of cores and threads.
+        gpu: Number of GPUs, or a fraction of one.
+        memory_bytes: Host memory, which is also the limit of the memory check; 0 for no limit.
+        max_concurrent: Number of concurrent trainings.
+        shares_processes: True if a worker process is reused for the next training.
     """
 
     cpu: int

@@ -9,7 +9,7 @@ from sweeper.errors import StoreError
 from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
-    present_path,
+    existing_path,
     wanted_manifest,
 )
 from sweeper.plan.expand import require_domains
@@ -127,7 +127,7 @@ class DataSource:
                     encoder_fingerprint(encoder.name, weights),
                     encoder.precision,
                 )
-                path = present_path(self._workspace, manifest)
+                path = existing_path(self._workspace, manifest)
                 self._embeddings[key] = manifest.fingerprint, str(path)
                 self.missing_bytes += _missing_bytes(path, manifest)
         return self._embeddings[key]

@@ -72,7 +72,7 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
     source = sources.saml(tmp_path / "src", cases=3)
     (source / "UCL" / "Case00.nii.gz").write_bytes(b"")
     assert run(tmp_path / "ws", "import", source, "--processes", 1) == 2
-    assert "or go on without these cases with --skip-bad" in capsys.readouterr().err
+    assert "or skip these cases with --skip-bad" in capsys.readouterr().err
     assert run(tmp_path / "ws", "import", source, "--processes", 1, "--skip-bad") == 0
     assert "src: 5 cases (5 prepared earlier)" in capsys.readouterr().out
     assert run(tmp_path / "ws", "show", "src") == 0

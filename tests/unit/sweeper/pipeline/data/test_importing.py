@@ -353,10 +353,12 @@ def test_export_says_what_it_cannot_do(tmp_path):
     with pytest.raises(DataError, match="is there already; remove it"):
         export_dataset(store, tmp_path / "work")
     shutil.rmtree(tmp_path / "src")
-    with pytest.raises(DataError, match="is gone; name it with --source"):
+    with pytest.raises(
+        DataError, match="does not exist any more; set its new folder with --source"
+    ):
         export_dataset(store, tmp_path / "other")
     organs = import_dataset(sources.abdominal(tmp_path / "abd"), tmp_path / "o.zarr", ONE).store
-    with pytest.raises(DataError, match="name one with --structure"):
+    with pytest.raises(DataError, match="choose one with --structure"):
         export_dataset(organs, tmp_path / "other")
     written, _ = export_dataset(organs, tmp_path / "other", structure="spleen")
     assert len(written) == 4

@@ -89,6 +89,7 @@ class Row:
         source: Domain that the training used.
         target: Domain of the case; equal to `source` for a source-validation case.
         case: Case id.
+        patient: Whose scan it is: the unit of every test and interval.
         structure: Segmented structure.
         protocol: Name of the scoring protocol.
         metric: Name of the metric.
@@ -104,6 +105,7 @@ class Row:
     source: str
     target: str
     case: str
+    patient: str
     structure: str
     protocol: str
     metric: str

@@ -45,8 +45,8 @@ class ReportSpec(Strict):
     )
     stars: bool = Field(
         default=True,
-        description="With a baseline: stars on cells whose patients differ from the baseline's"
-        " (Wilcoxon signed-rank, Holm over all cells of the table).",
+        description="With a baseline: stars on cells that differ from the baseline's,"
+        " over seeds and patients (Holm over all cells of the table; three seeds at least).",
     )
     undefined: Literal["nan", "skip"] = Field(
         default="nan",

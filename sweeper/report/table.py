@@ -34,7 +34,7 @@ class Cell:
         n_cases: Cases (pairs of source and case where sources are pooled) behind one seed's value.
         n_undefined: Cases of all seeds whose number is undefined.
         mark: Its rank in the column, if marked.
-        stars: `*`, `**` or `***` where its patients differ from the baseline row's.
+        stars: `*`, `**` or `***` where it differs from the baseline row's.
     """
 
     value: float | None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sweeper.errors import TrackingError
 from sweeper.tracking.tracker import Score
@@ -24,31 +24,45 @@ if TYPE_CHECKING:
 
 ROWS_FILE = "rows.json"
 
-_KEY_COLUMNS = Score._fields[:-1]
+_KEY_COLUMNS = Score._fields[:-2]
+_PATIENT = "patient"
+"""A column that files of earlier versions lack: there each case is its own patient."""
 _NOT_MEASURED = ""
 """Stands for a metric that only other lines of the file have; an undefined value is null."""
 
 
 def scores_of(rows: Iterable[Row]) -> tuple[Score, ...]:
     """Scores from long rows, one per case and protocol, with the metrics that have a row."""
-    scores: dict[tuple[str, str, str, str], tuple[str, int, dict[str, float]]] = {}
+    scores: dict[tuple[str, str, str, str], Score] = {}
     for row in rows:
         key = (row.eval_id, row.case, row.structure, row.protocol)
-        scores.setdefault(key, (row.target, row.n_slices, {}))[2][row.metric] = row.value
-    return tuple(
-        Score(eval_id, target, case, structure, protocol, n_slices, values)
-        for (eval_id, case, structure, protocol), (target, n_slices, values) in scores.items()
-    )
+        score = Score(
+            row.eval_id,
+            row.target,
+            row.case,
+            row.structure,
+            row.protocol,
+            row.n_slices,
+            {},
+            row.patient,
+        )
+        values = cast("dict[str, float]", scores.setdefault(key, score).values)
+        values[row.metric] = row.value
+    return tuple(scores.values())
 
 
 def encode(scores: Sequence[Score]) -> str:
     """The text of a rows file; undefined values are null, all others are exact."""
     names = list(dict.fromkeys(name for score in scores for name in score.values))
     data = [
-        [*score[:-1], *(_plain(score.values.get(name, _NOT_MEASURED)) for name in names)]
+        [
+            *score[: len(_KEY_COLUMNS)],
+            score.patient,
+            *(_plain(score.values.get(name, _NOT_MEASURED)) for name in names),
+        ]
         for score in scores
     ]
-    return json.dumps({"columns": [*_KEY_COLUMNS, *names], "data": data})
+    return json.dumps({"columns": [*_KEY_COLUMNS, _PATIENT, *names], "data": data})
 
 
 def _plain(value: float | str) -> float | str | None:
@@ -77,8 +91,18 @@ def decode(path: Path) -> tuple[Score, ...]:
             " and `sweeper run` writes it again"
         )
     key_values = itemgetter(*map(columns.index, _KEY_COLUMNS))
+    patient_column = columns.index(_PATIENT) if _PATIENT in columns else None
     try:
-        return tuple(Score._make((*key_values(line), _values(columns, line))) for line in data)
+        return tuple(
+            Score._make(
+                (
+                    *key_values(line),
+                    _values(columns, line),
+                    "" if patient_column is None else line[patient_column],
+                )
+            )
+            for line in data
+        )
     except (IndexError, TypeError, ValueError) as err:
         raise TrackingError(
             f"{path}: a line does not match the columns {', '.join(columns)} ({err}); delete the"
@@ -98,5 +122,5 @@ def _values(columns: Sequence[str], line: Sequence[Any]) -> dict[str, float]:
     return {
         name: math.nan if value is None else float(value)
         for name, value in zip(columns, line, strict=True)
-        if name not in _KEY_COLUMNS and value != _NOT_MEASURED
+        if name not in (*_KEY_COLUMNS, _PATIENT) and value != _NOT_MEASURED
     }

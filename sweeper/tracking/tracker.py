@@ -35,6 +35,7 @@ class Score(NamedTuple):
         protocol: Name of the scoring protocol.
         n_slices: Number of slices that the metrics were computed from.
         values: Metric -> value; nan if undefined. Metrics that were not computed are absent.
+        patient: The patient of the case; empty if the case is its own patient.
     """
 
     eval_id: str
@@ -44,6 +45,7 @@ class Score(NamedTuple):
     protocol: str
     n_slices: int
     values: Mapping[str, float]
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,7 +98,9 @@ def _choices(found: SourceDataset, options: ImportOptions) -> list[Any]:
     ]
     settings = {d: s.as_mapping() for d, s in options.settings(found).items()}
     salt = options.salt and salted("import", options.salt)
-    return [cases, chosen, settings, found.structures, salt]
+    # stores of before patients were kept are made anew where the source names them
+    version = ["patients kept"] if any(c.patient for c in found.cases) else []
+    return [cases, chosen, settings, found.structures, salt, *version]
 
 
 def _digest(plain: list[Any]) -> str:

@@ -77,6 +77,7 @@ def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Ro
             source=config.source,
             target=score["domain"],
             case=score["case"],
+            patient=score.get("patient") or score["case"],
             structure=score["structure"],
             protocol=score["protocol"],
             metric=metric,

@@ -29,6 +29,8 @@ class CaseRecord:
 
     Attributes:
         case: Unique id.
+        patient: Whose scan it is; the case's own id where the source does not say. Folds and
+            statistics keep a patient's scans together.
         domain: Site or modality.
         split: The split of its domain that it is in; all cases of a patient are in the same split.
         start: Index of its first slice in the store.
@@ -67,6 +69,7 @@ class CaseRecord:
     content_hash: str
     has_geometry: bool
     affine: tuple[tuple[float, ...], ...] = ()
+    patient: str = ""
 
 
 class DatasetStore:
@@ -291,6 +294,7 @@ def _record(plain: Mapping[str, Any]) -> CaseRecord:
     values = dict(plain)
     values["split"] = Split(values["split"])
     values["foreground"] = {k: tuple(v) for k, v in values["foreground"].items()}
+    values["patient"] = values.get("patient") or values["case"]
     values["affine"] = tuple(tuple(row) for row in values.get("affine", ()))
     for key in ("z", "spacing_mm", "matrix", "source_spacing_mm"):
         values[key] = tuple(values[key])

@@ -100,7 +100,7 @@ def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> 
 def fingerprint_of(
     records: Sequence[CaseRecord], structures: Sequence[str], preprocessing: Mapping[str, Any]
 ) -> str:
-    """16 hex digits that change with any voxel, label, id, split or spacing."""
+    """16 hex digits that change with any voxel, label, id, patient, split or spacing."""
     table = sorted(
         [
             record.case,
@@ -109,6 +109,8 @@ def fingerprint_of(
             list(record.z),
             [round(s, 6) for s in record.spacing_mm],
             record.content_hash,
+            # a case that is its own patient: as in stores of before patients were kept
+            *([record.patient] if record.patient not in ("", record.case) else []),
         ]
         for record in records
     )
@@ -150,6 +152,7 @@ def _append(arrays: tuple[Any, Any], new: NewCase, previous: Sequence[CaseRecord
         "start": start,
         "count": stop - start,
         "content_hash": content_hash(new.image, new.label),
+        "patient": new.record.patient or new.record.case,
     }
     return CaseRecord(**values)
 

@@ -57,6 +57,7 @@ def row(eval_id: str, case: str, metric: str, value: float) -> Row:
         source="A-ISBI",
         target="B-ISBI_1.5",
         case=case,
+        patient=f"patient of {case}",
         structure="prostate",
         protocol="strict",
         metric=metric,

@@ -28,7 +28,8 @@ def written(tmp_path: Path, columns: list[str], *lines: list[Any]) -> Path:
 def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     columns = [*FACTS, "dice", "hd95_mm", "asd_mm"]
     (score,) = decode(written(tmp_path, columns, [*CASE, 0.5, None, 2.5]))
-    assert score[:-1] == tuple(CASE)
+    assert score[: len(CASE)] == tuple(CASE)
+    assert score.patient == ""  # the case is its own
     assert score.values["dice"] == 0.5
     assert math.isnan(score.values["hd95_mm"])
     assert score.values["asd_mm"] == 2.5
@@ -38,6 +39,13 @@ def test_columns_are_found_by_name_and_an_unknown_metric_is_kept(tmp_path: Path)
     columns = ["dice", "volume_ml", *reversed(FACTS)]
     (score,) = decode(written(tmp_path, columns, [0.5, 31, *reversed(CASE)]))
     assert score == Score(*CASE, {"dice": 0.5, "volume_ml": 31.0})
+
+
+def test_a_patient_is_stored_and_is_not_read_as_a_metric(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(encode([Score(*CASE, {"dice": 0.5}, patient="p7")]))
+    (score,) = decode(path)
+    assert (score.patient, score.values) == ("p7", {"dice": 0.5})
 
 
 def test_a_metric_that_was_not_computed_differs_from_an_undefined_one(tmp_path: Path) -> None:

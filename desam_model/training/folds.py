@@ -1,6 +1,6 @@
-"""Cross-validation folds, so that an upper bound never tests on what it trained on.
+"""Cross-validation folds of patients: an upper bound is never tested on a patient it trained on.
 
-Folds and the share that validates are made of patients: two scans of one patient stay together.
+Two scans of one patient stay together, in folds and in the share that validates.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def folds(
     shuffled = sorted(patients)
     if len(set(shuffled)) != len(shuffled):
         twice = next(a for a, b in pairwise(shuffled) if a == b)
-        raise ValueError(f"patient {twice!r} stands twice; a patient must be in one fold only")
+        raise ValueError(f"patient {twice!r} is listed twice; a patient is in exactly one fold")
     if not 2 <= k <= len(shuffled):
         raise ValueError(f"k is {k}, expected 2 to {len(shuffled)}, the number of patients")
     random.Random(seed).shuffle(shuffled)

@@ -51,6 +51,7 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     structures = sorted({e.structure for e in query.entries} - {""})
     if len(structures) > 1 and spec.columns != "structure":
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
+    lines += _paired_ablations(query)
     if spec.where:
         lines.append(f"Only trainings with {', '.join(spec.where)}.")
     if spec.select != "none":
@@ -59,6 +60,17 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
             " targets unseen."
         )
     return tuple(lines)
+
+
+def _paired_ablations(query: Query) -> list[str]:
+    """What the two rows without fusion differ by: with one seed their PDMM has the same weights."""
+    ablations = {entry.values.get("method.ablation") for entry in query.entries}
+    if not {"pdmm_only", "iou_head"} <= ablations:
+        return []
+    return [
+        "iou_head differs from pdmm_only by the gate alone: its mask is empty where no prompt's"
+        " predicted IoU passes the threshold."
+    ]
 
 
 def _direction(query: Query) -> str:

@@ -62,7 +62,7 @@ def fit_stretches(
             on_epoch=on_epoch,
             checkpoint_dir=folder,
             until=min(end, last),
-            goes_on_from_others=len(parts) > 1,
+            resume_from_other_schedule=len(parts) > 1,
         )
         if end >= last or result.stopped_early:
             break

@@ -286,8 +286,8 @@ def test_a_machine_that_cannot_compile_says_so_once_and_trains(
     fit(compiled, train, validation, replace(SCHEDULE, compile=True), seed=0)
     assert same_weights(plain, compiled)
     assert [record.getMessage() for record in caplog.records] == [
-        "compile is on, but torch.compile does not work here (RuntimeError: no C++ compiler);"
-        " training without"
+        "compile is on, but torch.compile does not work on this machine (RuntimeError: no C++"
+        " compiler); training without it"
     ]
 
 
@@ -394,7 +394,7 @@ def test_a_training_can_go_on_under_other_values(small_desam, train, validation,
         second,
         seed=3,
         checkpoint_dir=tmp_path,
-        goes_on_from_others=True,
+        resume_from_other_schedule=True,
     )
     assert result.epochs[0].lr == pytest.approx(first.lr_at(0))
     assert result.epochs[1].lr == pytest.approx(second.lr_at(1))

@@ -199,13 +199,15 @@ def write_truncated(path: Path, shape) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (write_truncated, "cannot be read .*truncated or foreign"),
+        (write_truncated, "cannot be read .*truncated or not a checkpoint"),
         (lambda path, shape: path.write_text("<html>"), "cannot be read"),
         (lambda path, shape: torch.save({"a": torch.zeros(2)}, path), "does not hold SAM's vit_b"),
         (lambda path, shape: torch.save([1, 2], path), "holds a list"),
     ],
 )
-def test_a_truncated_or_foreign_file_gets_one_clear_line(small_vit_b, tmp_path, write, message):
+def test_a_truncated_file_or_one_that_is_not_a_checkpoint_gets_one_clear_line(
+    small_vit_b, tmp_path, write, message
+):
     write(tmp_path / "sam.pth", small_vit_b)
     with pytest.raises(ValueError, match=message) as found:
         build_encoder("vit_b", tmp_path / "sam.pth")
@@ -235,7 +237,7 @@ def test_a_whole_checkpoint_is_looked_into_once(tmp_path, monkeypatch):
         (lambda path: save_official(path, "vit_l"), "does not hold SAM's vit_b image encoder"),
         (
             lambda path: save_official(path, "vit_b", leave_out="mask_decoder."),
-            "does not hold SAM's vit_b mask decoder .0 tensors",
+            "does not hold SAM's vit_b mask decoder: it has 0 tensors",
         ),
         (lambda path: path.write_text("<html>"), "cannot be read as a checkpoint"),
     ],

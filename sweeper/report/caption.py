@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.report.aggregate import average_cell, make_cell
+from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
@@ -181,6 +182,8 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
             f" {', '.join(unequal)}."
         )
     lines += _fewer_sources(query)
+    lines += convergence_notes(query)
+    lines += [f"{words[0].upper()}{words[1:]}." for words in unequal_budgets(query).values()]
     return (*lines, *search_notes(query))
 
 

@@ -64,6 +64,7 @@ class TableRow:
         note: What a reader must know of the row, such as its citation.
         is_reference: True for an upper bound, which takes no part in ranks.
         is_mean: True for the last row of a matrix, the mean over the others.
+        is_unconverged: True if a training of it may be undertrained.
     """
 
     label: str
@@ -73,6 +74,7 @@ class TableRow:
     note: str = ""
     is_reference: bool = False
     is_mean: bool = False
+    is_unconverged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

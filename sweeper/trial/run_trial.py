@@ -23,6 +23,7 @@ from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
 from sweeper.trial.cases import Cases, Reader, choose_cases, sizes_of
+from sweeper.trial.convergence import measure
 from sweeper.trial.probe import probe
 from sweeper.trial.same_code import require_same_code
 from sweeper.trial.scoring_settings import build_settings
@@ -116,13 +117,17 @@ def _train(
         return False
     if len(result.epochs) < job.config.training.epochs:
         return False  # a pause: whoever asked for it says how it goes on
+    train = reader(cases.train)
+    losses = [epoch.train_loss for epoch in result.epochs]
+    batches = partial(Loader, batch_size=job.config.training.batch_size, device=device)
     folder.write(
         "fit",
         {
             **{k: v for k, v in asdict(result).items() if k != "epochs"},
             "epochs": [asdict(epoch) for epoch in result.epochs],
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "n_train_slices": len(reader(cases.train)),
+            "n_train_slices": len(train),
+            "convergence": asdict(measure(method, train, losses, batches)),
             "remedy": job.remedy,
             "train_cases": list(cases.train),
             "validation_cases": list(cases.validation),

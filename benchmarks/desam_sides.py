@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from desam_model.training.memory import anonymous_bytes
+from desam_model.training.process_memory import anonymous_bytes
 from desam_model.types import Embedding
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ import time
 
 import torch
 
-from desam_model.training.memory import PeakMemory, anonymous_bytes
+from desam_model.training.memory import PeakMemory
+from desam_model.training.process_memory import anonymous_bytes
 from desam_model.types import Batch, Embedding
 from sweeper.config.trial import TrialConfig
 from sweeper.factory import Sizes, build_method

@@ -90,7 +90,7 @@ class Row:
         target: Domain of the case; equal to `source` for a source-validation case.
         case: Case id.
         structure: Segmented structure.
-        protocol: `desam2024` or `strict`.
+        protocol: Name of the scoring protocol.
         metric: Name of the metric.
         value: The number; nan where undefined.
         n_slices: Slices that entered the number.

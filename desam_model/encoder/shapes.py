@@ -127,21 +127,24 @@ def _sam(name: str, *, heads: int, filename: str, **sizes: int) -> EncoderShape:
     )
 
 
+VIT_TINY = EncoderShape(
+    name="vit_tiny",
+    input_px=128,
+    tap_channels=64,
+    depth=8,
+    num_heads=4,
+    window=7,
+    global_blocks=(1, 3, 5, 7),
+    neck_channels=32,
+    filename=None,
+    parameters=468_160,
+    description="small, random and seeded, for trying out",
+    block=16,
+)
+"""The default: it needs no file, and its numbers are the same on every machine."""
+
 _OWN = (
-    EncoderShape(
-        name="vit_tiny",
-        input_px=128,
-        tap_channels=64,
-        depth=8,
-        num_heads=4,
-        window=7,
-        global_blocks=(1, 3, 5, 7),
-        neck_channels=32,
-        filename=None,
-        parameters=468_160,
-        description="small, random and seeded, for trying out",
-        block=16,
-    ),
+    VIT_TINY,
     _sam(
         "vit_b",
         block=4,

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from desam_model.scoring.protocols import ScoringProtocol
     from desam_model.types import Domain
 
 
@@ -30,7 +29,7 @@ class CaseScore:
     case: str
     domain: Domain
     structure: str
-    protocol: ScoringProtocol
+    protocol: str
     n_slices: int
     values: Mapping[str, float]
 

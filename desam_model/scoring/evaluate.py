@@ -11,7 +11,7 @@ import torch
 from desam_model.scoring.case_score import CasePrediction, CaseScore
 from desam_model.scoring.clean_up import clean_regions
 from desam_model.scoring.metrics import score_case
-from desam_model.scoring.protocols import ScoringProtocol
+from desam_model.scoring.protocol_table import PROTOCOLS
 from desam_model.slices import ReadOnce, by_case
 
 if TYPE_CHECKING:
@@ -112,5 +112,5 @@ def score_protocols(prediction: np.ndarray, slices: Sequence[Slice]) -> list[Cas
             protocol=protocol,
             drops_last=slices[-1].is_last_foreground,
         )
-        for protocol in ScoringProtocol
+        for protocol in PROTOCOLS.values()
     ]

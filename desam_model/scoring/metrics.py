@@ -11,10 +11,9 @@ from scipy import ndimage
 
 from desam_model.scoring.case_score import CaseScore
 from desam_model.scoring.metric_table import metrics
-from desam_model.scoring.protocols import protocol_view
 
 if TYPE_CHECKING:
-    from desam_model.scoring.protocols import ScoringProtocol
+    from desam_model.scoring.protocol_table import Protocol
     from desam_model.types import Domain
 
     Spacing = tuple[float, float, float]
@@ -93,7 +92,7 @@ def score_case(
     domain: Domain,
     structure: str,
     spacing_mm: tuple[float, float, float],
-    protocol: ScoringProtocol,
+    protocol: Protocol,
     drops_last: bool = True,
 ) -> CaseScore:
     """Every metric of one case under one protocol.
@@ -106,7 +105,7 @@ def score_case(
         structure: Segmented structure.
         spacing_mm: (z, y, x), millimetres.
         protocol: How to score.
-        drops_last: See `protocol_view`.
+        drops_last: True if the last slice is the case's last foreground slice.
 
     Raises:
         ValueError: The shapes differ or are not `(n, H, W)`.
@@ -116,14 +115,12 @@ def score_case(
             f"case {case}: the prediction has shape {prediction.shape} and the reference"
             f" {reference.shape}; both must be the same (n, H, W)"
         )
-    seen, truth = protocol_view(
-        prediction.astype(bool), reference.astype(bool), protocol, drops_last=drops_last
-    )
+    seen, truth = protocol.view(prediction.astype(bool), reference.astype(bool), drops_last)
     return CaseScore(
         case=case,
         domain=domain,
         structure=structure,
-        protocol=protocol,
+        protocol=protocol.name,
         n_slices=len(truth),
         values={
             name: float(metric.function()(seen, truth, spacing_mm))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import numpy as np
 
 EDGE_PX = 50
@@ -12,33 +10,21 @@ EDGE_PX = 50
 _EDGE_FRAME_PX = 256
 
 
-class ScoringProtocol(StrEnum):
-    """How predictions are scored; both are always computed from the same predictions."""
-
-    DESAM2024 = "desam2024"
-    STRICT = "strict"
-
-
-def protocol_view(
-    prediction: np.ndarray,
-    reference: np.ndarray,
-    protocol: ScoringProtocol,
-    *,
-    drops_last: bool,
+def as_predicted(
+    prediction: np.ndarray, reference: np.ndarray, drops_last: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The arrays that a protocol compares.
+    """Both arrays as they are; see `protocol_table.Protocol`."""
+    del drops_last
+    return prediction, reference
 
-    `strict` compares what it is given. `desam2024` drops the case's last foreground slice if
-    `drops_last`, and clears a border of 50 px in 256 of the prediction (not of the reference).
 
-    Args:
-        prediction: `(n, H, W)` bool.
-        reference: `(n, H, W)` bool.
-        protocol: Which one.
-        drops_last: True if the last slice of the arrays is the case's last foreground slice.
+def as_released(
+    prediction: np.ndarray, reference: np.ndarray, drops_last: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Without the last foreground slice, and without a border of 50 px in 256 of the prediction.
+
+    The reference keeps its border, as in the released code; see `protocol_table.Protocol`.
     """
-    if protocol is ScoringProtocol.STRICT:
-        return prediction, reference
     if drops_last:
         prediction, reference = prediction[:-1], reference[:-1]
     height, width = prediction.shape[1:]

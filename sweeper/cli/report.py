@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
 from sweeper.cli.global_options import command_line
 from sweeper.config.metric import metric_choices, metric_names
 from sweeper.errors import ConfigError
@@ -41,8 +42,8 @@ def _query_options(command: Any) -> Any:
             ),
             click.option(
                 "--protocol",
-                type=click.Choice(("desam2024", "strict")),
-                help="As the released code scores, or every foreground slice and no border rule.",
+                type=click.Choice(tuple(PROTOCOLS)),
+                help=f"{protocol_choices()}.",
             ),
             click.option(
                 "--metric",

@@ -103,6 +103,22 @@ class MethodConfigBase(Strict):
         return self.key()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A row of a table: its options, which say where its code is and how it is built.
+
+    Attributes:
+        config: Its options.
+    """
+
+    config: type[MethodConfigBase]
+
+    @property
+    def name(self) -> str:
+        """Its `name:` in a search space."""
+        return self.config.key()
+
+
 @cache
 def _levels(model: type[BaseModel]) -> tuple[tuple[str, Level | None, bool], ...]:
     """A model's fields, the level each declares, and if it was added later; asked once a cell."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, TypeAlias, Union
 
 from pydantic import Field
 
 from desam_model.plugins import registry
-from sweeper.config.base import MethodConfigBase  # noqa: TC001 - pydantic reads MethodConfig
+from sweeper.config.base import Method, MethodConfigBase
 from sweeper.config.comparisons import (
     AdvBiasConfig,
     AdvNoiseConfig,
@@ -27,22 +26,6 @@ if TYPE_CHECKING:
 
 PLUGINS = "sweeper.methods"
 """Entry point group in which other packages name a `Method` of theirs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
-    """A row of a table: its options, which say where its code is and how it is built.
-
-    Attributes:
-        config: Its options.
-    """
-
-    config: type[MethodConfigBase]
-
-    @property
-    def name(self) -> str:
-        """Its `name:` in a search space."""
-        return self.config.key()
 
 
 _OWN = tuple(

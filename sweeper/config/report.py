@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import Field
 
 from desam_model.scoring.metric_table import MAIN
+from desam_model.scoring.protocol_table import PROTOCOLS, RELEASED, protocol_choices
 from sweeper.config.base import Strict
 from sweeper.config.metric import MetricName, metric_choices
 
 Columns = Literal["source", "target", "matrix", "structure"]
 Aggregate = Literal["cases", "sites"]
-Protocol = Literal["desam2024", "strict"]
+if TYPE_CHECKING:
+    ProtocolName: TypeAlias = str
+else:
+    ProtocolName = Literal[tuple(PROTOCOLS)]
 
 
 class ReportSpec(Strict):
@@ -34,11 +38,7 @@ class ReportSpec(Strict):
         description="cases: all target cases pooled, as released (sources.md S5); sites: mean of"
         " the target sites' means.",
     )
-    protocol: Protocol = Field(
-        default="desam2024",
-        description="desam2024: scored as the released code does; strict: every foreground slice,"
-        " no border rule.",
-    )
+    protocol: ProtocolName = Field(default=RELEASED.name, description=f"{protocol_choices()}.")
     metric: MetricName = Field(default=MAIN.name, description=f"{metric_choices()}.")
     baseline: str | None = Field(
         default=None, description="The row that differences and tests are taken against."

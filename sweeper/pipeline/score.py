@@ -13,7 +13,7 @@ import numpy as np
 
 from desam_model.scoring.metric_table import metrics
 from desam_model.scoring.metrics import score_case
-from desam_model.scoring.protocols import ScoringProtocol
+from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
 from sweeper.errors import DataError
 from sweeper.records import Row, TrainingRecord, TrialStatus
@@ -101,7 +101,7 @@ class _Scored:
     """One case: its numbers and slices by protocol, empty without a usable mask."""
 
     case: CaseRecord
-    numbers: dict[ScoringProtocol, tuple[Mapping[str, float], int]]
+    numbers: dict[str, tuple[Mapping[str, float], int]]
     is_regridded: bool = False
     is_empty: bool = False
     problem: str = ""
@@ -211,7 +211,7 @@ def _score_case(
         return _Scored(case, {}, problem=str(err))
     reference = np.stack([dataset.mask(case.start + i, target.structure) for i in kept])
     numbers = {}
-    for protocol in ScoringProtocol:
+    for protocol in PROTOCOLS.values():
         found = score_case(
             mask.slices,
             reference.astype(bool),
@@ -221,7 +221,7 @@ def _score_case(
             spacing_mm=case.spacing_mm,
             protocol=protocol,
         )
-        numbers[protocol] = (found.values, found.n_slices)
+        numbers[protocol.name] = (found.values, found.n_slices)
     is_empty = not mask.slices.any()
     return _Scored(case, numbers, is_regridded=mask.is_regridded, is_empty=is_empty)
 
@@ -241,7 +241,7 @@ def _frame(dataset: DatasetStore, case: CaseRecord, kept: list[int]) -> CaseFram
 def _rows(request: ScoreRequest, target: _Target, scored: _Scored) -> list[Row]:
     """Every protocol and metric of a case; undefined where there is no usable mask."""
     rows = []
-    for protocol in ScoringProtocol:
+    for protocol in PROTOCOLS:
         numbers, n_slices = scored.numbers.get(protocol, ({}, 0))
         for metric in metrics():
             value = numbers.get(metric, math.nan)
@@ -255,7 +255,7 @@ def _rows(request: ScoreRequest, target: _Target, scored: _Scored) -> list[Row]:
                     target=scored.case.domain,
                     case=scored.case.case,
                     structure=target.structure,
-                    protocol=protocol.value,
+                    protocol=protocol,
                     metric=metric,
                     value=value,
                     n_slices=n_slices,

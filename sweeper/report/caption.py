@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
@@ -34,11 +35,6 @@ _AGGREGATES = {
         "sites": "cell = mean of the sources' means",
     },
 }
-_PROTOCOLS = {
-    "desam2024": "protocol desam2024 (last foreground slice dropped, 50 px border of predictions"
-    " cleared)",
-    "strict": "protocol strict (every foreground slice, no border rule)",
-}
 
 
 def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
@@ -48,8 +44,8 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     lines = [
         f"{query.metric.meaning}; {_DIRECTIONS[spec.columns]}; {aggregate}; last column = plain"
         " mean of the columns.",
-        f"{_PROTOCOLS[spec.protocol].capitalize()}; {_seeds(query)}; {_counts(query)};"
-        f" {_spread(query, rows)}.",
+        f"Protocol {spec.protocol} ({PROTOCOLS[spec.protocol].rule}); {_seeds(query)};"
+        f" {_counts(query)}; {_spread(query, rows)}.",
         _fingerprints(query),
     ]
     structures = sorted({e.structure for e in query.entries} - {""})

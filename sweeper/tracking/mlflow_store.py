@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -12,6 +11,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import TrackingError
+from sweeper.locks import FileLock
 from sweeper.tracking.relocate import relocate
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class MlflowStore:
             from mlflow import MlflowClient
 
             # two drivers that both create the tables leave a store that nobody can open
-            with (self._database.with_suffix(".lock")).open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with FileLock(self._database.with_suffix(".lock")):
                 if self._database.exists():
                     relocate(self._database, self._artifacts)
                 else:

@@ -66,15 +66,15 @@ def decode(path: Path) -> tuple[Score, ...]:
     """
     try:
         content = json.loads(path.read_bytes())
-        columns, data = content["columns"], content["data"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError):
         return ()
+    columns, data = _table(content)
     lacking = [name for name in _FACTS if name not in columns]
     if lacking:
         raise TrackingError(
-            f"{path}: no column {', '.join(lacking)}; it has {', '.join(columns)}, as another"
-            " version of sweeper wrote it: read it with that version, or remove the file and"
-            " `sweeper run` writes it again"
+            f"{path}: no column {', '.join(lacking)}; it has {', '.join(columns) or 'none'}, as"
+            " another version of sweeper wrote it: read it with that version, or remove the file"
+            " and `sweeper run` writes it again"
         )
     facts = itemgetter(*map(columns.index, _FACTS))
     try:
@@ -84,6 +84,14 @@ def decode(path: Path) -> tuple[Score, ...]:
             f"{path}: a line is not what its columns {', '.join(columns)} say ({err}); remove the"
             " file, and `sweeper run` writes it again"
         ) from err
+
+
+def _table(content: Any) -> tuple[list[str], list[list[Any]]]:
+    """Columns and lines of a file; neither where it is laid out in another way."""
+    match content:
+        case {"columns": [*columns], "data": [*data]}:
+            return [str(column) for column in columns], data
+    return [], []
 
 
 def _values(columns: Sequence[str], line: Sequence[Any]) -> dict[str, float]:

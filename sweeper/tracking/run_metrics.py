@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from desam_model.scoring.metric_table import MAIN
+from desam_model.scoring.protocol_table import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ def final_metrics(record: TrainingRecord, scores: Sequence[Score], now_ms: int) 
     metrics += _selected(record, now_ms)
     labels = _labels(record.evaluations)
     for position, eval_id in enumerate(record.evaluations):
-        for protocol in ("desam2024", "strict"):
+        for protocol in PROTOCOLS:
             by_target = _by_target(record, scores, eval_id, protocol)
             pooled = [value for values in by_target.values() for value in values]
             prefix = f"{MAIN.name}/{protocol}"

@@ -32,7 +32,7 @@ class Score(NamedTuple):
         target: Domain of the case.
         case: Case id.
         structure: Segmented structure.
-        protocol: `desam2024` or `strict`.
+        protocol: Name of the scoring protocol.
         n_slices: Slices that entered the numbers.
         values: Those metrics by name that the case was scored by; nan where undefined.
     """

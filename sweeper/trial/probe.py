@@ -13,7 +13,7 @@ import torch
 from desam_model.scoring.evaluate import evaluate
 from desam_model.training.fit import fit
 from desam_model.training.loader import Loader
-from desam_model.training.memory import return_free_memory
+from desam_model.training.process_memory import return_free_memory
 from sweeper.factory import build_method, build_schedule
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore

@@ -14,7 +14,7 @@ import torch
 
 from desam_model.scoring.evaluate import evaluate
 from desam_model.training.loader import Loader
-from desam_model.training.memory import return_free_memory
+from desam_model.training.process_memory import return_free_memory
 from desam_model.training.state import load_weights
 from desam_model.types import Decision, EpochRecord, Reads
 from sweeper.errors import DataError

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from desam_model.training.process_memory import anonymous_bytes
 from sweeper.records import FailureReason
 from sweeper.store.processes import is_gone
 
@@ -72,15 +73,6 @@ class Pulse:
         with contextlib.suppress(OSError):
             self._folder.fail(reason, message)
         os._exit(code)
-
-
-def anonymous_bytes() -> int:
-    """Anonymous memory of this process; 0 where the system does not say."""
-    with contextlib.suppress(OSError, ValueError), Path("/proc/self/status").open() as file:
-        for line in file:
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 def kernel_oom_kills(

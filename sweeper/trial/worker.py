@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sys
 import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from desam_model.types import Decision, EpochRecord
+from sweeper.locks import FileLock
 from sweeper.plan.job import TrainingJob
 from sweeper.records import FailureReason, TrialOutcome
 from sweeper.store.ledger import TrainingFolder, read_json
@@ -142,20 +142,13 @@ def _was_killed_for_memory(last: Mapping[str, Any]) -> bool:
 def _claimed(folder: TrainingFolder, owner: str) -> Iterator[bool]:
     """Whether this process has the training to itself; a killed process loses its claim."""
     deadline = time.monotonic() + _LETS_GO_S
-    with (folder.path / ".lock").open("w") as file:
-        is_ours = _is_locked(file)
-        while not is_ours and folder.is_left_over(owner) and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
-            is_ours = _is_locked(file)
-        yield is_ours
-
-
-def _is_locked(file: IO[str]) -> bool:
+    lock = FileLock(folder.path / ".lock")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        while not lock.try_take() and folder.is_left_over(owner) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        yield lock.is_held
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

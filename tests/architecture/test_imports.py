@@ -39,6 +39,11 @@ def test_plan_and_status_need_no_torch_ray_or_mlflow() -> None:
     assert loaded_after(code, ("torch", "ray", "mlflow", "pandas")) == set()
 
 
+def test_what_the_driver_shares_with_workers_needs_no_torch() -> None:
+    code = "import sweeper.trial.worker, sweeper.trial.search_worker, sweeper.locks"
+    assert loaded_after(code, ("torch", "ray", "mlflow", "zarr")) == set()
+
+
 def test_the_model_package_needs_no_sweep_machinery() -> None:
     code = "import desam_model.desam.desam, desam_model.training.fit, desam_model.scoring.evaluate"
     forbidden = ("sweeper", "ray", "mlflow", "zarr", "pydantic", "click", "yaml", "monai")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from desam_model.scoring.evaluate import evaluate
-from desam_model.scoring.protocols import ScoringProtocol
+from desam_model.scoring.protocol_table import STRICT
 from desam_model.training.fit import fit
 from desam_model.training.loader import Loader
 from desam_model.types import Split
@@ -154,7 +154,7 @@ def held_out_dice(config: TrialConfig, source: DataSource) -> tuple[float, float
     scores = evaluate(
         method, held_out, build_settings(config.evaluation), partial(Loader, batch_size=8)
     ).scores
-    by_method = fmean(s.values["dice"] for s in scores if s.protocol is ScoringProtocol.STRICT)
+    by_method = fmean(s.values["dice"] for s in scores if s.protocol == STRICT.name)
     print(f"{config.name()}: {by_method:.3f}, constant mask {by_constant:.3f}")  # noqa: T201 - -s
     return by_method, by_constant
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import toy_plan
 
 from sweeper.engine import driver
+from sweeper.locks import FileLock
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.retry_loop import Rounds
 from sweeper.store.ledger import Ledger, TrainingFolder, read_json
@@ -157,11 +157,11 @@ def _follow_scripts() -> None:
 def hold(folder: TrainingFolder, owner: str) -> Callable[[], None]:
     """Have a training as an attempt of `owner` has it; what is returned ends it as a kill does."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    lock = (folder.path / ".lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = FileLock(folder.path / ".lock")
+    lock.take()
     folder.write("attempt", {"owner": owner, "worker": mark(), "oom_kills": sys.maxsize})
     folder.renew_lease(owner)
-    return lock.close
+    return lock.release
 
 
 @dataclass

@@ -74,7 +74,6 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
         layout="csv",
         cases=tuple(cases),
         structures=tuple(names[value] for value in sorted(names)),
-        profiles=dict.fromkeys((case.domain for case in cases), "desam"),
         faults=tuple(faults),
     )
 

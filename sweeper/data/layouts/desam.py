@@ -89,7 +89,6 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
         layout="desam",
         cases=tuple(cases.values()),
         structures=tuple(names[value] for value in sorted(names)),
-        profiles=dict.fromkeys((case.domain for case in cases.values()), "desam"),
         faults=tuple(faults),
     )
 

@@ -70,7 +70,6 @@ def read_saml(root: Path) -> SourceDataset:
         layout="saml",
         cases=tuple(cases),
         structures=PROSTATE,
-        profiles=dict.fromkeys((case.domain for case in cases), "desam"),
         faults=tuple(faults),
     )
 
@@ -167,7 +166,6 @@ def read_maxstyle(root: Path) -> SourceDataset:
         layout="maxstyle",
         cases=tuple(cases),
         structures=PROSTATE,
-        profiles=dict.fromkeys((case.domain for case in cases), "desam"),
         faults=tuple(faults),
     )
 

@@ -65,7 +65,7 @@ class SourceDataset:
         layout: Name of the layout.
         cases: In the order of the source, which DeSAM's split rule uses.
         structures: Names of the label values 1, 2, ... of the store.
-        profiles: Domain -> name of its preprocessing.
+        profiles: Domain -> name of its preprocessing, where it is not DeSAM's.
         faults: What was wrong already with names and files.
     """
 

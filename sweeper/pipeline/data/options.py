@@ -49,9 +49,10 @@ class ImportOptions:
 
     def settings(self, found: SourceDataset) -> dict[str, Preprocessing]:
         """Domain -> how its volumes are prepared."""
+        domains = sorted({case.domain for case in found.cases})
         return {
-            domain: profile(name, label_resize=self.label_resize)
-            for domain, name in sorted(found.profiles.items())
+            domain: profile(found.profiles.get(domain, "desam"), label_resize=self.label_resize)
+            for domain in domains
         }
 
     def split_words(self) -> str:

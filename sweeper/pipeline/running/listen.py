@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from desam_model.scoring.metric_table import MAIN
+from desam_model.scoring.protocol_table import RELEASED
 from sweeper.errors import TrackingError
 from sweeper.pipeline.display import Ending
 from sweeper.pipeline.running.live_curves import LiveCurves
@@ -192,7 +193,7 @@ def score_note(folder: TrainingFolder, training: Training) -> str:
     values = [
         score["values"][MAIN.name]
         for score in found["scores"]
-        if score["protocol"] == "desam2024" and score["domain"] != training.config.source
+        if score["protocol"] == RELEASED.name and score["domain"] != training.config.source
     ]
     if not values:
         return ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from desam_model.scoring.metric_table import MAIN
+from desam_model.scoring.protocol_table import STRICT
 from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
 from sweeper.store.dataset.store import DatasetStore
 
@@ -35,7 +36,7 @@ def draw_overlays(training: Training, folder: TrainingFolder) -> Mapping[str, Pa
     dataset = DatasetStore.open(Path(training.data.path))
     scores: dict[str, list[tuple[float, str]]] = {}
     for score in found["scores"]:
-        if score["protocol"] == "strict" and score["domain"] != training.config.source:
+        if score["protocol"] == STRICT.name and score["domain"] != training.config.source:
             goodness = MAIN.goodness(score["values"][MAIN.name])
             scores.setdefault(score["domain"], []).append((goodness, score["case"]))
     pictures: dict[str, Path] = {}

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from desam_model.scoring.metric_table import MAIN
+from desam_model.scoring.protocol_table import STRICT
 from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def choose(query: Query) -> Choice | None:
     entries = dict(list(by_place[place].items())[-_MAX_ROWS:])
     label, ranking = list(entries.items())[-1]
     found: dict[str, list[tuple[float, str]]] = {}
-    for score in ranking.scores("strict"):
+    for score in ranking.scores(STRICT.name):
         if score.target != ranking.source:
             goodness = MAIN.goodness(score.values.get(MAIN.name, math.nan))
             found.setdefault(score.target, []).append((goodness, score.case))
@@ -123,7 +124,7 @@ def qualitative_figure(choice: Choice, dataset: DatasetStore, masks: Mapping[str
 
 def _main(entry: Entry, case: str) -> float:
     """The case's main metric under the strict protocol."""
-    found = (s.values.get(MAIN.name, math.nan) for s in entry.scores("strict") if s.case == case)
+    found = (s.values.get(MAIN.name, math.nan) for s in entry.scores(STRICT.name) if s.case == case)
     return next(found, math.nan)
 
 

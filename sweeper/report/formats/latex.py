@@ -9,6 +9,8 @@ from sweeper.report.table import Mark, Origin
 from sweeper.report.words import caption_lines, cell_text, delta_header, delta_text, draft_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from sweeper.report.table import Cell, ReportTable, TableRow
 
 PREAMBLE = (
@@ -40,24 +42,30 @@ _ESCAPES = {
 
 def render_latex(table: ReportTable) -> str:
     """A `table` environment; needs booktabs, graphicx and xcolor."""
-    columns = len(table.columns) + 1 + bool(table.baseline)
     header = [table.row_header, *table.columns, *([delta_header(table)] if table.baseline else [])]
-    body = [_line(row, table) for row in table.rows]
+    body = [_cells(row, table) for row in table.rows]
     drafts = [f"\\textbf{{{escape(line)}}}" for line in draft_lines(table)]
     words = " ".join([*drafts, *map(escape, caption_lines(table))])
+    return latex_table(words, table.name, header, body)
+
+
+def latex_table(
+    caption: str, name: str, header: Sequence[str], body: Iterable[Sequence[str]]
+) -> str:
+    """A `table` environment around a caption and cells that are LaTeX, and a header that is not."""
     return "\n".join(
         [
             "\\begin{table}[t]",
             "\\centering",
-            f"\\caption{{{words}}}",
-            f"\\label{{tab:{table.name}}}",
+            f"\\caption{{{caption}}}",
+            f"\\label{{tab:{name}}}",
             "\\smallskip",
             "\\resizebox{\\textwidth}{!}{%",
-            f"\\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+            f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
             "\\toprule",
             " & ".join(map(escape, header)) + r" \\",
             "\\midrule",
-            *body,
+            *(" & ".join(cells) + r" \\" for cells in body),
             "\\bottomrule",
             "\\end{tabular}}",
             "\\end{table}",
@@ -77,13 +85,13 @@ def escape(text: str) -> str:
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 
-def _line(row: TableRow, table: ReportTable) -> str:
+def _cells(row: TableRow, table: ReportTable) -> list[str]:
     cells = [escape(row.label), *(_cell(cell, table.digits) for cell in row.cells)]
     if table.baseline:
         cells.append(escape(delta_text(row.delta, table.digits)))
     if row.origin is Origin.PUBLISHED:
         cells = [f"\\textcolor{{gray}}{{{cell}}}" for cell in cells]
-    return " & ".join(cells) + r" \\"
+    return cells
 
 
 def _cell(cell: Cell, digits: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from dataclasses import asdict, dataclass
@@ -12,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.report.formats.latex import escape
+from sweeper.report.formats.latex import escape, latex_table
 from sweeper.report.formats.terminal_grid import WIDEST, print_grid, print_line
+from sweeper.report.formats.text import csv_table, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,45 +54,17 @@ def render_plain(table: PlainTable, *, width: int | None = None) -> str:
 
 
 def _markdown(table: PlainTable) -> str:
-    lines = [f"**{table.title}**", "", _line(table.header)]
-    lines.append(_line(["---"] + ["---:"] * (len(table.header) - 1)))
-    lines += map(_line, table.rows)
-    return "\n".join([*lines, "", *(f"{note}  " for note in table.notes), ""])
-
-
-def _line(cells: tuple[str, ...] | list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return f"**{table.title}**\n\n{markdown_table(table.header, table.rows, table.notes)}"
 
 
 def _csv(table: PlainTable) -> str:
-    stream = io.StringIO()
-    for note in (table.title, *table.notes):
-        stream.write(f"# {note}\n")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([table.header, *table.rows])
-    return stream.getvalue()
+    return csv_table((table.title, *table.notes), (table.header, *table.rows))
 
 
 def _latex(table: PlainTable) -> str:
-    body = [" & ".join(map(escape, row)) + r" \\" for row in table.rows]
-    return "\n".join(
-        [
-            "\\begin{table}[t]",
-            "\\centering",
-            f"\\caption{{{escape(' '.join((f'{table.title}.', *table.notes)))}}}",
-            "\\smallskip",
-            "\\resizebox{\\textwidth}{!}{%",
-            f"\\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
-            "\\toprule",
-            " & ".join(map(escape, table.header)) + r" \\",
-            "\\midrule",
-            *body,
-            "\\bottomrule",
-            "\\end{tabular}}",
-            "\\end{table}",
-            "",
-        ]
-    )
+    caption = escape(" ".join((f"{table.title}.", *table.notes)))
+    body = [[*map(escape, row)] for row in table.rows]
+    return latex_table(caption, table.name, table.header, body)
 
 
 def _json(table: PlainTable) -> str:

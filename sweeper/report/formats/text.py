@@ -19,6 +19,8 @@ from sweeper.report.words import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from sweeper.report.table import Cell, ReportTable
 
 
@@ -26,23 +28,28 @@ def render_markdown(table: ReportTable) -> str:
     """A Markdown table with its caption below."""
     header = [table.row_header, *table.columns, *([delta_header(table)] if table.baseline else [])]
     lines = [f"> **{line}**\n" for line in draft_lines(table)]
-    lines += [_markdown_line(header), _markdown_line(["---"] + ["---:"] * (len(header) - 1))]
+    body = []
     for row in table.rows:
         label = f"*{row.label}*" if row.origin is Origin.PUBLISHED else row.label
         cells = [label, *(_markdown_cell(cell, table.digits) for cell in row.cells)]
-        lines.append(
-            _markdown_line(
-                cells + ([delta_text(row.delta, table.digits)] if table.baseline else [])
-            )
-        )
-    return "\n".join([*lines, "", *(f"{line}  " for line in _escaped_caption(table)), ""])
+        body.append(cells + ([delta_text(row.delta, table.digits)] if table.baseline else []))
+    return "\n".join([*lines, markdown_table(header, body, _escaped_caption(table))])
+
+
+def markdown_table(
+    header: Sequence[str], body: Iterable[Sequence[str]], notes: Iterable[str]
+) -> str:
+    """A Markdown table of ready cells, and lines below it."""
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    lines = map(_markdown_line, (header, rule, *body))
+    return "\n".join([*lines, "", *(f"{note}  " for note in notes), ""])
 
 
 def _escaped_caption(table: ReportTable) -> list[str]:
     return [line.replace("*", "\\*") for line in caption_lines(table)]
 
 
-def _markdown_line(cells: list[str]) -> str:
+def _markdown_line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -54,21 +61,25 @@ def _markdown_cell(cell: Cell, digits: int) -> str:
 
 def render_csv(table: ReportTable) -> str:
     """A wide CSV: unrounded numbers, then deviations, seeds and stars; caption as comments."""
-    stream = io.StringIO()
-    for line in (*draft_lines(table), *caption_lines(table)):
-        stream.write(f"# {line}\n")
-    writer = csv.writer(stream, lineterminator="\n")
     header = [table.row_header, "origin", *table.columns]
     header += [f"{column} sd" for column in table.columns]
     header += [f"{column} seeds" for column in table.columns]
     header += [f"{column} stars" for column in table.columns]
-    writer.writerow([*header, *([delta_header(table)] if table.baseline else [])])
+    lines: list[list[Any]] = [[*header, *([delta_header(table)] if table.baseline else [])]]
     for row in table.rows:
         numbers = [*(cell.value for cell in row.cells), *(cell.deviation for cell in row.cells)]
         seeds = [f"{cell.seeds_done}/{cell.seeds_planned}" for cell in row.cells]
         stars = [cell.stars for cell in row.cells]
         delta = [row.delta] if table.baseline else []
-        writer.writerow([row.label, row.origin.value, *numbers, *seeds, *stars, *delta])
+        lines.append([row.label, row.origin.value, *numbers, *seeds, *stars, *delta])
+    return csv_table((*draft_lines(table), *caption_lines(table)), lines)
+
+
+def csv_table(notes: Iterable[str], lines: Iterable[Sequence[Any]]) -> str:
+    """Lines of a CSV, the first its header, below notes as comments."""
+    stream = io.StringIO()
+    stream.writelines(f"# {note}\n" for note in notes)
+    csv.writer(stream, lineterminator="\n").writerows(lines)
     return stream.getvalue()
 
 

@@ -7,16 +7,15 @@ the only writer of the journal.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import time
 import uuid
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from sweeper.errors import StoreError, WorkspaceError
+from sweeper.locks import FileLock, is_locked
 from sweeper.store.embeddings.commits import (
     Commit,
     append_commits,
@@ -95,8 +94,7 @@ class ChunkWriter:
 class Filling:
     """The right to fill one store; a context manager that holds the store's lock.
 
-    A second process waits for the first and then finds the work done. The lock is the kernel's
-    (`flock`) and ends with its process, however that ends.
+    A second process waits for the first and then finds the work done.
     """
 
     def __init__(
@@ -109,12 +107,11 @@ class Filling:
         self._path = path
         self._manifest = manifest
         self._on_wait = on_wait
-        self._lock: int | None = None
+        self._lock = FileLock(_lock_file(path))
         self._done: set[int] = set()
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self._path.with_name(self._path.name + ".lock"), self._on_wait)
+        self._lock.take(self._on_wait)
         try:
             if not self._path.exists():
                 create_store(self._path, self._manifest)
@@ -123,7 +120,7 @@ class Filling:
             _remove_partial_files(self._path)
             self._done = set(read_journal(self._path))
         except BaseException:
-            os.close(self._lock)
+            self._lock.release()
             raise
         return self
 
@@ -133,8 +130,7 @@ class Filling:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
+        self._lock.release()
 
     @property
     def missing(self) -> list[int]:
@@ -156,17 +152,11 @@ class Filling:
 
 def is_being_filled(path: Path) -> bool:
     """Whether a process holds the right to fill this store now."""
-    try:
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return is_locked(_lock_file(path))
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def create_store(path: Path, manifest: EmbeddingManifest) -> None:
@@ -244,25 +234,6 @@ def _require_finite(tensor: Tensor, manifest: EmbeddingManifest, index: int, nam
             f"{manifest.slice_name(index)}: {name} holds values that are not finite as"
             f" {manifest.precision}; embed with --precision float32, or check the checkpoint"
         )
-
-
-def _locked(path: Path, on_wait: Callable[[], None] | None) -> int:
-    """An open file descriptor that holds the lock; closing it releases the lock."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    waited = False
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not waited and on_wait is not None:
-                on_wait()
-            waited = True
-            time.sleep(0.1)
-        except BaseException:
-            os.close(lock)
-            raise
-        else:
-            return lock
 
 
 def _remove_partial_files(path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from desam_model.method import SegmentationMethod
 from desam_model.scoring.evaluate import evaluate
-from desam_model.scoring.protocols import ScoringProtocol
+from desam_model.scoring.protocol_table import PROTOCOLS, RELEASED, STRICT
 from desam_model.training.loader import Loader
 from desam_model.types import Prediction, PredictionSettings, Reads
 
@@ -53,11 +53,11 @@ class CountingView:
 def test_every_case_is_scored_under_both_protocols(make_slices):
     evaluation = evaluate(Oracle(), make_slices(3, 4), SETTINGS, partial(Loader, batch_size=5))
     assert [(s.case, s.protocol) for s in evaluation.scores] == [
-        (case, protocol) for case in ("case0", "case1", "case2") for protocol in ScoringProtocol
+        (case, protocol) for case in ("case0", "case1", "case2") for protocol in PROTOCOLS
     ]
-    strict = [s for s in evaluation.scores if s.protocol is ScoringProtocol.STRICT]
+    strict = [s for s in evaluation.scores if s.protocol == STRICT.name]
     assert all(s.values == PERFECT and s.n_slices == 4 for s in strict)
-    released = [s for s in evaluation.scores if s.protocol is ScoringProtocol.DESAM2024]
+    released = [s for s in evaluation.scores if s.protocol == RELEASED.name]
     assert all(s.n_slices == 3 for s in released)
     assert [p.mask.shape for p in evaluation.predictions] == [(4, 32, 32)] * 3
 

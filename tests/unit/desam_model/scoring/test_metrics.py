@@ -12,7 +12,7 @@ from scipy import ndimage
 from desam_model.plugins import PluginError
 from desam_model.scoring.metric_table import MAIN, metrics
 from desam_model.scoring.metrics import _distances, asd, dice, hd95, score_case, surface_distances
-from desam_model.scoring.protocols import ScoringProtocol, protocol_view
+from desam_model.scoring.protocol_table import RELEASED, STRICT
 
 SPACING = (3.0, 0.5, 0.5)
 
@@ -26,7 +26,7 @@ def block(rows, columns, shape=(4, 64, 64), slices=slice(None)):
 REFERENCE = block(slice(20, 40), slice(24, 44))
 
 
-def score(prediction, reference=REFERENCE, protocol=ScoringProtocol.STRICT, **options):
+def score(prediction, reference=REFERENCE, protocol=STRICT, **options):
     return score_case(
         prediction,
         reference,
@@ -102,32 +102,32 @@ def test_losing_slices_never_improves_a_score():
 
 
 def test_desam2024_drops_the_last_foreground_slice_only_where_it_is_there():
-    result = score(REFERENCE, protocol=ScoringProtocol.DESAM2024)
+    result = score(REFERENCE, protocol=RELEASED)
     assert result.n_slices == 3
-    kept = score(REFERENCE, protocol=ScoringProtocol.DESAM2024, drops_last=False)
+    kept = score(REFERENCE, protocol=RELEASED, drops_last=False)
     assert kept.n_slices == 4
 
 
 def test_desam2024_clears_the_border_of_the_prediction_not_of_the_reference():
     reference = block(slice(100, 150), slice(30, 100), shape=(2, 256, 256))
-    seen, truth = protocol_view(reference, reference, ScoringProtocol.DESAM2024, drops_last=False)
+    seen, truth = RELEASED.view(reference, reference, False)
     assert np.array_equal(truth, reference)
     assert np.array_equal(seen, block(slice(100, 150), slice(50, 100), shape=(2, 256, 256)))
     assert dice(seen, truth, SPACING) < 1
     everything = np.ones((1, 256, 256), dtype=bool)
-    seen, _ = protocol_view(everything, everything, ScoringProtocol.DESAM2024, drops_last=False)
+    seen, _ = RELEASED.view(everything, everything, False)
     assert np.array_equal(seen[0], block(slice(50, 206), slice(50, 206), (1, 256, 256))[0])
 
 
 def test_a_case_of_one_slice_has_nothing_left_under_desam2024():
-    result = score(REFERENCE[:1], REFERENCE[:1], ScoringProtocol.DESAM2024)
+    result = score(REFERENCE[:1], REFERENCE[:1], RELEASED)
     assert result.n_slices == 0
     assert math.isnan(result.values["dice"])
 
 
 def test_inputs_are_not_changed():
     prediction = np.ones((2, 64, 64), dtype=bool)
-    score(prediction, np.ones((2, 64, 64), dtype=bool), ScoringProtocol.DESAM2024)
+    score(prediction, np.ones((2, 64, 64), dtype=bool), RELEASED)
     assert prediction.all()
 
 

@@ -16,7 +16,7 @@ from desam_model.scoring.evaluate import evaluate
 from desam_model.training.epoch import derived_seed
 from desam_model.training.fit import NonFiniteLossError, Schedule, fit
 from desam_model.training.loader import Loader
-from desam_model.training.memory import anonymous_bytes, return_free_memory
+from desam_model.training.process_memory import anonymous_bytes, return_free_memory
 from desam_model.training.schedule import build_optimizer
 from desam_model.training.state import load_weights
 from desam_model.types import Decision, PredictionSettings

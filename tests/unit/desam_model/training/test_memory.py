@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from desam_model.training.memory import anonymous_bytes, return_free_memory
+from desam_model.training.process_memory import anonymous_bytes, return_free_memory
 
 
 def test_what_the_allocator_keeps_of_a_thread_that_has_ended_is_given_back() -> None:

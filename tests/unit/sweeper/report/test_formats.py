@@ -124,6 +124,12 @@ def test_the_latex_compiles(tmp_path) -> None:
     assert (tmp_path / "t.pdf").stat().st_size > 10_000
 
 
+def test_tables_of_words_carry_their_name_as_label_in_latex() -> None:
+    query = make_query(results(*plain()), ReportSpec(columns="source"))
+    side = cost_table(query, {})
+    assert f"\\label{{tab:{side.name}}}" in PLAIN_RENDERERS["latex"](side)
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_a_narrow_terminal_loses_no_digit_no_star_and_no_letter_of_a_name(width: int) -> None:
     def trained(method: str, gain: float) -> tuple[TrackedRun, ...]:

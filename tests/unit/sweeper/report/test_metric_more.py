@@ -35,7 +35,7 @@ from dataclasses import replace
 import numpy as np
 from hand_made import plain, results
 from desam_model.scoring.metrics import score_case
-from desam_model.scoring.protocols import ScoringProtocol
+from desam_model.scoring.protocol_table import STRICT
 from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_table
 from sweeper.report.figures.plots import box_plot, heat_map
@@ -57,7 +57,7 @@ reference = np.zeros((2, 64, 64), dtype=bool)
 reference[:, 20:40, 20:40] = True
 scored = score_case(
     reference & (np.arange(64) < 25), reference, case="c", domain="A", structure="s",
-    spacing_mm=(1.0, 1.0, 1.0), protocol=ScoringProtocol.STRICT,
+    spacing_mm=(1.0, 1.0, 1.0), protocol=STRICT,
 )
 axes, matrix = box_plot(query).axes[0], heat_map(query)
 print(json.dumps({

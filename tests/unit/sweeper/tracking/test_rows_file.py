@@ -64,3 +64,29 @@ def test_a_file_of_another_kind_is_refused_by_name_and_never_dropped(
     with pytest.raises(TrackingError, match=named) as raised:
         decode(written(tmp_path, columns, line))
     assert "rows.json" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"version": 2, "rows": [{"case": "b1", "dice": 0.5}]},
+        {"columns": FACTS},
+        {"columns": None, "data": []},
+        {"columns": FACTS, "data": None},
+        [1, 2],
+        5,
+    ],
+)
+def test_a_whole_file_of_another_layout_is_refused_too(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(TrackingError, match=r"rows\.json: no column eval_id.* it has none"):
+        decode(path)
+
+
+@pytest.mark.parametrize("text", [None, "", '{"columns": ["eval_id'])
+def test_no_file_and_a_torn_one_are_no_scores(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "rows.json"
+    if text is not None:
+        path.write_text(text)
+    assert decode(path) == ()

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import threading
 from pathlib import Path
 
 import pytest
 
 from desam_model.training.fit import NonFiniteLossError
+from desam_model.training.process_memory import anonymous_bytes
 from sweeper.errors import DataError, StoreError
+from sweeper.locks import FileLock
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.records import FailureReason
 from sweeper.store.ledger import TrainingFolder
 from sweeper.trial.failures import classify, describe
-from sweeper.trial.watchdog import anonymous_bytes
 from sweeper.trial.worker import train_one
 
 
@@ -79,12 +79,11 @@ def test_a_training_that_another_sweep_has_is_left_alone(tmp_path: Path) -> None
     )
     assert TrainingJob.from_json(job.to_json()) == job
     folder = TrainingFolder(tmp_path)
-    with (tmp_path / ".lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with FileLock(tmp_path / ".lock") as other:
         folder.renew_lease("another")
         assert train_one(job.to_json(), 0, lambda _: None) == "taken"
         folder.renew_lease("me")  # an earlier attempt of the same sweep is waited for
-        threading.Timer(0.5, other.close).start()
+        threading.Timer(0.5, other.release).start()
         assert train_one(job.to_json(), 0, lambda _: None) == "failed"
     assert "is not a dataset store" in (tmp_path / "failure.json").read_text()
     assert "Traceback" in (tmp_path / "log.txt").read_text()

@@ -21,11 +21,11 @@ from desam_model.types import Split
 from sweeper.data import case_pool
 from sweeper.data.faults import FaultyDataError
 from sweeper.errors import DataError, StoreError
+from sweeper.locks import right_to_make
 from sweeper.pipeline.data.exporting import export_dataset
 from sweeper.pipeline.data.importing import import_dataset
 from sweeper.pipeline.data.named import open_dataset
 from sweeper.pipeline.data.options import ImportOptions
-from sweeper.store.dataset.lock import dataset_lock
 from sweeper.store.workspace import Workspace
 
 ONE = ImportOptions(processes=1)
@@ -141,7 +141,7 @@ def test_a_second_process_waits_for_the_first_and_finds_the_work_done(tmp_path):
     source = sources.saml(tmp_path / "src")
     target, told = tmp_path / "x.zarr", []
     with ThreadPoolExecutor(1) as pool:
-        with dataset_lock(target):
+        with right_to_make(target):
             second = pool.submit(import_dataset, source, target, ONE, lambda *a: told.append(a))
             while not told:
                 time.sleep(0.005)

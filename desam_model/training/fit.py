@@ -83,8 +83,6 @@ def fit(
     on_epoch: Callable[[EpochRecord], Decision] = lambda _: Decision.CONTINUE,
     checkpoint_dir: Path | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    until: int | None = None,
-    goes_on_from_others: bool = False,
 ) -> FitResult:
     """Train a method; on return it holds the weights that the schedule's `selection` keeps.
 
@@ -98,13 +96,12 @@ def fit(
         schedule: How to train.
         seed: Fixes the order of slices and every draw of the method.
         device: Where to train.
-        on_epoch: Called after each epoch with what may be known; answers CONTINUE or STOP.
+        on_epoch: Called after each epoch with what may be known; answers CONTINUE or STOP. A
+            resumed training first repeats the epochs that its checkpoint holds; answers to these
+            are ignored.
         checkpoint_dir: Where `last.pt`, `best.pt` and `selection.json` go; an unfinished training
             found there is gone on with. None keeps nothing.
         checkpoint_every_s: See `CHECKPOINT_EVERY_S`.
-        until: Pause after so many epochs, a checkpoint written; None trains to the end.
-        goes_on_from_others: True to go on from a checkpoint that another schedule made, as a
-            training does whose learning rate or batch changes on its way.
 
     Raises:
         NonFiniteLossError: The loss is inf or nan.
@@ -117,8 +114,8 @@ def fit(
     # Draws that no generator can be handed to, such as dropout's, come from a forked state
     with torch.random.fork_rng():
         trainer = _Trainer(method, train, validation, schedule, seed, torch.device(device))
-        trainer.resume(checkpoint_dir, is_own=not goes_on_from_others)
-        trainer.run(on_epoch, checkpoint_dir, checkpoint_every_s, until or schedule.epochs)
+        trainer.resume(checkpoint_dir)
+        trainer.run(on_epoch, checkpoint_dir, checkpoint_every_s)
         return trainer.finish(checkpoint_dir)
 
 
@@ -151,34 +148,29 @@ class _Trainer:
         self.identity = {"seed": seed, "schedule": schedule_identity(schedule)}
         self.state = TrainingState(weights={}, optimizer={})
 
-    def resume(self, folder: Path | None, *, is_own: bool) -> None:
-        """Go on from `last.pt`, if there is one."""
-        identity = self.identity if is_own else None
-        found = None if folder is None else load_state(folder, identity)
-        if found is None:
+    def resume(self, folder: Path | None) -> None:
+        """Restore the state in `last.pt`, if there is one."""
+        saved = None if folder is None else load_state(folder, self.identity)
+        if saved is None:
             return
-        self.state = found
-        self.method.load_state_dict(found.weights)
-        self.optimizer.load_state_dict(found.optimizer)
-        for group in self.optimizer.param_groups:
-            group["weight_decay"] = self.schedule.weight_decay
-            if "momentum" in group:
-                group["momentum"] = self.schedule.momentum
-        self.scaler.load_state_dict(found.scaler)
+        self.state = saved
+        self.method.load_state_dict(saved.weights)
+        self.optimizer.load_state_dict(saved.optimizer)
+        self.scaler.load_state_dict(saved.scaler)
 
     def run(
         self,
         on_epoch: Callable[[EpochRecord], Decision],
         folder: Path | None,
         every_s: float,
-        until: int,
     ) -> None:
-        """Every epoch that is left of the first `until`, unless the caller says STOP."""
+        """Every epoch that is left, unless the caller says STOP."""
+        for record in self.state.epochs:
+            on_epoch(record)
         saved_at = time.monotonic()
-        until = min(until, self.schedule.epochs)
-        while len(self.state.epochs) < until and not self.state.stopped_early:
+        while len(self.state.epochs) < self.schedule.epochs and not self.state.stopped_early:
             record = self._epoch(len(self.state.epochs))
-            is_last = record.epoch + 1 == until
+            is_last = record.epoch + 1 == self.schedule.epochs
             if folder is not None and (is_last or time.monotonic() - saved_at >= every_s):
                 self._save(folder)
                 saved_at = time.monotonic()

@@ -65,7 +65,7 @@ With `search: {algorithm: ...}` each point of the grids is a cell that looks for
    The rule, the study and the number of trainings tried are tags of its run (`selection.*`).
 
 The budget of each method (trainings and epochs in all) is printed before, what was spent and what
-won after. Pruned trainings are kept as such and enter no table. An interrupted search goes on when
+won after. Pruned trainings are kept as such and enter no table. An interrupted search resumes when
 the same command is given again; a larger `samples` extends it. Of several metrics the winner is the
 training of the Pareto front nearest to the best of each, scaled by their ranges over the front.
 
@@ -73,17 +73,17 @@ training of the Pareto front nearest to the best of each, scaled by their ranges
 |---|---|
 | `grid` | every combination of the lists |
 | `random` | independent draws, the same for every cell |
-| `optuna` | TPE; its memory is `sweeps/NAME/optuna.db` in the workspace |
+| `optuna` | what Optuna's TPE has learnt from the trainings so far |
 
-| `scheduler` | stops |
+| `scheduler` | stops a training that, after an epoch, is |
 |---|---|
-| `asha` | at rungs of epochs, as trainings come there (Ray's) |
-| `hyperband` | at rungs, when all of a bracket have come there |
-| `median` | what is worse than the median of the others so far (Ray's) |
-| `pbt` | nothing: the worst quarter goes on from the best with changed values |
+| `asha` | at a rung and not in its best fraction 1/`reduction` so far (successive halving) |
+| `hyperband` | the same, in brackets with different first rungs |
+| `median` | worse than the median of the completed ones at this epoch |
 
-What `pbt` finds is a training whose values change at named epochs: `training.changes`. It has an
-identity like any other and is trained again from the start with each seed.
+Samplers and schedulers are Optuna's. Each cell is one of its studies, in the workspace's file
+`sweeps/NAME/optuna.db`; `optuna-dashboard sqlite:///workspace/sweeps/NAME/optuna.db` shows them
+in the browser.
 
 The level says what a change of the value costs: `training` trains anew, `evaluation` only scores
 anew, `nothing` changes no result.

@@ -27,8 +27,6 @@ class TrainingJob:
         threads: CPU threads.
         owner: Who holds the lease, such as a driver's id.
         checkpoint: SAM's checkpoint, from which PRIM and MedSAM's decoder start; None: random.
-        until: Pause after so many epochs, for a search that compares there; None: to the end.
-        start_from: `FOLDER@EPOCHS`, another training to go on from if this one has not begun.
         gpu: GPUs, or the share of one, that it may use; 0 hides them.
         remedy: How the training is run after it ran out of memory, in words; None: as asked.
         scoring_code: Version of the scoring code that the plan was made with; None where the job
@@ -45,8 +43,6 @@ class TrainingJob:
     threads: int
     owner: str
     checkpoint: str | None = None
-    until: int | None = None
-    start_from: str | None = None
     gpu: float = 1.0
     remedy: str | None = None
     scoring_code: str | None = None

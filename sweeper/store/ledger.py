@@ -133,6 +133,14 @@ class TrainingFolder:
         found: Mapping[str, Any] | None = read_json(self.path / "pruned.json")
         return found
 
+    def epochs(self) -> list[Mapping[str, Any]]:
+        """Records of the epochs of a training that has ended: of its fit, or until it was stopped.
+
+        Empty where it has not ended, and where a former version stopped it.
+        """
+        ended = self.fit() or self.pruned() or {}
+        return list(ended.get("epochs", ()))
+
     def remedy(self) -> Mapping[str, Any] | None:
         """How it is run since it ran out of memory; None if it never did."""
         found: Mapping[str, Any] | None = read_json(self.path / "remedy.json")
@@ -240,26 +248,3 @@ class Ledger:
     def remove(self, train_id: str) -> None:
         """Delete a training and all of its scorings."""
         shutil.rmtree(self.root / train_id, ignore_errors=True)
-
-
-EPOCHS_FILE = "epochs.jsonl"
-"""One line an epoch; of a training that goes on from another's weights, its own epochs only."""
-
-
-def known_epochs(folder: TrainingFolder) -> list[dict[str, Any]]:
-    """Records of the epochs that a training has: of its fit, or of the stretches so far."""
-    fit = folder.fit()
-    if fit is not None:
-        return [dict(record) for record in fit["epochs"]]
-    records: dict[int, dict[str, Any]] = {}
-    try:
-        lines = (folder.path / EPOCHS_FILE).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:  # the process was killed while it wrote this
-            continue
-        records[record["epoch"]] = record
-    return [records[epoch] for epoch in sorted(records)]

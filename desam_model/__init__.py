@@ -1,6 +1,6 @@
 """DeSAM and the methods it is compared with: pure PyTorch, no sweep machinery.
 
-Public names are imported when they are first used, so that `desam_model.types` costs no torch.
+Public names are imported on first use, so that importing `desam_model.types` does not import torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["DeSAM", "Embedding", "Prompt", "load_reference_checkpoint", "save_reference_checkpoint"]
 
-_HOMES = {
+_MODULES = {
     "DeSAM": "desam_model.desam.desam",
     "Embedding": "desam_model.types",
     "Prompt": "desam_model.types",
@@ -20,6 +20,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'desam_model' has no attribute {name!r}; it has {__all__}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""Files of weights: read without running anything, written whole or not at all."""
+"""Checkpoint files: read without running code from the file, written atomically."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def read_checkpoint(path: Path, *, is_mapped: bool = False) -> dict[str, Any]:
-    """A dictionary of tensors and plain values; nothing else is unpickled.
+    """The dictionary of tensors and plain values in a file; nothing else is unpickled.
 
     Args:
         path: The file.
-        is_mapped: Map the file, so that a large one costs only the weights taken from it.
+        is_mapped: Memory-map the file, so that only the weights that are used are read.
 
     Raises:
-        ValueError: The file is truncated, damaged, or holds something else.
+        ValueError: The file is truncated, damaged, or not a dictionary of weights.
     """
     try:
         mmap = is_mapped and zipfile.is_zipfile(path)
@@ -29,8 +29,8 @@ def read_checkpoint(path: Path, *, is_mapped: bool = False) -> dict[str, Any]:
         raise
     except Exception as err:  # torch raises many types for a damaged file
         raise ValueError(
-            f"{path} cannot be read as a checkpoint ({type(err).__name__}); it is truncated or"
-            " foreign, remove it or give another"
+            f"{path} cannot be read as a checkpoint ({type(err).__name__}); it is truncated or not"
+            " a checkpoint; remove it or use another file"
         ) from err
     if not isinstance(saved, dict):
         raise ValueError(f"{path} holds a {type(saved).__name__}, expected a dictionary of weights")  # noqa: TRY004
@@ -38,7 +38,7 @@ def read_checkpoint(path: Path, *, is_mapped: bool = False) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, content: dict[str, Any]) -> None:
-    """Save `content` so that `path` is never half written, even if the machine stops."""
+    """Save `content` so that `path` is never partly written, even if the machine crashes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 class SegmentationMethod(nn.Module, ABC):
     """A binary segmentation method that `fit` trains and `evaluate` scores.
 
-    An implementation is complete when constructed, takes explicit keyword arguments (never a
-    config), draws every random
-    number from the generator it is handed, and never looks at a domain other than the batch it
-    gets.
+    An implementation is complete when constructed and takes explicit keyword arguments, never a
+    config. It draws every random number from the generator it is given, and it sees no data other
+    than the batch it is given.
 
     Attributes:
-        reads: What the loader must put into a batch besides the reference.
+        reads: The fields that the loader must put into a batch besides the reference.
     """
 
     reads: ClassVar[frozenset[Reads]]
@@ -39,16 +38,16 @@ class SegmentationMethod(nn.Module, ABC):
 
     @abstractmethod
     def validation_loss(self, batch: Batch) -> Tensor:
-        """Per-slice loss `(B,)` that selects the checkpoint; deterministic; eval mode."""
+        """Loss per slice `(B,)`, used to select the checkpoint; deterministic; eval mode."""
 
     @abstractmethod
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
-        """Binary masks of a batch; deterministic, independent of the batch size; eval mode."""
+        """Binary masks of a batch; deterministic and independent of the batch size; eval mode."""
 
     def validate(self, batch: Batch, settings: PredictionSettings) -> tuple[Tensor, Tensor]:
-        """Validation loss `(B,)` and masks `(B, 1, H, W)`; override it to share work."""
+        """Validation loss `(B,)` and masks `(B, 1, H, W)`; override it to compute both at once."""
         return self.validation_loss(batch), self.predict(batch, settings).mask
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """The parameters the optimiser moves: by default all that require a gradient."""
+        """The parameters that the optimiser updates: by default all that require a gradient."""
         return [p for p in self.parameters() if p.requires_grad]

@@ -1,4 +1,4 @@
-"""Entries that other installed packages add to a registry, through Python's entry points."""
+"""Registries that other installed packages can extend through Python entry points."""
 
 from __future__ import annotations
 
@@ -11,44 +11,45 @@ if TYPE_CHECKING:
 
 
 class Named(Protocol):
-    """What every entry of a registry has."""
+    """An entry of a registry: it has a name."""
 
     @property
     def name(self) -> str:
-        """Its key in configs, files and options."""
+        """The key in configs, files and options."""
 
 
 Entry = TypeVar("Entry", bound=Named)
 
 
 class PluginError(ValueError):
-    """An entry of another package cannot be used."""
+    """An entry point of another package cannot be used."""
 
 
-def registry(group: str, own: Iterable[Entry], kind: type[Entry]) -> Mapping[str, Entry]:
-    """Our own entries by name, in their order, then those of other packages by name.
+def registry(group: str, built_in: Iterable[Entry], kind: type[Entry]) -> Mapping[str, Entry]:
+    """The built-in entries in their given order, then those of other packages sorted by name.
 
     Args:
         group: Entry point group, such as `sweeper.layouts`.
-        own: Our entries.
-        kind: What an entry must be an instance of.
+        built_in: The entries of this package.
+        kind: The type that every entry must have.
 
     Raises:
-        PluginError: Another package's entry cannot be loaded, is something else, or its name is
-            taken.
+        PluginError: An entry point of another package cannot be loaded, has the wrong type or
+            name, or uses a name that is already taken.
     """
-    found = {entry.name: entry for entry in own}
+    entries = {entry.name: entry for entry in built_in}
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
-        whose = f"{group} entry {point.name!r} ({point.value})"
+        label = f"{group} entry {point.name!r} ({point.value})"
         try:
             entry = point.load()
         except (ImportError, AttributeError) as err:
-            raise PluginError(f"{whose} cannot be loaded: {err}") from err
+            raise PluginError(f"{label} cannot be loaded: {err}") from err
         if not isinstance(entry, kind) or entry.name != point.name:
-            raise PluginError(f"{whose} must be a {kind.__name__} with that name")
-        if entry.name in found:
+            raise PluginError(f"{label} must be a {kind.__name__} with that name")
+        if entry.name in entries:
             raise PluginError(
-                f"{whose}: the name is taken; rename the entry point or uninstall its package"
+                f"{label}: the name is already taken; rename the entry point or uninstall its"
+                " package"
             )
-        found[entry.name] = entry
-    return MappingProxyType(found)
+        entries[entry.name] = entry
+    return MappingProxyType(entries)

@@ -1,4 +1,4 @@
-"""Sequences of slices: in another order, remembered as they are read, grouped by case."""
+"""Sequences of slices: reordered, recorded while they are read, or grouped by case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Reordered(Sequence[Slice]):
-    """A view in another order; slices are still read only when asked for."""
+    """A view in another order; a slice is still read only when it is accessed."""
 
     def __init__(self, view: Sequence[Slice], order: Sequence[int]) -> None:
         self._view, self._order = view, order
@@ -26,12 +26,12 @@ class Reordered(Sequence[Slice]):
 
 
 class ReadOnce(Sequence[Slice]):
-    """A view that remembers, of each slice it handed out, all but the image and the embedding.
+    """A view that records every slice it returns, without image and embedding.
 
-    A loader reads the slices; what scoring needs of them is then known without a second read.
+    The loader reads the slices; scoring then has their references without a second read.
 
     Attributes:
-        seen: Position to slice, without image and embedding.
+        seen: Slices by position, without image and embedding.
     """
 
     def __init__(self, view: Sequence[Slice]) -> None:
@@ -42,18 +42,18 @@ class ReadOnce(Sequence[Slice]):
         return len(self._view)
 
     def __getitem__(self, index: Any) -> Any:
-        one = self._view[index]
-        self.seen[index] = replace(one, image=None, embedding=None)
-        return one
+        slice_ = self._view[index]
+        self.seen[index] = replace(slice_, image=None, embedding=None)
+        return slice_
 
     def slices(self) -> list[Slice]:
-        """All slices without image and embedding, in order; every one must have been read."""
+        """All slices in order, without image and embedding; each must have been read before."""
         return [self.seen[index] for index in range(len(self))]
 
 
 def by_case(slices: Iterable[Slice]) -> dict[str, list[int]]:
-    """Positions of each case's slices in ascending z; cases in the order of appearance."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for index, one in enumerate(slices):
-        found.setdefault(one.case, []).append((one.z, index))
-    return {case: [index for _, index in sorted(pairs)] for case, pairs in found.items()}
+    """Positions of the slices of each case in ascending z; cases in order of appearance."""
+    positions: dict[str, list[tuple[int, int]]] = {}
+    for index, slice_ in enumerate(slices):
+        positions.setdefault(slice_.case, []).append((slice_.z, index))
+    return {case: [index for _, index in sorted(pairs)] for case, pairs in positions.items()}

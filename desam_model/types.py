@@ -1,4 +1,4 @@
-"""The nouns that the parts of `desam_model` hand to each other.
+"""The data types that the parts of `desam_model` exchange.
 
 Shape legend, used in all docstrings of this package:
 
@@ -12,8 +12,7 @@ Shape legend, used in all docstrings of this package:
 | h, w | tokens of the embedding grid (64 x 64 for SAM's 1024 px input and patch 16) |
 
 Coordinates ending in `_xy` are (x, y) in pixels of the *encoder's input frame* (1024 x 1024 for
-SAM's own sizes) unless
-said otherwise; `_rc` means (row, column) of an array.
+SAM's own sizes) unless stated otherwise; `_rc` means (row, column) of an array.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ class Split(StrEnum):
 
 
 class Reads(StrEnum):
-    """What a method needs of a slice besides the reference; nothing else is loaded."""
+    """The fields of a slice that a method needs besides the reference; no other field is loaded."""
 
     IMAGE = "image"
     EMBEDDING = "embedding"
 
 
 class Decision(StrEnum):
-    """What the caller of `fit` answers after an epoch."""
+    """What the `on_epoch` callback of `fit` returns after each epoch."""
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -62,15 +61,15 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """Everything the frozen encoder yields for a batch of images.
+    """All outputs of the frozen encoder for a batch of images.
 
     Attributes:
         taps: Three maps `(B, C, h, w)`, the outputs of the first three global-attention blocks,
             earliest first.
         neck: `(B, D, h, w)`, the encoder's final output.
-        scales: Only of an embedding that is still int8, as it is stored: one `(B, C)` a tap and
-            `(B, D)`; a value is the whole number times its channel's scale. A batch that a method
-            gets has values.
+        scales: Present only while the embedding is int8, as stored: one `(B, C)` per tap and one
+            `(B, D)` for the neck. The value is the integer times the scale of its channel. The
+            batch that a method receives is already dequantised, so its `scales` is None.
     """
 
     taps: tuple[Tensor, ...]
@@ -83,7 +82,7 @@ class Embedding:
         dtype: torch.dtype | None = None,
         non_blocking: bool = False,
     ) -> Embedding:
-        """The same embedding on another device or in another precision; int8 becomes values."""
+        """The same embedding on another device or in another precision; int8 is dequantised."""
         maps = [t.to(device=device, non_blocking=non_blocking) for t in (*self.taps, self.neck)]
         scales = self.scales and tuple(
             s.to(device=device, non_blocking=non_blocking) for s in self.scales
@@ -91,20 +90,20 @@ class Embedding:
         if dtype is not None:
             maps = [t.to(dtype) for t in maps]
             if scales:
-                for whole, scale in zip(maps, scales, strict=True):
-                    whole *= scale[..., None, None]
+                for quantised, scale in zip(maps, scales, strict=True):
+                    quantised *= scale[..., None, None]
                 scales = None
         return Embedding(taps=tuple(maps[:-1]), neck=maps[-1], scales=scales)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """Prompts of one kind, one a sample, in px of the encoder's input frame.
+    """Prompts of one kind, one per sample, in px of the encoder's input frame.
 
     Attributes:
         kind: `points` or `boxes`.
         xy: Points `(B, N, 2)` as (x, y), or boxes `(B, 4)` as (x0, y0, x1, y1), float32.
-        labels: `(B, N)` for points: 1 a foreground click, 0 a background click; None for boxes.
+        labels: `(B, N)` for points: 1 is a foreground click, 0 a background click; None for boxes.
     """
 
     kind: Literal["points", "boxes"]
@@ -113,7 +112,7 @@ class Prompt:
 
     @staticmethod
     def points(xy: Tensor, labels: Tensor | None = None) -> Prompt:
-        """Point prompts `(B, N, 2)`; labels default to 1, as released (sources.md S20)."""
+        """Point prompts `(B, N, 2)`; labels default to 1, as in the release (sources.md S20)."""
         if xy.ndim != 3 or xy.shape[-1] != 2:
             raise ValueError(
                 f"points have shape {tuple(xy.shape)}, expected (B, N, 2) with (x, y) last"
@@ -134,7 +133,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One 2-D slice of one case, holding only what the method reads.
+    """One 2-D slice of one case, with only the fields that the method reads.
 
     Attributes:
         case: Id of the patient volume, unique in its dataset.
@@ -143,10 +142,10 @@ class Slice:
         z: Position among the kept foreground slices of the case, 0-based, ascending.
         is_last_foreground: True for the case's last foreground slice, which `desam2024` scoring
             drops.
-        spacing_mm: (z, y, x) voxel size after resizing to H x W, millimetres.
+        spacing_mm: Voxel size (z, y, x) in millimetres, after resizing to H x W.
         reference: `(H, W)` uint8, values 0 and 1; the ground truth.
         image: `(C, H, W)` uint8, 0..255, or None if the method does not read images.
-        embedding: Of this slice without a batch axis (`(C, h, w)` maps), or None.
+        embedding: Maps `(C, h, w)` of this slice, without a batch axis, or None.
     """
 
     case: str
@@ -162,7 +161,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Slices stacked for a method.
+    """Slices stacked into tensors for a method.
 
     Attributes:
         reference: `(B, 1, H, W)` float32, values 0 and 1.
@@ -190,16 +189,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionSettings:
-    """What changes only the scoring of a trained method, never its weights (the `eval_id` level).
+    """Settings that change only the scoring of a trained method, never its weights.
+
+    They belong to the evaluation level (`eval_id`).
 
     Attributes:
         grid_size: Points per side of the prompt grid; 9 means 9 x 9 (DeSAM's default).
-        iou_threshold: A prompt counts only if its predicted IoU is strictly greater (released:
-            0.5).
-        min_region_px: Holes and islands smaller than this area are filled and removed, px at 256 x
-            256, scaled by area for
-            other sizes (released: 1000); 0 switches the clean-up off. `evaluate` applies it to
-            every method alike.
+        iou_threshold: A prompt counts only if its predicted IoU is strictly greater than this
+            (released: 0.5).
+        min_region_px: Holes smaller than this area are filled and smaller islands are removed. The
+            area is in px at 256 x 256 and is scaled for other sizes (released: 1000); 0 turns the
+            clean-up off. `evaluate` applies it to every method.
     """
 
     grid_size: int = 9
@@ -209,12 +209,12 @@ class PredictionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What a method says about a batch.
+    """The output of a method for a batch.
 
     Attributes:
         mask: `(B, 1, H, W)` bool in the slices' own pixel frame, before any clean-up of small
             regions.
-        predicted_iou: `(B,)` float32, unbounded; nan where the method rates nothing.
+        predicted_iou: `(B,)` float32, unbounded; nan where the method predicts no IoU.
     """
 
     mask: Tensor
@@ -223,11 +223,11 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """One training loss and what it is made of.
+    """One training loss and its terms.
 
     Attributes:
         total: Scalar with gradient.
-        parts: Named, weighted summands, detached scalars, for the record.
+        parts: Named and weighted terms as detached scalars, for logging.
     """
 
     total: Tensor
@@ -236,19 +236,19 @@ class Losses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
-    """What may be known of a training after an epoch; no field for a target domain, on purpose.
+    """The results of one epoch; it has no field for a target domain, to prevent leakage.
 
     Attributes:
         epoch: 0-based.
         train_loss: Mean over the slices of the epoch.
-        train_loss_parts: The same for each part.
-        validation_loss: Mean over the source's validation slices, fixed prompts; the usual
-            selection rule is its minimum.
+        train_loss_parts: The same for each term of the loss.
+        validation_loss: Mean over the source's validation slices with fixed prompts; by default
+            the epoch with the lowest value is selected.
         source_dice: Mean over the source's validation cases (per case volume), in [0, 1].
         lr: Learning rate of the epoch.
         seconds: Wall time of the epoch.
-        is_best: True if this epoch is the one to keep so far: usually that of the lowest
-            validation loss.
+        is_best: True if this epoch is the best so far by the selection rule, which is by default
+            the lowest validation loss.
     """
 
     epoch: int
@@ -263,15 +263,15 @@ class EpochRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitResult:
-    """What a finished training leaves behind; the method holds the selected weights.
+    """The result of a finished training; the method holds the selected weights.
 
     Attributes:
-        epochs: One record an epoch, also those made before a resume.
+        epochs: One record per epoch, including those from before a resume.
         selected_epoch: The epoch whose weights the method now holds.
-        stopped_early: True if the caller said STOP.
-        seconds: Training time, without earlier, crashed attempts' lost epochs.
+        stopped_early: True if the caller returned STOP.
+        seconds: Training time, without the epochs that crashed attempts lost.
         peak_memory_bytes: Peak device memory (CUDA) or peak anonymous process memory (CPU).
-        trainable_parameters: Number of parameters the optimiser moved.
+        trainable_parameters: Number of parameters that the optimiser updated.
     """
 
     epochs: tuple[EpochRecord, ...]

@@ -1,4 +1,4 @@
-"""Errors that a person can mend; the command line prints one line and exits with their code."""
+"""Errors that a user can fix; the command line prints one line and exits with the error's code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class SweeperError(Exception):
-    """Base of all expected errors: which value is wrong, what is allowed, what to do."""
+    """Base class of expected errors: which value is wrong, what is allowed, what to do."""
 
     exit_code: ClassVar[int] = 2
 
@@ -16,11 +16,11 @@ class ConfigError(SweeperError):
 
 
 class CellError(ConfigError):
-    """A trial names what its dataset does not have; whoever knows the file adds the line.
+    """A trial names something its dataset does not have; the caller adds the file and line.
 
     Attributes:
-        key: Key of the trial.
-        value: The value.
+        key: The trial's key that holds the value.
+        value: The value that the dataset does not have.
     """
 
     def __init__(self, key: str, value: str | None, message: str) -> None:
@@ -33,15 +33,15 @@ class DataError(SweeperError):
 
 
 class StoreError(SweeperError):
-    """A dataset or embedding store is missing, incomplete, foreign or damaged."""
+    """A dataset or embedding store is missing, incomplete, damaged, or not the expected one."""
 
 
 class CodeChangedError(SweeperError):
-    """A worker has other code than the plan was made with."""
+    """A worker's code differs from the code that the plan was made with."""
 
 
 class WeightsError(SweeperError):
-    """A checkpoint is missing, truncated or not what its name says."""
+    """A checkpoint is missing or truncated, or its content does not match its name."""
 
 
 class WorkspaceError(SweeperError):
@@ -57,12 +57,12 @@ class TrackingError(SweeperError):
 
 
 class DraftError(SweeperError):
-    """A final table was asked for, and the results do not allow one."""
+    """A final table was requested, but the results allow only a draft."""
 
     exit_code = 3
 
 
 class DeclinedError(SweeperError):
-    """A person was shown what a run will cost, and said no."""
+    """The user was shown the cost of a run and declined it."""
 
     exit_code = 0

@@ -1,4 +1,4 @@
-"""Records that cross between rooms of the product: plain, frozen, made of text and numbers."""
+"""Records that packages exchange: frozen dataclasses of text and numbers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 class TrialOutcome(StrEnum):
-    """How an attempt at a training ended: what a worker returns."""
+    """How an attempt at a training ended; a worker returns it."""
 
     COMPLETED = "completed"
     PRUNED = "pruned"
     """The search that tried it stopped it."""
     FAILED = "failed"
     TAKEN = "taken"
-    """Another process has it."""
+    """Another process is training it."""
     DISK_FULL = "disk_full"
-    """There was no room, maybe not even for a record of it."""
+    """The disk was full, perhaps too full for a record of the failure."""
     LOST = "lost"
-    """No worker's word but the driver's: its process is gone without one."""
+    """The worker's process ended without a result; only the driver reports this outcome."""
 
 
 class TrialStatus(StrEnum):
-    """Where a training stands once it was begun; the text is what records and MLflow keep."""
+    """Status of a training that was started; records and MLflow store the text."""
 
     BEGUN = "begun"
     COMPLETED = "completed"
@@ -36,7 +36,7 @@ class TrialStatus(StrEnum):
     FAILED = "failed"
 
     def after(self, outcome: TrialOutcome) -> TrialStatus:
-        """Where it stands after one more attempt."""
+        """The status after one more attempt."""
         return TRANSITIONS[self][outcome]
 
 
@@ -50,17 +50,17 @@ _AFTER_AN_ATTEMPT = {
 }
 TRANSITIONS: Mapping[TrialStatus, Mapping[TrialOutcome, TrialStatus]] = {
     TrialStatus.BEGUN: _AFTER_AN_ATTEMPT,
-    TrialStatus.FAILED: _AFTER_AN_ATTEMPT,  # tried again
+    TrialStatus.FAILED: _AFTER_AN_ATTEMPT,  # retried
     TrialStatus.COMPLETED: dict.fromkeys(TrialOutcome, TrialStatus.COMPLETED),
     TrialStatus.PRUNED: dict.fromkeys(TrialOutcome, TrialStatus.PRUNED),
 }
-"""Every change of a training's status: what is completed or pruned stays so."""
+"""All transitions of a training's status; completed and pruned are final."""
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.PRUNED, TrialStatus.FAILED)
 
 
 class FailureReason(StrEnum):
-    """Why a training failed; each class has its own rule in the engine."""
+    """Why a training failed; the engine has a rule for each reason."""
 
     CUDA_OOM = "cuda_oom"
     HOST_OOM = "host_oom"
@@ -86,22 +86,23 @@ _FINAL = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One number of one case: the unit that every table is a query over.
+    """One metric of one case; every table is a query over these rows.
 
     Attributes:
         train_id: Identity of the training (12 hex digits).
         eval_id: Identity of the evaluation (12 hex digits).
         method: Name of the method, such as `desam`.
         seed: Seed of the training.
-        source: Domain trained on.
+        source: Domain that the training used.
         target: Domain of the case; equal to `source` for a source-validation case.
         case: Case id.
+        patient: Whose scan it is: the unit of every test and interval.
         structure: Segmented structure.
         protocol: Name of the scoring protocol.
         metric: Name of the metric.
-        value: The number; nan where undefined.
-        n_slices: Slices that entered the number.
-        status: `ok`, or `undefined` where the value is nan.
+        value: Value of the metric; nan if undefined.
+        n_slices: Number of slices that the value was computed from.
+        status: `ok`, or `undefined` if the value is nan.
     """
 
     train_id: str
@@ -111,6 +112,7 @@ class Row:
     source: str
     target: str
     case: str
+    patient: str
     structure: str
     protocol: str
     metric: str
@@ -121,14 +123,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What is known of a failed training.
+    """Why a training failed, and where its log is.
 
     Attributes:
         reason: The class of the failure.
         message: One line.
         traceback_hash: 12 hex digits over file names, functions and the exception type; equal bugs
             have equal hashes.
-        log_path: The training's own log.
+        log_path: The training's log file.
     """
 
     reason: FailureReason
@@ -138,11 +140,11 @@ class Failure:
 
     @property
     def note(self) -> str:
-        """All that a person needs to know of it, in one line."""
+        """Reason, message and log file in one line, for the user."""
         return f"{self.reason}: {self.message}; log {self.log_path}"
 
     def values(self) -> dict[str, str]:
-        """As JSON keeps it."""
+        """The failure as plain values for JSON."""
         return {
             "reason": self.reason.value,
             "message": self.message,
@@ -152,7 +154,7 @@ class Failure:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Failure:
-        """The failure that gave `values`.
+        """The failure with these `values`.
 
         Raises:
             ValueError: The reason is not one of `FailureReason`, or a key is missing.
@@ -170,24 +172,24 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
-    """One training as the driver hands it to the tracker, and as the tracker gives it back.
+    """One training as the driver passes it to the tracker, and as the tracker returns it.
 
     Attributes:
         train_id: Identity of the training.
         sweep: Name of the sweep.
-        name: Human name, such as `desam full A-ISBI seed 0`.
-        status: How it ended.
+        name: Readable name, such as `desam full A-ISBI seed 0`.
+        status: Its status.
         params: The flattened config, `method.name` -> `desam`; values as text.
         tags: source, seed, code version, dataset and encoder fingerprints, `synthetic`, versions,
-            git commit ...
+            git commit, ...
         epochs: Per epoch `{train_loss, validation_loss, source_dice, lr, seconds, ...}`; the index
             is the epoch.
         summary: Final numbers: `selected_epoch`, `seconds`, `peak_memory_bytes`,
             `trainable_parameters` ...
-        evaluations: Per eval_id its flattened settings (`grid_size` -> `9`).
-        rows: Every row of every evaluation.
-        failure: Set if status is FAILED.
-        artifacts: Files to keep with the run (overlays, logs), by name inside the run.
+        evaluations: Flattened settings by eval_id (`grid_size` -> `9`).
+        rows: All rows of all evaluations.
+        failure: The failure if the status is FAILED.
+        artifacts: Files to store with the run (overlays, logs), by name inside the run.
     """
 
     train_id: str
@@ -206,14 +208,14 @@ class TrainingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """What one training gets, and how many run at once.
+    """The resources of one training, and how many trainings run at once.
 
     Attributes:
-        cpu: Cores and threads.
-        gpu: GPUs, a fraction allowed.
-        memory_bytes: Host memory; also the limit of the guard. 0: none.
-        max_concurrent: Trainings at once.
-        shares_processes: True if a worker takes the next training without a new process.
+        cpu: CPU cores, and as many threads.
+        gpu: GPUs; may be a fraction.
+        memory_bytes: Host memory, above which the watchdog ends the training; 0: no limit.
+        max_concurrent: Number of trainings that run at once.
+        shares_processes: True if a worker process is reused for the next training.
     """
 
     cpu: int

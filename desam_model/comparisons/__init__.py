@@ -1,1 +1,1 @@
-"""The methods DeSAM is compared with, one paper per file."""
+"""The methods that DeSAM is compared with, one paper per file."""

@@ -1,4 +1,4 @@
-"""AdvBias: the smooth bias field that changes the prediction most, searched and trained on.
+"""AdvBias: searches the smooth bias field that changes the prediction most and trains on it.
 
 Source: Chen et al., Realistic Adversarial Data Augmentation for MR Image Segmentation, MICCAI 2020;
 advchain; sources.md S40, S41.
@@ -29,7 +29,7 @@ _SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 
 
 class AdvBias(ImageMethod):
-    """The standard pass, consistency under the adversarial bias field, and supervision on it."""
+    """A standard pass, consistency under the adversarial bias field, and supervision on it."""
 
     def __init__(
         self,
@@ -50,16 +50,17 @@ class AdvBias(ImageMethod):
 
         Args:
             harness: Network, augmentation and supervision.
-            epsilon: The field stays within [1 - epsilon, 1 + epsilon].
-            spacing: Distance of control points as a share of the image's side.
-            downscale: The field is made on an image this many times smaller.
+            epsilon: The field is clamped to [1 - epsilon, 1 + epsilon].
+            spacing: Distance between control points as a fraction of the image side.
+            downscale: The field is computed on an image this many times smaller.
             order: Degree of the spline.
-            step: L2 length of an ascent step over an image's control points, in their space.
-            iterations: Ascent steps; the k-th is `step / sqrt(k)` long.
-            divergence_weight: Of the prediction's KL divergence.
-            contour_weight: Of the difference of the predictions' contours.
-            space: The spline gives the field's logarithm, or the field less 1.
-            init: Control points before the ascent: uniform in their range, or the field 1.
+            step: L2 length of an ascent step over the control points of an image, in their space.
+            iterations: Number of ascent steps; the length of the k-th is `step / sqrt(k)`.
+            divergence_weight: Weight of the KL divergence of the predictions.
+            contour_weight: Weight of the difference between the contours of the predictions.
+            space: The spline is the logarithm of the field (`log`) or the field minus 1 (`linear`).
+            init: Control points before the ascent: uniform in their range, or such that the field
+                is 1.
 
         Raises:
             ValueError: `epsilon` is not in (0, 1).
@@ -109,7 +110,7 @@ class AdvBias(ImageMethod):
         return control
 
     def initial_control(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Control points drawn uniformly from their range, or zeros: the field 1."""
+        """Control points drawn uniformly from their range, or zeros, which give the field 1."""
         low, high = self._bounds
         rows, columns = grid_shape(_hw(image), self._spacing_px(image))
         if self.init == "identity":
@@ -118,7 +119,7 @@ class AdvBias(ImageMethod):
         return (low + (high - low) * drawn).to(image.device)
 
     def field(self, control: Tensor, image: Tensor) -> Tensor:
-        """The bias field `(B, 1, H, W)` of control points in the method's space."""
+        """The bias field `(B, 1, H, W)` of the control points."""
         spline = spline_field(
             control,
             _hw(image),
@@ -130,7 +131,7 @@ class AdvBias(ImageMethod):
         return field.clamp(1 - self.epsilon, 1 + self.epsilon)
 
     def divergences(self, target: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        """Weighted divergences of logits from a target's."""
+        """Weighted divergences of the logits from the target logits."""
         return {
             "consistency": self.divergence_weight * divergence(target, logits),
             "contour": self.contour_weight * contour_difference(target, logits),
@@ -148,7 +149,7 @@ class AdvBias(ImageMethod):
 
 
 def contour_difference(target: Tensor, logits: Tensor) -> Tensor:
-    """Mean squared difference of the foreground probabilities' Sobel gradients, over both axes.
+    """Mean squared difference of the Sobel gradients of the foreground probabilities, both axes.
 
     Source: sources.md S41.
     """
@@ -158,7 +159,7 @@ def contour_difference(target: Tensor, logits: Tensor) -> Tensor:
         functional.conv2d(maps.float().softmax(dim=1)[:, 1:], weight, padding=1)
         for maps in (target, logits)
     ]
-    difference: Tensor = functional.mse_loss(edges[1], edges[0])  # the mean over the axes is 0.5
+    difference: Tensor = functional.mse_loss(edges[1], edges[0])  # averages over the two axes
     return difference
 
 

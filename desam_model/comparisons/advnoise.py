@@ -1,4 +1,4 @@
-"""AdvNoise: the small noise that changes the prediction most, searched and trained on.
+"""AdvNoise: searches the small noise that changes the prediction most and trains on it.
 
 Source: Miyato et al., Virtual Adversarial Training, TPAMI 2018; Chen et al., advchain;
 sources.md S38, S39.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class AdvNoise(ImageMethod):
-    """The standard pass, consistency with the adversarial image, and supervision on it."""
+    """A standard pass, consistency with the adversarial image, and supervision on it."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class AdvNoise(ImageMethod):
 
         Args:
             harness: Network, augmentation and supervision.
-            epsilon: L2 norm of the noise over a whole image whose intensities lie in [0, 1].
-            xi: Length of the finite difference that finds its direction.
-            iterations: Power iterations.
-            divergence_weight: Of the adversarial divergence in the loss.
+            epsilon: L2 norm of the noise over a whole image with intensities in [0, 1].
+            xi: Step of the finite difference that determines the direction.
+            iterations: Number of power iterations.
+            divergence_weight: Weight of the adversarial divergence in the loss.
         """
         super().__init__(harness=harness)
         self.epsilon = epsilon
@@ -64,15 +64,15 @@ class AdvNoise(ImageMethod):
         }
 
     def search(self, image: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
-        """Unit noise `(B, C, H, W)` along which the prediction leaves the target's fastest.
+        """Unit noise `(B, C, H, W)` in the direction that changes the prediction fastest.
 
-        The network is in eval mode and stays as it is. An image without gradient keeps a random
+        The network is in eval mode and is not changed. An image without gradient keeps its random
         direction.
 
         Args:
             image: `(B, C, H, W)` in [0, 1].
             target: Logits `(B, 2, H, W)`.
-            generator: CPU generator of the first direction.
+            generator: CPU generator of the initial direction.
         """
         direction = unit(draw_normal(image.shape, image, generator))
         with (
@@ -90,5 +90,5 @@ class AdvNoise(ImageMethod):
         return direction
 
     def perturb(self, image: Tensor, direction: Tensor) -> Tensor:
-        """The image with noise of norm `epsilon`, rescaled to its old range (released)."""
+        """The image with noise of norm `epsilon`, rescaled to its original range (as released)."""
         return rescale_to(image + self.epsilon * direction, image)

@@ -1,4 +1,4 @@
-"""CSDG: re-render the image with random shallow networks (GIN), blend them smoothly (IPA).
+"""CSDG: transforms the image with random shallow networks (GIN) and blends the results (IPA).
 
 Source: Ouyang et al., Causality-inspired Single-source Domain Generalization for Medical Image
 Segmentation, IEEE TMI 2022 (MIT); sources.md S46, S47, S48, S49.
@@ -29,7 +29,7 @@ _IPA_ORDER = 2
 
 
 class CSDG(ImageMethod):
-    """Supervision on one randomised copy and consistency of all three."""
+    """Supervision on one randomised copy, and consistency of all three copies."""
 
     def __init__(
         self,
@@ -50,18 +50,19 @@ class CSDG(ImageMethod):
 
         Args:
             harness: Network, augmentation and supervision.
-            gin_layers: Convolutions of a random network.
-            gin_channels: Channels between them.
-            kernel_sizes: Odd sizes that each layer's kernel is drawn from.
-            blend_spacing: Distance of the blend map's control points as a share of the side.
-            consistency_weight: Weight of the copies' divergence from their mean.
+            gin_layers: Number of convolutions of a random network.
+            gin_channels: Channels between the convolutions.
+            kernel_sizes: Odd sizes from which the kernel size of each layer is drawn.
+            blend_spacing: Distance between the control points of the blend map, as a fraction of
+                the image side.
+            consistency_weight: Weight of the divergence of the copies from their mean.
             reduction: `elements` divides the divergence by pixels and classes, as released;
-                `pixels` by pixels alone, the textbook KL (twice as much with two classes).
-            epsilon: The blend map lies in [1 - epsilon, 1 + epsilon] before it is rescaled to
-                [0, 1], so it has no effect, as released (sources.md S47).
-            downscale: The blend map is made on an image this many times smaller.
-            dice_weight: Of the supervised loss's soft Dice.
-            ce_weight: Of its cross-entropy.
+                `pixels` divides by pixels only, the usual KL (twice as large with two classes).
+            epsilon: The blend map has the range [1 - epsilon, 1 + epsilon] before it is rescaled to
+                [0, 1], so epsilon has no effect, as in the release (sources.md S47).
+            downscale: The blend map is computed on an image this many times smaller.
+            dice_weight: Weight of the soft Dice loss in the supervised loss.
+            ce_weight: Weight of the cross-entropy in the supervised loss.
         """
         super().__init__(harness=harness)
         self.gin_layers = gin_layers
@@ -76,7 +77,7 @@ class CSDG(ImageMethod):
         self.ce_weight = ce_weight
 
     def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
-        """Supervised losses of the first copy and the consistency of all three."""
+        """Supervised loss of the first copy and the consistency of all three copies."""
         copies = self.randomise(example.noisy, generator)
         features = self.network.encode(torch.cat(copies))
         logits = self.network.decode(features)[0].chunk(len(copies))
@@ -88,20 +89,20 @@ class CSDG(ImageMethod):
 
     @torch.no_grad()
     def randomise(self, image: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Three copies `(B, C, H, W)`: two blended with each other, one plain GIN.
+        """Three copies `(B, C, H, W)`: two blended with each other, one from GIN only.
 
-        Deviation: images are z-scored per slice, not per volume, since a batch holds slices; the
-        copies get the slice's mean and deviation back, so that training and test images share one
-        scale.
+        Deviation: images are z-scored per slice, not per volume, because a batch holds slices. The
+        mean and deviation of the slice are then restored, so that training and test images have
+        the same scale.
         """
-        scored, mean, deviation = standardise(image)
-        renders = [self.render(scored, generator) for _ in range(3)]
+        standardised, mean, deviation = standardise(image)
+        transformed = [self.transform(standardised, generator) for _ in range(3)]
         blend = self.blend_map(image, generator)
-        copies = (*interpolate(renders[0], renders[1], blend), renders[2])
+        copies = (*interpolate(transformed[0], transformed[1], blend), transformed[2])
         return tuple(copy * deviation + mean for copy in copies)
 
-    def render(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """A GIN copy of a z-scored batch: one network an image, the energy kept."""
+    def transform(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """A z-scored batch transformed by GIN: one random network per image, the norm preserved."""
         network = draw_gin(
             image,
             layers=self.gin_layers,
@@ -114,7 +115,7 @@ class CSDG(ImageMethod):
         return mixed * norm_of(image) / (norm_of(mixed) + 1e-5)
 
     def blend_map(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """A smooth random map `(B, 1, H, W)` with minimum 0 and maximum 1 in each image."""
+        """A smooth random map `(B, 1, H, W)` with minimum 0 and maximum 1 per image."""
         height, width = image.shape[-2:]
         spacing = tuple(max(1, int(side * self.blend_spacing)) for side in (height, width))
         rows, columns = grid_shape((height, width), (spacing[0], spacing[1]))
@@ -134,17 +135,17 @@ class GIN:
     """A random convolutional network for each image of a batch.
 
     Attributes:
-        weights: One `(B C_out, C_in, k, k)` a layer.
-        shifts: One `(B C_out,)` a layer.
+        weights: `(B C_out, C_in, k, k)` per layer.
+        shifts: `(B C_out,)` per layer.
     """
 
     weights: tuple[Tensor, ...]
     shifts: tuple[Tensor, ...]
 
     def apply(self, image: Tensor) -> Tensor:
-        """The images `(B, C, H, W)` as their networks render them."""
+        """The images `(B, C, H, W)`, each transformed by its own network."""
         batch, _, height, width = image.shape
-        maps = image.reshape(1, -1, height, width)  # (1, B C, H, W): one group an image
+        maps = image.reshape(1, -1, height, width)  # (1, B C, H, W): one group per image
         with torch.autocast(image.device.type, enabled=False):
             for layer, (weight, shift) in enumerate(zip(self.weights, self.shifts, strict=True)):
                 padding = weight.shape[-1] // 2
@@ -162,9 +163,9 @@ def draw_gin(
     kernel_sizes: Sequence[int],
     generator: torch.Generator,
 ) -> GIN:
-    """Networks for a batch: sizes drawn for the batch, weights and shifts N(0, 1) for each image.
+    """Networks for a batch: kernel sizes per batch, weights and shifts from N(0, 1) per image.
 
-    Deviation: the input keeps its own channels; the release tiles grey images to three.
+    Deviation: the image keeps its number of channels; the release repeats grey images to three.
     """
     batch, image_channels = image.shape[:2]
     widths = [image_channels, *[channels] * (layers - 1), image_channels]
@@ -177,12 +178,12 @@ def draw_gin(
 
 
 def interpolate(first: Tensor, second: Tensor, blend: Tensor) -> tuple[Tensor, Tensor]:
-    """Both images blended by a map and by its complement; their sum stays the same."""
+    """Both images blended with a map and with its complement; their sum does not change."""
     return blend * first + (1 - blend) * second, (1 - blend) * first + blend * second
 
 
 def consistency(all_logits: Sequence[Tensor], reduction: Literal["elements", "pixels"]) -> Tensor:
-    """KL(mean p || p_i), a mean over the copies; their mean is not detached; 0 for equal copies.
+    """KL(mean p || p_i), averaged over the copies; 0 for equal copies. The mean is not detached.
 
     Source: sources.md S49.
     """

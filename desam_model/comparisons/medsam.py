@@ -1,7 +1,7 @@
-"""MedSAM: SAM's own mask decoder, trained on the frozen encoder's embeddings.
+"""MedSAM: SAM's mask decoder, fine-tuned on embeddings of the frozen encoder.
 
-Source: Ma et al., Segment Anything in Medical Images, 2023 (Apache-2.0), the May 2023 release that
-trains the decoder alone; sources.md S25, S26.
+Source: Ma et al., Segment Anything in Medical Images, 2023 (Apache-2.0), the May 2023 release,
+which trains only the decoder; sources.md S25, S26.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _PROMPTS_AT_ONCE = 9
 """Grid prompts decoded together, as in the release of DeSAM (sources.md S23)."""
 
 _MARGIN_FRAME_PX = 256
-"""Side that `box_margin_px` is stated for (sources.md S25)."""
+"""Image side to which `box_margin_px` refers (sources.md S25)."""
 
 
 class MedSamPrompt(StrEnum):
-    """How MedSAM is prompted, in training and in test."""
+    """Prompts of MedSAM, in training and at test time."""
 
     WHOLE_BOX = "whole_box"
     GRID = "grid"
@@ -53,17 +53,17 @@ class MedSamPrompt(StrEnum):
 
 
 class MedSAM(SegmentationMethod):
-    """SAM's mask decoder with the prompt encoder frozen; one mask a prompt.
+    """SAM's mask decoder with a frozen prompt encoder; one mask per prompt.
 
-    With `gt_box` it is an oracle: the box comes from the reference, in test too.
+    With `gt_box` it is an oracle: the box comes from the reference, also at test time.
 
     Args:
         prompts: SAM's frozen prompt encoder.
-        decoder: SAM's mask decoder; its first mask token makes the mask.
+        decoder: SAM's mask decoder; its first mask token gives the mask.
         prompt: Kind of prompt.
-        loss_profile: Losses of DeSAM's profiles, so that only the decoder differs.
-        box_margin_px: A training box's sides move outwards by 0 to this many px (exclusive) at
-            256 x 256; test boxes are tight.
+        loss_profile: One of DeSAM's loss profiles, so that only the decoder differs from DeSAM.
+        box_margin_px: In training, each side of the box is moved outwards by a random margin below
+            this many px at 256 x 256; test boxes are tight.
     """
 
     reads: ClassVar[frozenset[Reads]] = frozenset({Reads.EMBEDDING})
@@ -83,18 +83,18 @@ class MedSAM(SegmentationMethod):
         self.prompt = MedSamPrompt(prompt)
         self.loss_profile = LossProfile(loss_profile)
         self.box_margin_px = box_margin_px
-        # with one mask a prompt the other masks' heads are never used
+        # one mask per prompt: the heads of the other masks are not used
         decoder.output_hypernetworks_mlps[1:].requires_grad_(False)
         if not self.rates_prompts:
             decoder.iou_prediction_head.requires_grad_(False)
 
     @property
     def rates_prompts(self) -> bool:
-        """True if predicted IoUs rank prompts; a box is the only prompt there is."""
+        """True if predicted IoUs rank the prompts; with a box there is a single prompt."""
         return self.prompt is MedSamPrompt.GRID
 
     def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[Tensor, Tensor]:
-        """Mask logits `(B, 1, 4h, 4w)` and predicted IoU `(B, 1)` of one prompt a sample."""
+        """Mask logits `(B, 1, 4h, 4w)` and predicted IoU `(B, 1)` for one prompt per sample."""
         tokens, maps = self._attend(embedding.neck, prompt)
         upscaled = self.decoder.output_upscaling(maps)
         weights = self.decoder.output_hypernetworks_mlps[0](tokens[:, 1])
@@ -102,25 +102,28 @@ class MedSAM(SegmentationMethod):
         return logits, self._rate(tokens)
 
     def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
-        """Mask loss, and in grid mode the error of the predicted IoU, means over the batch."""
+        """Mask loss and, in grid mode, the loss of the predicted IoU; means over the batch."""
+        # decode the masks with one prompt per slice
         embedding = self._embedding(batch)
         points_rc = None
         if self.prompt is MedSamPrompt.GRID:
             points_rc = uniform_points_rc(batch.reference, generator)
         prompt = self._prompt(batch, points_rc, generator)
         logits, predicted_iou = self.decode(embedding, prompt)
+        # losses per slice; the IoU target is 1 if the point is inside the reference, else 0
         parts = mask_loss_parts(
             self._at_image_size(logits, batch), batch.reference, self.loss_profile
         )
         if points_rc is not None:
             target = batch.reference[torch.arange(len(batch)), 0, points_rc[:, 0], points_rc[:, 1]]
             parts["iou"] = iou_loss(predicted_iou, target, self.loss_profile)
+        # means over the batch
         means = {name: part.mean() for name, part in parts.items()}
         total = torch.stack(list(means.values())).sum()
         return Losses(total=total, parts={name: part.detach() for name, part in means.items()})
 
     def validation_loss(self, batch: Batch) -> Tensor:
-        """Mask loss `(B,)` under the test prompt; in grid mode under one fixed inner point."""
+        """Mask loss `(B,)` with the test prompt; in grid mode with one fixed foreground point."""
         points_rc = None
         if self.prompt is MedSamPrompt.GRID:
             points_rc = validation_points_rc(batch.reference)
@@ -131,54 +134,57 @@ class MedSAM(SegmentationMethod):
         return torch.stack(list(parts.values())).sum(dim=0)
 
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
-        """Masks `(B, 1, H, W)` and the predicted IoU `(B,)`; nan where a box is the prompt.
+        """Masks `(B, 1, H, W)` and the predicted IoU `(B,)`, which is nan with a box prompt.
 
-        Grid mode takes the best rated point, and no mask where none is rated above
-        `settings.iou_threshold`, as DeSAM does.
+        As in DeSAM, grid mode uses the point with the highest predicted IoU, and the mask is empty
+        if that IoU is not greater than `settings.iou_threshold`.
         """
         embedding = self._embedding(batch)
+        # a box is the only prompt, so nothing is ranked
         if self.prompt is not MedSamPrompt.GRID:
             logits, _ = self.decode(embedding, self._prompt(batch, None, None))
-            rating = torch.full((len(batch),), torch.nan, device=logits.device)
-            return Prediction(mask=self._at_image_size(logits, batch) > 0, predicted_iou=rating)
-        logits, rating = self.decode(embedding, self._best_points(embedding, settings.grid_size))
-        rating = rating[:, 0].float()
-        is_accepted = (rating > settings.iou_threshold)[:, None, None, None]
+            no_iou = torch.full((len(batch),), torch.nan, device=logits.device)
+            return Prediction(mask=self._at_image_size(logits, batch) > 0, predicted_iou=no_iou)
+        # decode the best point of the grid
+        logits, ious = self.decode(embedding, self._best_points(embedding, settings.grid_size))
+        predicted_iou = ious[:, 0].float()
+        # reject the mask if its predicted IoU is too low
+        is_accepted = (predicted_iou > settings.iou_threshold)[:, None, None, None]
         mask = (self._at_image_size(logits, batch) > 0) & is_accepted
-        return Prediction(mask=mask, predicted_iou=rating)
+        return Prediction(mask=mask, predicted_iou=predicted_iou)
 
     def _attend(self, neck: Tensor, prompt: Prompt) -> tuple[Tensor, Tensor]:
-        """Output tokens `(B, T, D)` and image tokens as maps `(B, D, h, w)`."""
+        """Output tokens `(B, T, D)`, and the image tokens as maps `(B, D, h, w)`."""
         grid_hw = (neck.shape[-2], neck.shape[-1])
         sparse = self.prompts.sparse(prompt, grid_hw)
-        own = torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight])
-        tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
+        output_tokens = torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight])
+        tokens = torch.cat([output_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
         image = neck + self.prompts.dense()
         position = self.prompts.image_pe(grid_hw).expand_as(image)
         tokens, keys = self.decoder.transformer(image, position, tokens)
         return tokens, keys.transpose(1, 2).reshape(image.shape)
 
     def _rate(self, tokens: Tensor) -> Tensor:
-        rated: Tensor = self.decoder.iou_prediction_head(tokens[:, 0])
-        return rated[:, :1]
+        ious: Tensor = self.decoder.iou_prediction_head(tokens[:, 0])
+        return ious[:, :1]
 
     def _best_points(self, embedding: Embedding, grid_size: int) -> Prompt:
-        """The best rated point of the grid for each slice, `(B, 1, 2)`."""
+        """The grid point with the highest predicted IoU for each slice, `(B, 1, 2)`."""
         grid = grid_points_xy(grid_size, self._frame_hw(embedding)).to(embedding.neck.device)
         best = []
         for neck in torch.split(embedding.neck, 1):
-            rated = []
+            ious = []
             for points in torch.split(grid, _PROMPTS_AT_ONCE):
-                same = neck.expand(len(points), -1, -1, -1)
-                tokens, _ = self._attend(same, Prompt.points(points[:, None]))
-                rated.append(self._rate(tokens)[:, 0])
-            best.append(grid[torch.cat(rated).argmax()])
+                repeated = neck.expand(len(points), -1, -1, -1)
+                tokens, _ = self._attend(repeated, Prompt.points(points[:, None]))
+                ious.append(self._rate(tokens)[:, 0])
+            best.append(grid[torch.cat(ious).argmax()])
         return Prompt.points(torch.stack(best)[:, None])
 
     def _prompt(
         self, batch: Batch, points_rc: Tensor | None, generator: torch.Generator | None
     ) -> Prompt:
-        """One prompt a slice; boxes get random margins where there is a generator."""
+        """One prompt per slice; with a generator, boxes get random margins."""
         frame_hw, image_hw = self._frame_hw(self._embedding(batch)), _image_hw(batch)
         device = batch.reference.device
         if points_rc is not None:
@@ -196,7 +202,9 @@ class MedSAM(SegmentationMethod):
 
     def _embedding(self, batch: Batch) -> Embedding:
         if batch.embedding is None:
-            raise ValueError("batch.embedding is None; load it, since MedSAM reads embeddings")
+            raise ValueError(
+                "MedSAM needs embeddings, but this batch has none; load its slices with embeddings"
+            )
         if torch.is_autocast_enabled(batch.embedding.neck.device.type):
             return batch.embedding
         return batch.embedding.to(dtype=self.decoder.mask_tokens.weight.dtype)
@@ -218,16 +226,16 @@ def build_medsam(
     box_margin_px: int = 20,
     seed: int = 0,
 ) -> MedSAM:
-    """A MedSAM with seeded random weights for an encoder of these sizes; SAM's own at 256.
+    """A MedSAM with seeded random weights for an encoder of these sizes; the defaults are SAM's.
 
     Args:
-        neck_channels: Channels of the neck; the width of the decoder.
+        neck_channels: Channels of the neck, which is also the width of the decoder.
         grid_hw: Tokens (h, w) of an embedding.
         input_px: Side of the encoder's input frame, px.
         prompt: See `MedSAM`.
         loss_profile: See `MedSAM`.
         box_margin_px: See `MedSAM`.
-        seed: Of the initial weights; the global random state is left as it was.
+        seed: Seed of the initial weights; the global random state is not changed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -253,10 +261,10 @@ def build_medsam(
 
 
 def load_sam_weights(model: MedSAM, path_or_state_dict: Path | str | Mapping[str, Tensor]) -> None:
-    """Start decoder and prompt encoder from SAM's (or MedSAM's) checkpoint.
+    """Initialise decoder and prompt encoder from SAM's (or MedSAM's) checkpoint.
 
     Args:
-        model: With the widths of the checkpoint (256 for SAM's own).
+        model: A MedSAM with the widths of the checkpoint (256 for SAM's).
         path_or_state_dict: A `.pth` file, or its content.
 
     Raises:
@@ -269,14 +277,18 @@ def load_sam_weights(model: MedSAM, path_or_state_dict: Path | str | Mapping[str
     )
     parts = {"mask_decoder.": model.decoder, "prompt_encoder.": model.prompts.encoder}
     for prefix, part in parts.items():
-        own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        pretrained = {
+            name.removeprefix(prefix): weight
+            for name, weight in weights.items()
+            if name.startswith(prefix)
+        }
         try:
-            part.load_state_dict(own)
+            part.load_state_dict(pretrained)
         except RuntimeError as err:
             reason = str(err).splitlines()[-1].strip()
             raise ValueError(
-                f"the checkpoint does not fit SAM's {prefix}*: {reason}; use SAM's .pth of the"
-                " encoder that made the embeddings"
+                f"the checkpoint does not match SAM's {prefix}*: {reason}; use the SAM checkpoint"
+                " of the encoder that computed the embeddings"
             ) from err
 
 

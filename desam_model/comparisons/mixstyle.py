@@ -1,4 +1,4 @@
-"""MixStyle: mix the feature statistics of a batch's images in shallow layers.
+"""MixStyle: mixes the feature statistics of the images in a batch, in shallow layers.
 
 Source: Zhou et al., Domain Generalization with MixStyle, ICLR 2021 (MIT); sources.md S44.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class MixStyle(ImageMethod):
-    """The standard pass, and a second one whose shallow features carry mixed styles."""
+    """A standard pass and a second pass in which the styles of shallow features are mixed."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class MixStyle(ImageMethod):
 
         Args:
             harness: Network, augmentation and supervision.
-            probability: That a layer mixes, drawn per batch and layer.
-            alpha: Of Beta(alpha, alpha), from which the shares are drawn.
+            probability: Probability that a layer mixes, drawn per batch and layer.
+            alpha: Parameter of Beta(alpha, alpha), from which the mixing weights are drawn.
             eps: Added to the variance.
-            layers: Encoder stages after which to mix, 1 the finest.
+            layers: Encoder stages after which styles are mixed; 1 is the finest.
         """
         super().__init__(harness=harness)
         self.probability = probability
@@ -60,26 +60,26 @@ class MixStyle(ImageMethod):
         return parts
 
     def mix(self, index: int, features: Tensor, generator: torch.Generator) -> Tensor:
-        """An encoder stage's output, with mixed styles where the layer and a draw say so."""
+        """Output of an encoder stage; with `probability`, a stage in `layers` mixes its styles."""
         if index + 1 not in self.layers or draw_uniform(0, 1, generator) >= self.probability:
             return features
-        share = draw_beta(self.alpha, len(features), features, generator)
+        weight = draw_beta(self.alpha, len(features), features, generator)
         order = torch.randperm(len(features), generator=generator).to(features.device)
-        return mix_statistics(features, share, order, self.eps)
+        return mix_statistics(features, weight, order, self.eps)
 
 
-def mix_statistics(features: Tensor, share: Tensor, order: Tensor, eps: float) -> Tensor:
-    """Features `(B, C, H, W)` with channel means and deviations mixed between images.
+def mix_statistics(features: Tensor, weight: Tensor, order: Tensor, eps: float) -> Tensor:
+    """Features `(B, C, H, W)` with channel means and standard deviations mixed between images.
 
     Args:
         features: Gradients flow through the normalised values only.
-        share: `(B, 1, 1, 1)` in [0, 1], of the image's own statistics.
-        order: `(B,)`, the image that each is mixed with.
+        weight: `(B, 1, 1, 1)` in [0, 1], the weight of the image's own statistics.
+        order: `(B,)`, index of the image that each image is mixed with.
         eps: Added to the variance.
     """
     values = features.float()
     mean = values.mean(dim=(2, 3), keepdim=True).detach()
     deviation = (values.var(dim=(2, 3), keepdim=True) + eps).sqrt().detach()
-    mixed_mean = share * mean + (1 - share) * mean[order]
-    mixed_deviation = share * deviation + (1 - share) * deviation[order]
+    mixed_mean = weight * mean + (1 - weight) * mean[order]
+    mixed_deviation = weight * deviation + (1 - weight) * deviation[order]
     return ((values - mean) / deviation * mixed_deviation + mixed_mean).to(features.dtype)

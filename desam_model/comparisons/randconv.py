@@ -1,7 +1,7 @@
-"""RandConv: train on images filtered by fresh random convolutions, and agree on them.
+"""RandConv: trains on images filtered by random convolutions, with consistent predictions.
 
 Source: Xu et al., Robust and Generalizable Visual Representation Learning via Random Convolutions,
-ICLR 2021; sources.md S42, S43. Written from the paper's facts; its repository has no licence.
+ICLR 2021; sources.md S42, S43. Written from the paper only, because its repository has no licence.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from desam_model.comparisons.image.harness import Harness
 
 KERNEL_SIZES = (1, 3, 5, 7)
-"""Both implementations (sources.md S42)."""
+"""Kernel sizes of both published implementations (sources.md S42)."""
 
 
 class RandConv(ImageMethod):
-    """Supervision on one randomised copy and consistency of all copies."""
+    """Supervision on one randomised copy, and consistency of all copies."""
 
     def __init__(
         self,
@@ -44,17 +44,17 @@ class RandConv(ImageMethod):
 
         Args:
             harness: Network, augmentation and supervision.
-            kernel_sizes: Odd sizes that a copy's filter is drawn from.
-            variant: `mix` blends filtered and original image; `image` filters, or keeps the
-                original with `keep_probability`.
-            keep_probability: Of `image`; the mix ignores it, as both repositories do.
-            copies: Randomised copies of each batch, at least 2.
-            consistency_weight: Weight of the copies' divergence from their mean.
-            supervise_augmented: The authors' rule, supervision on the first copy; otherwise that
-                of MaxStyle's repository, supervision on the image that is not randomised.
+            kernel_sizes: Odd sizes from which the filter size of a copy is drawn.
+            variant: `mix` blends the filtered and the original image; `image` uses the filtered
+                image, or the original with `keep_probability`.
+            keep_probability: Used by `image` only; `mix` ignores it, as in both repositories.
+            copies: Number of randomised copies of each batch, at least 2.
+            consistency_weight: Weight of the divergence of the copies from their mean.
+            supervise_augmented: True to supervise the first copy, as the authors do; False to
+                supervise the original image, as MaxStyle's repository does.
 
         Raises:
-            ValueError: An even kernel size, or fewer than 2 copies.
+            ValueError: A kernel size is even, or there are fewer than 2 copies.
         """
         super().__init__(harness=harness)
         if any(size % 2 == 0 for size in kernel_sizes):
@@ -70,9 +70,11 @@ class RandConv(ImageMethod):
 
     def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Supervised losses and the consistency of the randomised copies."""
+        # supervision of the original image, if chosen
         parts: dict[str, Tensor] = {}
         if not self.supervise_augmented:
             parts.update(self.supervised_pass(example.noisy, example).parts)
+        # predictions of all copies
         all_logits = []
         for copy in range(self.copies):
             features = self.network.encode(self.randomise(example.noisy, generator))
@@ -87,32 +89,32 @@ class RandConv(ImageMethod):
 
     @torch.no_grad()
     def randomise(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """A randomised copy `(B, C, H, W)` in [0, 1]; one filter and one blend for the batch."""
+        """A randomised copy `(B, C, H, W)` in [0, 1]; one filter and one alpha per batch."""
         size = draw_one(self.kernel_sizes, generator)
         weight = draw_filter(image, size, generator)
-        draw = draw_uniform(0, 1, generator)
+        alpha = draw_uniform(0, 1, generator)
         if self.variant == "image":
-            draw = 1.0 if draw < self.keep_probability else 0.0
-        return rescale(random_convolution(image, weight, draw))
+            alpha = 1.0 if alpha < self.keep_probability else 0.0
+        return rescale(random_convolution(image, weight, alpha))
 
 
 def draw_filter(image: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """A linear filter `(C, C, size, size)` from N(0, 1 / (C size^2)), no bias."""
+    """A linear filter `(C, C, size, size)` with weights from N(0, 1 / (C size^2)), no bias."""
     channels = image.shape[1]
-    drawn = draw_normal((channels, channels, size, size), image, generator)
+    weight = draw_normal((channels, channels, size, size), image, generator)
     scale: float = size * channels**0.5
-    return drawn / scale
+    return weight / scale
 
 
 def random_convolution(image: Tensor, weight: Tensor, alpha: float) -> Tensor:
-    """`alpha` of the image and the rest of the filtered one, of the image's shape."""
+    """`alpha` times the image plus `1 - alpha` times the filtered image, in the image's shape."""
     with torch.autocast(image.device.type, enabled=False):
         filtered: Tensor = functional.conv2d(image, weight, padding=weight.shape[-1] // 2)
     return alpha * image + (1 - alpha) * filtered
 
 
 def consistency(all_logits: Sequence[Tensor]) -> Tensor:
-    """Mean over the copies of KL(p_i || mean p), averaged over pixels; 0 for equal copies."""
+    """KL(p_i || mean p), averaged over copies and pixels; 0 for equal copies."""
     probabilities = torch.stack([logits.float().softmax(dim=1) for logits in all_logits])
     log_mean = probabilities.mean(dim=0).clamp(1e-8, 1).log()
     log_each = torch.stack([logits.float().log_softmax(dim=1) for logits in all_logits])

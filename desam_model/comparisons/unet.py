@@ -1,4 +1,4 @@
-"""The rows "Baseline" and "Upper bound": a plain U-Net, trained on the source (or on other cases).
+"""The U-Net of the rows "Baseline" (trained on the source) and "Upper bound" (on target cases).
 
 Source: Isensee et al., nnU-Net, Nature Methods 2021; sources.md S28, S29.
 """
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class UNetBaseline(ImageMethod):
-    """Supervised training alone: what every other image method is compared with.
+    """Supervised training only: the baseline of every other image method.
 
-    Which cases it is trained on is not its business, so the upper bound is this class too.
+    The class does not choose the training cases, so it serves for the upper bound too.
     """
 
     def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:

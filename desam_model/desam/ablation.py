@@ -1,4 +1,4 @@
-"""What of DeSAM can be switched: values, not classes."""
+"""The ablations of DeSAM and the sources of its training points, as enums."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Ablation(StrEnum):
-    """Which parts are on: the rows of the paper's ablation table."""
+    """Which parts of DeSAM are used: the rows of the paper's ablation table."""
 
     PDMM_ONLY = "pdmm_only"
     IOU_HEAD = "iou_head"
@@ -15,22 +15,22 @@ class Ablation(StrEnum):
 
     @property
     def has_prim(self) -> bool:
-        """False if no prompt plays a part."""
+        """True if PRIM is used; without it, the model takes no prompt."""
         return self is not Ablation.PDMM_ONLY
 
     @property
     def fuses_mask(self) -> bool:
-        """True if PRIM's mask embedding enters PDMM."""
+        """True if PRIM's mask embedding is fused into PDMM."""
         return self in (Ablation.MASK_EMBEDDING, Ablation.FULL)
 
     @property
     def has_iou_head(self) -> bool:
-        """True if PRIM's predicted IoU is trained and ranks the prompts."""
+        """True if PRIM's IoU head is trained and ranks the prompts."""
         return self in (Ablation.IOU_HEAD, Ablation.FULL)
 
 
 class TrainingPoints(StrEnum):
-    """Where training points come from in grid mode."""
+    """How training points are sampled in grid mode."""
 
     UNIFORM = "uniform"
     GRID = "grid"

@@ -1,4 +1,4 @@
-"""The authors' released checkpoints, read and written."""
+"""Reads and writes checkpoints in the format of the authors' release."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from desam_model.desam.losses import LossProfile
 from desam_model.desam.pdmm import PDMM
 from desam_model.desam.prim import PRIM
 from desam_model.desam.prompts import PromptTokens
-from desam_model.desam.reference_names import read_state_dict, reference_name, taken
+from desam_model.desam.reference_names import matching_weight, read_state_dict, reference_name
 from desam_model.types import PromptMode
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Weights = dict[str, "Tensor"]
 
 _PATCH_PX = 16
-"""Side of SAM's patches; the weights beside the image encoder do not tell it."""
+"""Side of SAM's patches; it cannot be inferred without the image encoder's weights."""
 
 
 def load_reference_checkpoint(
@@ -34,16 +34,17 @@ def load_reference_checkpoint(
     prompt_mode: PromptMode | str = PromptMode.GRID_POINTS,
     num_heads: int | None = None,
 ) -> DeSAM:
-    """A DeSAM, in eval mode, with the weights of a checkpoint of the authors' code.
+    """A DeSAM in eval mode with the weights of a checkpoint of the authors' code.
 
-    Widths and depths follow the shapes; the embedding grid follows the embeddings it is given, at
-    16 px a token. Weights of the image encoder, and those that the release never uses, are left.
+    Widths and depths are inferred from the shapes. The model accepts embeddings of any grid size,
+    at 16 px per token. Weights of the image encoder, and those that the release does not use, are
+    ignored.
 
     Args:
         path_or_state_dict: A `.pth` file, or its content.
-        prompt_mode: How it was trained; the weights do not tell.
-        num_heads: Attention heads, which no shape tells; by default SAM's 8 at width 256
-            (`prim.default_heads`).
+        prompt_mode: The mode it was trained with; it cannot be inferred from the weights.
+        num_heads: Number of attention heads, which cannot be inferred from the shapes; by default
+            SAM's 8 at width 256 (`prim.default_heads`).
 
     Raises:
         ValueError: The file cannot be read, or a weight is missing or has another shape.
@@ -54,10 +55,10 @@ def load_reference_checkpoint(
         if not isinstance(path_or_state_dict, (str, Path))
         else str(path_or_state_dict)
     )
-    model = _model_of_these_sizes(weights, origin, PromptMode(prompt_mode), num_heads)
+    model = _untrained_model(weights, origin, PromptMode(prompt_mode), num_heads)
     model.load_state_dict(
         {
-            name: taken(weights, reference_name(name), tensor, origin)
+            name: matching_weight(weights, reference_name(name), tensor, origin)
             for name, tensor in model.state_dict().items()
         }
     )
@@ -65,16 +66,16 @@ def load_reference_checkpoint(
 
 
 def save_reference_checkpoint(model: DeSAM, path: Path | str) -> None:
-    """Write the model's weights under the authors' names, complete enough for a strict load.
+    """Write the model's weights under the authors' names, complete for a strict load.
 
-    Weights that the release builds and never uses are written as zeros.
+    Weights that the release builds but does not use are written as zeros.
 
     Args:
-        model: Of ablation `full`.
-        path: A `.pth` file; replaced in one step.
+        model: A DeSAM with PRIM and fusion, such as ablation `full`.
+        path: A `.pth` file; replaced atomically.
 
     Raises:
-        ValueError: The release has no name for an ablation without some of the parts.
+        ValueError: The ablation has no counterpart in the release.
     """
     write_atomically(Path(path), reference_state_dict(model))
 
@@ -92,27 +93,30 @@ def reference_state_dict(model: DeSAM) -> Weights:
     return weights | {name: torch.zeros(shape) for name, shape in _unused_shapes(model).items()}
 
 
-def _model_of_these_sizes(
+def _untrained_model(
     weights: Weights, origin: str, prompt_mode: PromptMode, num_heads: int | None
 ) -> DeSAM:
-    """An untrained DeSAM whose every size is read off the shapes."""
+    """An untrained DeSAM whose sizes are inferred from the shapes of the weights."""
     probes = {
         "tap": "mask_decoder.pimm.conv_blocks_context.0.block_init.conv1.conv.weight",
         "mlp": "mask_decoder.transformer.layers.0.mlp.lin1.weight",
         "iou": "mask_decoder.iou_prediction_head.layers.0.weight",
     }
+    # refuse a checkpoint of another model
     missing = [name for name in probes.values() if name not in weights]
     if missing:
         raise ValueError(
-            f"{origin} is not a checkpoint of DeSAM's released code: {missing[0]} is missing; a"
-            " SAM checkpoint goes to load_sam_decoder"
+            f"{origin} is not a checkpoint of DeSAM's released code: {missing[0]} is missing; load"
+            " a SAM checkpoint with load_sam_decoder"
         )
+    # infer widths, depth and the embedding grid
     dim, tap_channels = weights[probes["tap"]].shape[:2]
     depth = 1 + max(
         int(name.split(".")[3]) for name in weights if "mask_decoder.transformer.layers." in name
     )
     position = weights.get("image_encoder.pos_embed")
     grid_hw = (64, 64) if position is None else (position.shape[1], position.shape[2])
+    # build it; the random initial weights are then overwritten
     with torch.random.fork_rng(devices=[]):
         return DeSAM(
             prompts=PromptTokens(dim=dim, grid_hw=grid_hw, patch_px=_PATCH_PX),
@@ -131,7 +135,7 @@ def _model_of_these_sizes(
 
 
 def _unused_shapes(model: DeSAM) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the weights that the release builds and never uses."""
+    """Names and shapes of the weights that the release builds but does not use."""
     dim = model.pdmm.dim
     shapes: dict[str, tuple[int, ...]] = {
         "mask_decoder.output_upscaling.0.weight": (dim, dim // 4, 2, 2),

@@ -1,7 +1,8 @@
-"""DeSAM: PRIM rates the prompt and embeds the mask, PDMM makes the mask."""
+"""DeSAM: PRIM rates the prompt and computes the mask embedding, PDMM decodes the mask."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -48,15 +49,15 @@ class DeSAM(SegmentationMethod):
 
     Args:
         prompts: SAM's frozen prompt encoder.
-        prim: None for `pdmm_only`.
-        pdmm: With fusion if the ablation fuses mask embeddings.
-        prompt_mode: Points of a grid, or the whole image as a box; in training and in test.
-        ablation: Which parts are on.
-        loss_profile: The paper's losses, those that the released code computes, or own weights.
-        training_points: Uniform inside and outside the reference 1:1, or from the 9 x 9 grid.
+        prim: The PRIM; None for ablation `pdmm_only`.
+        pdmm: The PDMM; it has fusion if the ablation fuses mask embeddings.
+        prompt_mode: Grid points, or the whole image as a box; both in training and at test time.
+        ablation: The parts that are used.
+        loss_profile: The paper's losses, those of the released code, or custom weights.
+        training_points: Uniform, inside and outside the reference 1:1, or from the 9 x 9 grid.
 
     Raises:
-        ValueError: The parts do not fit the ablation or each other.
+        ValueError: The parts do not match the ablation.
     """
 
     reads: ClassVar[frozenset[Reads]] = frozenset({Reads.EMBEDDING})
@@ -79,11 +80,11 @@ class DeSAM(SegmentationMethod):
         self.training_points = TrainingPoints(training_points)
         if (prim is not None) != self.ablation.has_prim:
             raise ValueError(
-                f"ablation {self.ablation} goes with{'' if prim is None else 'out'} PRIM"
+                f"ablation {self.ablation} {'needs a' if prim is None else 'must have no'} PRIM"
             )
         if (pdmm.fusion is not None) != self.ablation.fuses_mask:
             raise ValueError(
-                f"ablation {self.ablation} goes with PDMM(fuses_mask={self.ablation.fuses_mask})"
+                f"ablation {self.ablation} needs PDMM(fuses_mask={self.ablation.fuses_mask})"
             )
         self.prompts = prompts
         self.prim = prim
@@ -93,55 +94,58 @@ class DeSAM(SegmentationMethod):
 
     @property
     def rates_prompts(self) -> bool:
-        """True if predicted IoUs rank the prompts; a whole box is the only prompt there is."""
+        """True if predicted IoUs rank the prompts; `whole_box` has a single prompt to rank."""
         return self.ablation.has_iou_head and self.prompt_mode is PromptMode.GRID_POINTS
 
     def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[Tensor, Tensor]:
-        """Mask logits `(B, 1, 4h, 4w)` and predicted IoU `(B, 1)` of one prompt a sample.
+        """Mask logits `(B, 1, 4h, 4w)` and predicted IoU `(B, 1)` for one prompt per sample.
 
-        The predicted IoU has no sigmoid; it is nan where the ablation has no PRIM.
+        The predicted IoU has no sigmoid; it is nan if the ablation has no PRIM.
 
         Args:
             embedding: Three taps `(B, C, h, w)` and a neck `(B, D, h, w)`.
-            prompt: In px of the encoder's input frame, 16 px a token for SAM's patches.
+            prompt: In px of the encoder's input frame, 16 px per token for SAM's patches.
         """
-        predicted_iou, mask_embedding = self._prompted(embedding, prompt)
+        predicted_iou, mask_embedding = self._rate_and_embed(embedding, prompt)
         return self.pdmm(embedding.taps, mask_embedding), predicted_iou
 
     def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
-        """Mask loss, and in grid mode the error of the predicted IoU, means over the batch."""
+        """Mask loss and, in grid mode, the loss of the predicted IoU; means over the batch."""
+        # decode the masks with one random prompt per slice
         embedding = self._embedding(batch)
         points_rc = self._training_points_rc(batch.reference, generator)
         logits, predicted_iou = self.decode(embedding, self._training_prompt(batch, points_rc))
+        # losses per slice; the IoU target is 1 if the prompt is inside the reference, else 0
         parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_weights)
         if self.rates_prompts:
             target = batch.reference[torch.arange(len(batch)), 0, points_rc[:, 0], points_rc[:, 1]]
             parts["iou"] = iou_loss(predicted_iou, target, self.loss_weights)
+        # means over the batch
         means = {name: part.mean() for name, part in parts.items()}
         total = torch.stack(list(means.values())).sum()
         return Losses(total=total, parts={name: part.detach() for name, part in means.items()})
 
     def validation_loss(self, batch: Batch) -> Tensor:
-        """Mask loss `(B,)` under one fixed prompt a slice; the release selects on it too."""
+        """Mask loss `(B,)` with one fixed prompt per slice; the release selects on it too."""
         embedding = self._embedding(batch)
         return self._validation_loss(batch, embedding, self.pdmm.context(embedding.taps))
 
     @torch.no_grad()
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
-        """Masks `(B, 1, H, W)` and the predicted IoU of the prompt whose mask it is `(B,)`.
+        """Masks `(B, 1, H, W)` and the predicted IoU `(B,)` of the prompts that gave them.
 
-        Grid mode takes the prompt with the highest predicted IoU, the first among equals; the
-        mask is empty if that IoU is not above `settings.iou_threshold`.
+        Grid mode uses the prompt with the highest predicted IoU, the first one among ties. The
+        mask is empty if that IoU is not greater than `settings.iou_threshold`.
 
-        Deviation: the release prefers a mask that the clean-up left unchanged over one with a
-        higher predicted IoU; ranking is PRIM's alone here.
+        Deviation: the release prefers a mask that the clean-up left unchanged to one with a higher
+        predicted IoU; here PRIM alone ranks the prompts.
         """
         embedding = self._embedding(batch)
         context = self.pdmm.context(embedding.taps)
         return self._prediction(batch, embedding, context, settings)
 
     def validate(self, batch: Batch, settings: PredictionSettings) -> tuple[Tensor, Tensor]:
-        """`validation_loss` and the masks of `predict`, from one pass over the taps."""
+        """`validation_loss` and the masks of `predict`; the taps are processed only once."""
         embedding = self._embedding(batch)
         context = self.pdmm.context(embedding.taps)
         loss = self._validation_loss(batch, embedding, context)
@@ -149,39 +153,44 @@ class DeSAM(SegmentationMethod):
 
     def _validation_loss(self, batch: Batch, embedding: Embedding, context: Context) -> Tensor:
         prompt = self._training_prompt(batch, validation_points_rc(batch.reference))
-        fused = self._prompted(embedding, prompt)[1]
-        logits = self.pdmm.decode(context, fused)
+        _, mask_embedding = self._rate_and_embed(embedding, prompt)
+        logits = self.pdmm.decode(context, mask_embedding)
         parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_weights)
         return torch.stack(list(parts.values())).sum(dim=0)
 
     def _prediction(
         self, batch: Batch, embedding: Embedding, context: Context, settings: PredictionSettings
     ) -> Prediction:
+        # choose the prompt and compute its mask embedding
         predicted_iou = torch.full((len(batch),), torch.nan, device=embedding.neck.device)
         if self.rates_prompts:
             prompt = self._best_prompt(embedding, settings.grid_size)
-            iou, fused = self._prompted(embedding, prompt)
+            iou, mask_embedding = self._rate_and_embed(embedding, prompt)
             predicted_iou = iou[:, 0].float()
         else:
-            fused = self._unrated_mask_embedding(embedding, settings.grid_size)
-        mask = self._at_image_size(self.pdmm.decode(context, fused), batch) > 0
+            mask_embedding = self._unrated_mask_embedding(embedding, settings.grid_size)
+        # decode the mask
+        mask = self._at_image_size(self.pdmm.decode(context, mask_embedding), batch) > 0
+        # reject it if its predicted IoU is too low
         if self.rates_prompts:
             mask &= (predicted_iou > settings.iou_threshold)[:, None, None, None]
         return Prediction(mask=mask, predicted_iou=predicted_iou)
 
     def _embedding(self, batch: Batch) -> Embedding:
         if batch.embedding is None:
-            raise ValueError("DeSAM reads embeddings, and this batch has none")
+            raise ValueError(
+                "DeSAM needs embeddings, but this batch has none; load its slices with embeddings"
+            )
         if torch.is_autocast_enabled(batch.embedding.neck.device.type):
             return batch.embedding
         return batch.embedding.to(dtype=self.pdmm.head.weight.dtype)
 
     def _image(self, embedding: Embedding) -> Tensor:
-        """What PRIM attends to `(B, D, h, w)`."""
+        """The image tokens `(B, D, h, w)` that PRIM attends to."""
         return embedding.neck + self.prompts.dense()
 
-    def _prompted(self, embedding: Embedding, prompt: Prompt) -> tuple[Tensor, Tensor | None]:
-        """Predicted IoU `(B, 1)` and, if it is fused, mask embedding of one prompt a sample."""
+    def _rate_and_embed(self, embedding: Embedding, prompt: Prompt) -> tuple[Tensor, Tensor | None]:
+        """Predicted IoU `(B, 1)` and mask embedding (None without fusion), per sample."""
         grid_hw = _grid_hw(embedding)
         if self.prim is None:
             return embedding.neck.new_full((len(embedding.neck), 1), torch.nan), None
@@ -210,12 +219,12 @@ class DeSAM(SegmentationMethod):
         return Prompt.points(points_xy[:, None].to(device))
 
     def _grid_prompt(self, embedding: Embedding, grid_size: int) -> Prompt:
-        """All prompts of the grid as samples: points `(grid_size**2, 1, 2)`."""
+        """All points of the grid, each as a separate prompt: `(grid_size**2, 1, 2)`."""
         points_xy = grid_points_xy(grid_size, self.prompts.frame_hw(_grid_hw(embedding)))
         return Prompt.points(points_xy[:, None].to(embedding.neck.device))
 
     def _best_prompt(self, embedding: Embedding, grid_size: int) -> Prompt:
-        """The best rated point of the grid for each slice, `(B, 1, 2)`."""
+        """The grid point with the highest predicted IoU for each slice, `(B, 1, 2)`."""
         assert self.prim is not None
         grid_hw = _grid_hw(embedding)
         grid = self._grid_prompt(embedding, grid_size)
@@ -228,17 +237,17 @@ class DeSAM(SegmentationMethod):
         return Prompt.points(grid.xy[best])
 
     def _unrated_mask_embedding(self, embedding: Embedding, grid_size: int) -> Tensor | None:
-        """The mask embedding to fuse where nothing ranks prompts, or None.
+        """The mask embedding to fuse if prompts are not ranked, or None without fusion.
 
-        Deviation: the paper does not say how its "mask embedding" row picks a prompt; we decode
-        once the mean of the grid's mask embeddings.
+        Deviation: the paper does not state how its "mask embedding" ablation chooses a prompt; we
+        decode once, with the mask embedding averaged over the grid.
         """
         if self.prim is None or not self.ablation.fuses_mask:
             return None
         grid_hw = _grid_hw(embedding)
         if self.prompt_mode is PromptMode.WHOLE_BOX:
             box = whole_box_xyxy(len(embedding.neck), self.prompts.frame_hw(grid_hw))
-            return self._prompted(embedding, Prompt.boxes(box.to(embedding.neck.device)))[1]
+            return self._rate_and_embed(embedding, Prompt.boxes(box.to(embedding.neck.device)))[1]
         sparse = self.prompts.sparse(self._grid_prompt(embedding, grid_size), grid_hw)
         image_pe = self.prompts.image_pe(grid_hw)
         return mean_mask_embedding(self.prim, self._image(embedding), image_pe, sparse)
@@ -262,7 +271,7 @@ def build_desam(
 
     Args:
         tap_channels: Channels of each tap.
-        num_taps: 3.
+        num_taps: Number of taps; must be 3.
         neck_channels: Channels of the neck; the width of PRIM and of PDMM's bottleneck.
         grid_hw: Tokens (h, w) of an embedding.
         input_px: Side of the encoder's input frame, px.
@@ -270,31 +279,43 @@ def build_desam(
         ablation: See `DeSAM`.
         loss_profile: See `DeSAM`.
         training_points: See `DeSAM`.
-        seed: Of the initial weights; the global random state is left as it was.
-        sam_checkpoint: SAM's `.pth`, from which PRIM and the prompt encoder start.
+        seed: Seed of the initial weights; the global random state is not changed.
+        sam_checkpoint: SAM's `.pth` file that initialises PRIM and the prompt encoder.
     """
     parts = Ablation(ablation)
+    # One random stream per part: two ablations of the same seed start from the same weights
+    # wherever they have the same part, so that a row differs by its ablation and not by its draw
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = DeSAM(
-            prompts=PromptTokens(
-                dim=neck_channels, grid_hw=grid_hw, patch_px=input_px // max(grid_hw)
-            ),
-            prim=PRIM(dim=neck_channels) if parts.has_prim else None,
-            pdmm=PDMM(
-                tap_channels=tap_channels,
-                num_taps=num_taps,
-                dim=neck_channels,
-                fuses_mask=parts.fuses_mask,
-            ),
-            prompt_mode=prompt_mode,
-            ablation=parts,
-            loss_profile=loss_profile,
-            training_points=training_points,
+        torch.manual_seed(_part_seed(seed, "prompts"))
+        prompts = PromptTokens(
+            dim=neck_channels, grid_hw=grid_hw, patch_px=input_px // max(grid_hw)
         )
+        torch.manual_seed(_part_seed(seed, "prim"))
+        prim = PRIM(dim=neck_channels) if parts.has_prim else None
+        torch.manual_seed(_part_seed(seed, "pdmm"))
+        pdmm = PDMM(
+            tap_channels=tap_channels,
+            num_taps=num_taps,
+            dim=neck_channels,
+            fuses_mask=parts.fuses_mask,
+        )
+    model = DeSAM(
+        prompts=prompts,
+        prim=prim,
+        pdmm=pdmm,
+        prompt_mode=prompt_mode,
+        ablation=parts,
+        loss_profile=loss_profile,
+        training_points=training_points,
+    )
     if sam_checkpoint is not None:
         load_sam_decoder(model, sam_checkpoint)
     return model
+
+
+def _part_seed(seed: int, part: str) -> int:
+    digest = hashlib.sha256(f"{seed}/{part}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
 
 
 def _grid_hw(embedding: Embedding) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""DeSAM's losses, as the paper states them and as the released code computes them."""
+"""DeSAM's losses, as described in the paper and as computed by the released code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SMOOTH = 1e-5
 
 
 class LossProfile(StrEnum):
-    """Which of the two descriptions of DeSAM's loss is trained with (sources.md S21)."""
+    """The two versions of DeSAM's loss: the paper's and the released code's (sources.md S21)."""
 
     PAPER = "paper"
     RELEASED = "released"
@@ -24,13 +24,13 @@ class LossProfile(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWeights:
-    """Weights of the summands of a profile.
+    """Weights of the loss terms.
 
     Attributes:
-        dice: Of the squared soft Dice.
-        ce: Of the binary cross-entropy.
-        iou: Of the error of the predicted IoU.
-        iou_power: 2 for the squared error, 1 for the absolute one.
+        dice: Weight of the squared soft Dice loss.
+        ce: Weight of the binary cross-entropy.
+        iou: Weight of the error of the predicted IoU.
+        iou_power: 2 for the squared error, 1 for the absolute error.
     """
 
     dice: float
@@ -40,11 +40,11 @@ class LossWeights:
 
 
 LossChoice = LossProfile | LossWeights | str
-"""A profile, its name, or weights of one's own."""
+"""A profile, its name, or custom weights."""
 
 PROFILES = {
     LossProfile.PAPER: LossWeights(dice=1.0, ce=1.0, iou=10.0, iou_power=2),
-    # The release's cross-entropy over one channel is identically zero (sources.md S22)
+    # The release's cross-entropy over a single channel is always zero (sources.md S22)
     LossProfile.RELEASED: LossWeights(dice=1.0, ce=0.0, iou=1.0, iou_power=1),
 }
 
@@ -56,7 +56,7 @@ def loss_weights(
     ce: float | None = None,
     iou: float | None = None,
 ) -> LossWeights:
-    """The weights of a profile, with those that are not None in their place."""
+    """The weights of a profile; each value that is given replaces that of the profile."""
     base = profile if isinstance(profile, LossWeights) else PROFILES[LossProfile(profile)]
     return replace(
         base,
@@ -74,7 +74,7 @@ def squared_dice_loss(logits: Tensor, reference: Tensor) -> Tensor:
         reference: `(B, 1, H, W)`, values 0 and 1.
 
     Source:
-        MONAI 1.1.0 `DiceLoss(sigmoid=True, squared_pred=True)` as DeSAM calls it
+        MONAI 1.1.0, `DiceLoss(sigmoid=True, squared_pred=True)`, as used by DeSAM
         (sources.md S22).
     """
     probability = logits.float().sigmoid().flatten(1)
@@ -93,10 +93,10 @@ def cross_entropy_loss(logits: Tensor, reference: Tensor) -> Tensor:
 
 
 def at_logits_size(reference: Tensor, logits: Tensor) -> Tensor:
-    """The reference `(B, 1, h, w)` at the size of the logits; at the released sizes, itself.
+    """The reference `(B, 1, h, w)` at the size of the logits; unchanged at the released sizes.
 
-    Deviation: logits smaller than the image (vit_tiny alone) are compared with the area-averaged
-    reference; upsampling the logits would cost more than the decoder.
+    Deviation: logits smaller than the image (only with vit_tiny) are compared with the
+    area-averaged reference; upsampling the logits would cost more than the decoder.
     """
     size = (logits.shape[-2], logits.shape[-1])
     if size == tuple(reference.shape[-2:]):
@@ -105,7 +105,7 @@ def at_logits_size(reference: Tensor, logits: Tensor) -> Tensor:
 
 
 def mask_loss_parts(logits: Tensor, reference: Tensor, profile: LossChoice) -> dict[str, Tensor]:
-    """Weighted summands of the mask loss per sample, name to `(B,)`; zero ones are left out."""
+    """Weighted terms of the mask loss, name to `(B,)`; terms with weight zero are left out."""
     weights = loss_weights(profile)
     parts = {"dice": weights.dice * squared_dice_loss(logits, reference)}
     if weights.ce:
@@ -118,11 +118,11 @@ def iou_loss(predicted_iou: Tensor, target: Tensor, profile: LossChoice) -> Tens
 
     Args:
         predicted_iou: `(B, 1)`, unbounded.
-        target: `(B,)`, 1 where the training point lies in the reference, else 0.
-        profile: `paper`: 10 x squared error; `released`: absolute error; or weights of one's own.
+        target: `(B,)`, 1 if the training point is inside the reference, else 0.
+        profile: `paper`: 10 x squared error; `released`: absolute error; or custom weights.
 
-    Deviation: the paper's summary calls the target an IoU; both profiles take the release's
-    point-in-mask indicator, because a decoupled mask has the same IoU for every prompt.
+    Deviation: the paper calls the target an IoU. Both profiles use the release's target, which says
+    if the point is inside the mask, because a decoupled mask has the same IoU for every prompt.
     """
     weights = loss_weights(profile)
     error = torch.abs(predicted_iou.float()[:, 0] - target.float())

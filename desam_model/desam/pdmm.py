@@ -13,7 +13,7 @@ _SLOPE = 0.01
 
 
 class Context(NamedTuple):
-    """What PDMM makes of the taps alone, for any prompt.
+    """Feature maps that PDMM computes from the taps; they do not depend on the prompt.
 
     Attributes:
         bottom: `(B, D, h, w)`, from the last tap.
@@ -36,7 +36,7 @@ class SqueezeExcite(nn.Module):
         self.excite = nn.Linear(hidden, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input `(B, C, H, W)`, each channel times its gate in (0, 1)."""
+        """The input `(B, C, H, W)`, each channel multiplied by its gate in (0, 1)."""
         gate = self.excite(functional.relu(self.squeeze(x.mean(dim=(2, 3)))))
         return x * torch.sigmoid(gate)[:, :, None, None]
 
@@ -44,8 +44,8 @@ class SqueezeExcite(nn.Module):
 class SRB(nn.Module):
     """Squeeze-and-excitation residual block, `(B, C_in, H, W)` to `(B, C_out, H, W)`.
 
-    Deviation: the release builds the 1x1 shortcut convolution even where the shortcut is the
-    identity; here it exists only where it is used.
+    Deviation: the release also builds the 1x1 shortcut convolution if the shortcut is the
+    identity; here it is built only if it is used.
 
     Source:
         DeSAM, `desam/modeling/mask_decoder.py`, f377da2 (sources.md S17).
@@ -64,8 +64,8 @@ class SRB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The block's output."""
-        # in place: the backward pass needs neither a norm's nor a sum's output, and at 256 x 256
-        # px each map that is not kept is a tenth of the memory of a training step
+        # In place, because the backward pass needs neither the output of the norm nor that of the
+        # sum; at 256 x 256 px each map saved is a tenth of the memory of a training step
         out = functional.leaky_relu_(functional.instance_norm(self.conv1(x)), _SLOPE)
         out = self.se(functional.instance_norm(self.conv2(out)))
         skip = x if self.shortcut is None else functional.instance_norm(self.shortcut(x))
@@ -73,7 +73,7 @@ class SRB(nn.Module):
 
 
 class PreUp(nn.Module):
-    """A tap brought to its resolution: SRB, then `doublings` times an up-convolution and SRB."""
+    """Upsampling of a tap: an SRB, then `doublings` times an up-convolution and an SRB."""
 
     def __init__(self, in_channels: int, out_channels: int, doublings: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class PreUp(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice the resolution, joined with a skip connection: up-convolution, concatenation, SRB."""
+    """One decoder level: up-convolution by 2, concatenation with the skip connection, SRB."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -107,16 +107,17 @@ class Up(nn.Module):
 
 
 class PDMM(nn.Module):
-    """Mask logits from three taps, and from PRIM's mask embedding where `fuses_mask` is on.
+    """Mask logits from three taps and, if `fuses_mask` is true, from PRIM's mask embedding.
 
     Args:
-        tap_channels: Channels of each tap: 768, 1024, 1280 for vit_b, vit_l, vit_h, or any.
-        num_taps: The decoder has three levels, so 3.
-        dim: Width of the bottleneck, the encoder's neck channels; the levels above have D/2, D/4.
-        fuses_mask: Off for the ablations without mask-embedding fusion.
+        tap_channels: Channels of each tap; 768, 1024 and 1280 for vit_b, vit_l and vit_h.
+        num_taps: Must be 3, because the decoder has three levels.
+        dim: Width D of the bottleneck, equal to the encoder's neck channels; the levels above have
+            D/2 and D/4.
+        fuses_mask: False for the ablations without mask-embedding fusion.
 
-    Deviation: the release builds a second 1x1 head for deep supervision and never uses it; it is
-    not built here.
+    Deviation: the release builds a second 1x1 head for deep supervision that it does not use; it
+    is not built here.
 
     Source:
         DeSAM, `desam/modeling/mask_decoder.py` (there `PIMMDecoder`), f377da2 (sources.md S17).
@@ -127,7 +128,7 @@ class PDMM(nn.Module):
     ) -> None:
         super().__init__()
         if num_taps != 3:
-            raise ValueError(f"PDMM reads 3 taps, one per level, not {num_taps}")
+            raise ValueError(f"num_taps is {num_taps}, expected 3: PDMM reads one tap per level")
         if dim < 4 or dim % 4:
             raise ValueError(f"PDMM's width is {dim}, expected a multiple of 4")
         self.tap_channels = tap_channels
@@ -135,19 +136,20 @@ class PDMM(nn.Module):
         self.context_bottom = PreUp(tap_channels, dim, 0)
         self.context_middle = PreUp(tap_channels, dim // 2, 1)
         self.context_top = PreUp(tap_channels, dim // 4, 2)
-        self.fusion = SRB(2 * dim, dim) if fuses_mask else None
         self.up1 = Up(dim, dim // 2)
         self.up2 = Up(dim // 2, dim // 4)
         self.head = nn.Conv2d(dim // 4, 1, 1, bias=False)
+        # Drawn last, so that the layers above start from the same weights with and without it
+        self.fusion = SRB(2 * dim, dim) if fuses_mask else None
 
     def context(self, taps: tuple[Tensor, ...]) -> Context:
-        """The three branches that no prompt changes.
+        """The three branches that do not depend on the prompt.
 
         Args:
             taps: Three maps `(B, C, h, w)`, earliest block first.
 
         Raises:
-            ValueError: The number of taps or their width is not the one built for.
+            ValueError: The number of taps or their width differs from that of this PDMM.
         """
         if len(taps) != 3 or taps[0].shape[1] != self.tap_channels:
             raise ValueError(
@@ -161,10 +163,10 @@ class PDMM(nn.Module):
         )
 
     def decode(self, context: Context, mask_embedding: Tensor | None) -> Tensor:
-        """Mask logits `(B, 1, 4h, 4w)` of a context and a mask embedding `(B, D, h, w)`.
+        """Mask logits `(B, 1, 4h, 4w)` from a context and a mask embedding `(B, D, h, w)`.
 
         Raises:
-            ValueError: A mask embedding is missing, or given to a decoder that fuses none.
+            ValueError: The mask embedding is missing, or this PDMM does not fuse one.
         """
         if (mask_embedding is None) != (self.fusion is None):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""How DeSAM prompts itself: grids, whole boxes, training points, and their tokens."""
+"""Prompts of DeSAM: point grids, whole-image boxes, training points, and their tokens."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FrameHW = tuple[int, int]
 """Height and width of the encoder's input frame, px."""
 
 _MASK_CHANNELS = 16
-"""Hidden channels of SAM's mask-prompt branch (`build_sam.py`); never run here."""
+"""Hidden channels of SAM's mask-prompt branch (`build_sam.py`), which is not used here."""
 
 
 def grid_points_xy(grid_size: int, frame_hw: FrameHW) -> Tensor:
     """The prompt grid `(grid_size**2, 2)` as (x, y), px of the input frame, row by row.
 
-    Point k of a side lies at (2k + 1) / (2 grid_size) of it, so none is on the border and a grid
-    of one is the centre.
+    Point k of a side lies at the fraction (2k + 1) / (2 grid_size) of it: no point is on the
+    border, and a grid of size 1 is the centre.
 
     Raises:
         ValueError: `grid_size` is below 1.
@@ -48,15 +48,15 @@ def whole_box_xyxy(batch_size: int, frame_hw: FrameHW) -> Tensor:
 
 
 def uniform_points_rc(reference: Tensor, generator: torch.Generator) -> Tensor:
-    """One training point a slice `(B, 2)` as (row, column) of the reference, int64.
+    """One training point per slice `(B, 2)` as (row, column) of the reference, int64.
 
-    With probability one half inside the reference, else outside, then uniform in that set; where
-    the set is empty, the other one is used.
+    With probability one half the point is inside the reference, else outside; then it is uniform
+    among the pixels of that side. If that side is empty, the other one is used.
 
     Args:
         reference: `(B, 1, H, W)`, values 0 and 1.
-        generator: CPU generator; three numbers are drawn a slice, so splitting a batch into parts
-            draws the same points.
+        generator: CPU generator; two numbers are drawn per slice, so a batch that is split into
+            micro-batches gets the same points.
 
     Source:
         DeSAM, `desam_train_gridpoints.py`, `neg_points=1` (sources.md S20).
@@ -69,10 +69,10 @@ def uniform_points_rc(reference: Tensor, generator: torch.Generator) -> Tensor:
 def grid_training_points_rc(
     reference: Tensor, generator: torch.Generator, grid_size: int
 ) -> Tensor:
-    """One training point a slice from the prompt grid, `(B, 2)` as (row, column), int64.
+    """One training point per slice from the prompt grid, `(B, 2)` as (row, column), int64.
 
-    As `uniform_points_rc`, but only the grid's points can be drawn; where no point of the grid
-    falls inside the reference, one outside is drawn.
+    As `uniform_points_rc`, but only points of the grid are drawn. If no point of the grid is inside
+    the reference, one outside is drawn.
     """
     height, width = reference.shape[-2:]
     grid_rc = grid_points_xy(grid_size, (height, width)).flip(-1).long()
@@ -83,13 +83,13 @@ def grid_training_points_rc(
 
 
 def validation_points_rc(reference: Tensor) -> Tensor:
-    """The same inner point of every slice at every epoch, `(B, 2)` as (row, column), int64.
+    """One fixed point per slice, the same in every epoch, `(B, 2)` as (row, column), int64.
 
-    It is the middle one of the foreground's pixels in raster order; of all pixels where there is
-    no foreground.
+    It is the middle pixel of the foreground in raster order, or of the whole slice if there is no
+    foreground.
 
-    Deviation: fixed, where the release draws validation points anew each epoch; selection must
-    not depend on luck.
+    Deviation: the release draws new validation points in each epoch; a fixed point makes the
+    selection of the checkpoint independent of chance.
     """
     inside = reference.flatten(1).cpu() > 0.5
     middle = torch.full((len(inside),), 0.5, dtype=torch.float64)
@@ -98,7 +98,7 @@ def validation_points_rc(reference: Tensor) -> Tensor:
 
 
 def rc_to_frame_xy(points_rc: Tensor, image_hw: FrameHW, frame_hw: FrameHW) -> Tensor:
-    """Array positions `(B, 2)` (row, column) as (x, y) px of the input frame, float32.
+    """Converts (row, column) positions `(B, 2)` to (x, y) px of the input frame, float32.
 
     Source:
         DeSAM: (x, y) = 4 (column, row) from 256 to 1024 px (sources.md S20).
@@ -108,23 +108,24 @@ def rc_to_frame_xy(points_rc: Tensor, image_hw: FrameHW, frame_hw: FrameHW) -> T
 
 
 def _nth_of_side(inside: Tensor, want_inside: Tensor, fraction: Tensor, width: int) -> Tensor:
-    """(row, column) of the pixel at `fraction` of the wanted side's pixels in raster order."""
-    sides = inside.numpy()
+    """(row, column) of one pixel per slice: at `fraction` of the chosen side in raster order."""
     chosen = []
-    for row, wants_inside, part in zip(sides, want_inside.tolist(), fraction.tolist(), strict=True):
-        pixels = np.flatnonzero(row if wants_inside else ~row)
+    for mask, is_inside, position in zip(
+        inside.numpy(), want_inside.tolist(), fraction.tolist(), strict=True
+    ):
+        pixels = np.flatnonzero(mask if is_inside else ~mask)
         if not len(pixels):
-            pixels = np.arange(len(row))  # one side is empty: every pixel is of the other
-        chosen.append(int(pixels[int(part * len(pixels))]))
+            pixels = np.arange(len(mask))  # this side is empty, so all pixels are on the other
+        chosen.append(int(pixels[int(position * len(pixels))]))
     index = torch.tensor(chosen)
     return torch.stack([index // width, index % width], dim=-1)
 
 
 class PromptTokens(nn.Module):
-    """SAM's frozen prompt encoder, used for its tokens and positional encoding only.
+    """SAM's frozen prompt encoder, used only for its tokens and positional encoding.
 
     Attributes:
-        encoder: The package's own `PromptEncoder`, without gradient.
+        encoder: SAM's `PromptEncoder`, without gradient.
         patch_px: Side of an embedding token in px of the input frame; the frame of an embedding
             `(h, w)` is `(h, w) * patch_px`.
     """
@@ -150,7 +151,7 @@ class PromptTokens(nn.Module):
         """Tokens of the prompts `(B, N, D)`: points plus a padding token, or two box corners.
 
         Args:
-            prompt: In px of the input frame that belongs to `grid_hw`.
+            prompt: Prompts in px of the input frame of `grid_hw`.
             grid_hw: (h, w) of the embedding.
         """
         xy = self._to_built_frame(prompt.xy.float(), self.frame_hw(grid_hw))
@@ -172,22 +173,22 @@ class PromptTokens(nn.Module):
         return encoding.unsqueeze(0)
 
     def _to_built_frame(self, xy: Tensor, frame_hw: FrameHW) -> Tensor:
-        """The coordinates that the built encoder maps to the same place of its own frame."""
+        """Coordinates in the frame that the encoder was built for, at the same relative place."""
         built = self.encoder.input_image_size
         if tuple(built) == tuple(frame_hw):
             return xy
         scale = xy.new_tensor([built[1] / frame_hw[1], built[0] / frame_hw[0]])
         # SAM adds 0.5 before it divides by the frame
-        moved: Tensor = (xy.reshape(*xy.shape[:-1], -1, 2) + 0.5) * scale - 0.5
-        return moved.reshape(xy.shape)
+        scaled: Tensor = (xy.reshape(*xy.shape[:-1], -1, 2) + 0.5) * scale - 0.5
+        return scaled.reshape(xy.shape)
 
 
 def reference_boxes(reference: Tensor, margins: Tensor | None = None) -> Tensor:
     """Boxes `(B, 4)` around references as (x0, y0, x1, y1), px of the reference, on the CPU.
 
     Args:
-        reference: `(B, 1, H, W)`; an empty one gets the whole image.
-        margins: `(B, 4)`, how far each side moves outwards, px; never beyond the image.
+        reference: `(B, 1, H, W)`; if it is empty, the box is the whole image.
+        margins: `(B, 4)`, px added on each side; the box is clipped to the image.
     """
     height, width = reference.shape[-2:]
     boxes = []
@@ -198,8 +199,8 @@ def reference_boxes(reference: Tensor, margins: Tensor | None = None) -> Tensor:
         else:
             corners = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
             boxes.append([float(corner) for corner in corners])
-    tight = torch.tensor(boxes)
+    corners_xyxy = torch.tensor(boxes)
     if margins is not None:
-        tight = tight + margins * torch.tensor([-1.0, -1.0, 1.0, 1.0])
-    largest = torch.tensor([width, height, width, height], dtype=tight.dtype)
-    return torch.minimum(tight.clamp_min(0), largest)
+        corners_xyxy = corners_xyxy + margins * torch.tensor([-1.0, -1.0, 1.0, 1.0])
+    limit = torch.tensor([width, height, width, height], dtype=corners_xyxy.dtype)
+    return torch.minimum(corners_xyxy.clamp_min(0), limit)

@@ -1,4 +1,4 @@
-"""The names that the authors' and SAM's state dicts have for our weights."""
+"""Names of our weights in the authors' and in SAM's state dicts, and loading by these names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def reference_name(name: str) -> str:
 def load_sam_decoder(
     model: nn.Module, path_or_state_dict: Path | str | Mapping[str, Tensor]
 ) -> None:
-    """Start PRIM and the frozen prompt encoder from a SAM checkpoint; PDMM stays as it is.
+    """Initialise PRIM and the frozen prompt encoder from a SAM checkpoint; PDMM is unchanged.
 
     Args:
         model: A DeSAM with the widths of the checkpoint (256 for SAM's own).
@@ -61,33 +61,36 @@ def load_sam_decoder(
         DeSAM loads SAM's checkpoint with `strict=False` (sources.md S18).
     """
     weights = read_state_dict(path_or_state_dict)
-    own = {
-        name: taken(weights, reference_name(name), tensor, "SAM's checkpoint")
+    pretrained = {
+        name: matching_weight(weights, reference_name(name), tensor, "SAM's checkpoint")
         for name, tensor in model.state_dict().items()
         if name.startswith(("prim.", "prompts."))
     }
-    model.load_state_dict(own, strict=False)
+    model.load_state_dict(pretrained, strict=False)
 
 
 def read_state_dict(source: Path | str | Mapping[str, Tensor]) -> Weights:
     """The weights, without a `model` wrapper or `module.` prefixes."""
-    found = (
+    saved = (
         read_checkpoint(Path(source), is_mapped=True)
         if isinstance(source, (str, Path))
         else dict(source)
     )
-    inner = found.get("model", found)
-    return {str(name).removeprefix("module."): value for name, value in dict(inner).items()}
+    weights = saved.get("model", saved)
+    return {str(name).removeprefix("module."): value for name, value in dict(weights).items()}
 
 
-def taken(weights: Mapping[str, Tensor], name: str, like: Tensor, origin: str) -> Tensor:
-    """The weight of that name, in the shape and precision of `like`.
+def matching_weight(weights: Mapping[str, Tensor], name: str, like: Tensor, origin: str) -> Tensor:
+    """The weight of that name, with the shape and precision of `like`.
 
     Raises:
-        ValueError: It is missing or has another shape; the message begins with `origin`.
+        ValueError: It is missing or has another shape; the message starts with `origin`.
     """
-    found = weights.get(name)
-    if found is None or found.shape != like.shape:
-        shape = "missing" if found is None else f"of shape {tuple(found.shape)}"
-        raise ValueError(f"{origin}: {name} is {shape}, expected {tuple(like.shape)}")
-    return found.to(like.dtype)
+    weight = weights.get(name)
+    if weight is None:
+        raise ValueError(f"{origin}: {name} is missing, expected shape {tuple(like.shape)}")
+    if weight.shape != like.shape:
+        raise ValueError(
+            f"{origin}: {name} has shape {tuple(weight.shape)}, expected {tuple(like.shape)}"
+        )
+    return weight.to(like.dtype)

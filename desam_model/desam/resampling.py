@@ -1,4 +1,4 @@
-"""From low-resolution logits to the pixels of the image."""
+"""Resampling of low-resolution mask logits to the image size."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def resample_logits(logits: Tensor, frame_hw: tuple[int, int], image_hw: tuple[int, int]) -> Tensor:
-    """Logits `(B, 1, h, w)` in the image's own pixels `(B, 1, H, W)`, float32.
+    """Logits `(B, 1, h, w)` at the size of the image `(B, 1, H, W)`, float32.
 
-    Bilinear twice, first to the encoder's input frame, then to the image, as SAM's
+    Two bilinear resamplings, first to the encoder's input frame, then to the image, as in SAM's
     `postprocess_masks`.
 
     Args:
@@ -33,10 +33,10 @@ def resample_logits(logits: Tensor, frame_hw: tuple[int, int], image_hw: tuple[i
 
 @functools.lru_cache(maxsize=16)
 def _bilinear_matrix(sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    """One axis of a chain of bilinear resamplings as a matrix `(sizes[-1], sizes[0])`.
+    """A chain of bilinear resamplings along one axis, as a matrix `(sizes[-1], sizes[0])`.
 
-    Bilinear resampling is linear and separable, so the chain is two small matrix products; their
-    gradient is much cheaper than `interpolate`'s.
+    Bilinear resampling is linear and separable, so the whole chain is two small matrix products.
+    Their gradient is much cheaper than that of `interpolate`.
     """
     with torch.inference_mode(mode=False), torch.no_grad():
         matrix = torch.eye(sizes[0])[None]  # (1, source, source)

@@ -1,1 +1,1 @@
-"""Frozen image encoders: one file per family, and what is known of each without building it."""
+"""Frozen image encoders: one file per family, and a registry of their sizes."""

@@ -1,4 +1,4 @@
-"""Precisions in which embeddings can be stored; one entry per precision, read without torch."""
+"""Precisions in which embeddings can be stored; this module does not import torch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """One way in which the numbers of an embedding are stored.
+    """A numeric type for stored embeddings.
 
     Attributes:
-        name: Key in options and manifests; also NumPy's and torch's name of the type.
-        value_bytes: Bytes per number.
-        has_scales: True for whole numbers, which are stored with one float32 scale per channel.
-        smaller: Names of the precisions that a store of this one can be converted to.
+        name: Key in options and manifests; also the name of the type in NumPy and torch.
+        value_bytes: Bytes per value.
+        has_scales: True for integers, which are stored with one float32 scale per channel.
+        smaller: Names of the precisions to which a store of this one can be converted.
     """
 
     name: str
@@ -37,7 +37,7 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType(
         )
     }
 )
-"""Every precision by name, the default first."""
+"""All precisions by name, the default first."""
 
 DEFAULT_PRECISION = next(iter(PRECISIONS))
-"""float16: half the bytes of float32, and a slice is still one memory map."""
+"""float16: half the size of float32, and a slice can still be memory-mapped."""

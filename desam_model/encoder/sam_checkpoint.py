@@ -1,4 +1,4 @@
-"""What a SAM checkpoint must hold, and reading it; nothing of a file is run."""
+"""Checks and reads SAM checkpoints without running code from the file."""
 
 from __future__ import annotations
 
@@ -19,70 +19,75 @@ _PREFIX = "image_encoder."
 
 
 def check_sam_checkpoint(path: Path, name: str) -> None:
-    """Make sure that a file holds all of SAM's weights in the shapes of `name`.
+    """Check that a file holds all of SAM's weights with the shapes of `name`.
 
-    The file is mapped, so that only its table of contents is read.
+    The file is memory-mapped, so only its table of contents is read.
 
     Args:
-        path: SAM's `.pth`, or one trained from it that kept names and shapes, as MedSAM's.
+        path: SAM's `.pth` file, or a fine-tuned one with the same names and shapes, such as
+            MedSAM's.
         name: `vit_b`, `vit_l` or `vit_h`.
 
     Raises:
-        ValueError: It is truncated, foreign, or of another model.
+        ValueError: The file is missing, truncated, not a checkpoint, or of another model.
     """
     with torch.device("meta"):
         expected = sam_model_registry[name]().state_dict()
-    found = _read(path, name)
-    _require(found, expected, "image encoder", path, name)
-    _require(found, expected, "prompt encoder", path, name)
-    _require(found, expected, "mask decoder", path, name)
+    weights = _read(path, name)
+    _require(weights, expected, "image encoder", path, name)
+    _require(weights, expected, "prompt encoder", path, name)
+    _require(weights, expected, "mask decoder", path, name)
 
 
 def image_encoder_weights(
     path: Path, name: str, expected: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The image encoder's weights in a SAM checkpoint, float32, under the encoder's own names.
+    """The image encoder's weights in a SAM checkpoint, float32, without the name prefix.
 
     Args:
-        path: SAM's `.pth`.
-        name: `vit_b`, `vit_l` or `vit_h`, for the error's text.
-        expected: State dict of the encoder to fill; may be on the meta device.
+        path: SAM's `.pth` file.
+        name: `vit_b`, `vit_l` or `vit_h`, for error messages.
+        expected: State dict of the encoder; may be on the meta device.
 
     Raises:
-        ValueError: The file is missing, truncated, foreign, or of another model.
+        ValueError: The file is missing, truncated, not a checkpoint, or of another model.
     """
-    found = _read(path, name)
+    weights = _read(path, name)
     _require(
-        found,
+        weights,
         {_PREFIX + key: value for key, value in expected.items()},
         "image encoder",
         path,
         name,
     )
-    return {key: found[_PREFIX + key].float().clone() for key in expected}
+    return {key: weights[_PREFIX + key].float().clone() for key in expected}
 
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:
     try:
-        found = read_checkpoint(path, is_mapped=True)
+        saved = read_checkpoint(path, is_mapped=True)
     except FileNotFoundError as err:
-        raise ValueError(f"checkpoint {path} does not exist") from err
+        raise ValueError(
+            f"checkpoint {path} does not exist; download it with 'sweeper weights get {name}'"
+        ) from err
     except ValueError as err:
-        raise ValueError(f"{err}; 'sweeper weights get {name}' fetches SAM's own") from err
-    return {key: value for key, value in found.items() if isinstance(value, torch.Tensor)}
+        raise ValueError(
+            f"{err}; 'sweeper weights get {name}' downloads SAM's original file"
+        ) from err
+    return {key: value for key, value in saved.items() if isinstance(value, torch.Tensor)}
 
 
 def _require(
-    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], part: str, path: Path, name: str
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], part: str, path: Path, name: str
 ) -> None:
-    """The part's tensors are all there, in their shapes, and no others under its prefix."""
+    """Raise unless the tensors of `part` are exactly the expected ones, with the same shapes."""
     prefix = part.replace(" ", "_") + "."
-    held = {key: value.shape for key, value in found.items() if key.startswith(prefix)}
+    shapes = {key: value.shape for key, value in weights.items() if key.startswith(prefix)}
     wanted = {key: value.shape for key, value in expected.items() if key.startswith(prefix)}
-    if held == wanted:
+    if shapes == wanted:
         return
     raise ValueError(
-        f"checkpoint {path} does not hold SAM's {name} {part} ({len(held)} tensors called"
-        f" {prefix}*, expected {len(wanted)} of {name}'s shapes); get the right one with"
-        f" 'sweeper weights get {name}'"
+        f"checkpoint {path} does not hold SAM's {name} {part}: it has {len(shapes)} tensors named"
+        f" {prefix}*, expected {len(wanted)} with the shapes of {name}; download the right file"
+        f" with 'sweeper weights get {name}'"
     )

@@ -1,7 +1,7 @@
-"""FrozenSamEncoder: an image becomes three taps and a neck, once; it is never trained.
+"""SAM's image encoder, frozen: computes the three taps and the neck of an image.
 
-Source: `segment_anything` 1.0 (Apache-2.0), `modeling/image_encoder.py`; which outputs DeSAM keeps
-and how it prepares an image: DeSAM f377da2 `precompute_embeddings.py`, sources.md S14, S15.
+Source: `segment_anything` 1.0 (Apache-2.0), `modeling/image_encoder.py`. The outputs that DeSAM
+keeps and its image preprocessing: DeSAM f377da2 `precompute_embeddings.py`, sources.md S14, S15.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ _HALF_PRECISION = {"bf16-fused": torch.bfloat16, "fp16-fused": torch.float16}
 
 
 class FrozenSamEncoder(nn.Module):
-    """SAM's image encoder with its first three global-attention blocks tapped.
+    """SAM's image encoder that also returns the outputs of its first three global-attention blocks.
 
-    Frozen and in eval mode for good. In float32 the neck is bit for bit what
-    `image_encoder(preprocess(x))` gives, because that very module runs.
+    It is frozen and always in eval mode. In float32 the neck is bit-identical to
+    `image_encoder(preprocess(x))`, because the same module is run.
 
     Attributes:
         shape: Sizes of the encoder.
-        fingerprint: Identity of the weights: SHA-256 of the checkpoint file, or of the numbers.
-        compute: Its arithmetic.
+        fingerprint: Identity of the weights: SHA-256 of the checkpoint file, or of the weights.
+        compute: Arithmetic of the encoder.
     """
 
     pixel_mean: Tensor
@@ -96,23 +96,24 @@ class FrozenSamEncoder(nn.Module):
         return self.shape.neck_channels
 
     def train(self, mode: bool = True) -> FrozenSamEncoder:
-        """Stays in eval mode whatever is asked: the encoder is frozen."""
+        """Does nothing: the frozen encoder stays in eval mode."""
         del mode
         super().train(False)
         return self
 
     def preprocess(self, image: Tensor) -> Tensor:
-        """Images in the encoder's input frame, `(B, 3, input_px, input_px)` float32, normalised.
+        """Images as encoder input, `(B, 3, input_px, input_px)` float32, normalised.
 
         The longest side is resized to `input_px` in uint8 (antialiased bilinear, equal to the PIL
-        resize of the release), then SAM's mean and std, then zeros below and to the right.
+        resize of the release). Then SAM's mean and standard deviation are applied, and zeros are
+        padded below and to the right.
 
         Args:
             image: `(B, 3, H, W)` or `(B, 1, H, W)` uint8, 0..255.
 
         Raises:
             TypeError: The image is not uint8.
-            ValueError: The image has another rank or channel count.
+            ValueError: The image has another number of dimensions or channels.
         """
         if image.dtype != torch.uint8:
             raise TypeError(f"image is {image.dtype}, expected uint8 with values 0..255")
@@ -123,7 +124,7 @@ class FrozenSamEncoder(nn.Module):
         resized = _resize_longest_side(image, self.input_px)
         device = self.pixel_mean.device
         if device.type == "cuda" and resized.device.type == "cpu":
-            resized = resized.pin_memory()  # else the copy would wait for the computation
+            resized = resized.pin_memory()  # otherwise the copy waits for the computation
         resized = resized.to(device, non_blocking=True)
         normalised = (resized.float() - self.pixel_mean) / self.pixel_std
         height, width = normalised.shape[-2:]
@@ -131,7 +132,7 @@ class FrozenSamEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Embedding:
-        """The embedding of prepared frames `(B, 3, input_px, input_px)` float32."""
+        """The embedding of preprocessed images `(B, 3, input_px, input_px)` float32."""
         expected = (3, self.input_px, self.input_px)
         if tuple(frames.shape[1:]) != expected:
             raise ValueError(
@@ -139,10 +140,10 @@ class FrozenSamEncoder(nn.Module):
                 f" {expected[1]}, {expected[2]}); prepare images with preprocess()"
             )
         half = _HALF_PRECISION.get(self.compute)
-        # Matrix products in half precision; sums along the residual stream and norms stay float32.
+        # Matrix products in half precision; the residual stream and norms stay in float32
         with torch.autocast(frames.device.type, dtype=half, enabled=half is not None):
             neck = self.image_encoder(frames)
-        # (B, h, w, C) as the transformer has it -> (B, C, h, w)
+        # the transformer's (B, h, w, C) -> (B, C, h, w)
         taps = tuple(
             self._tapped[b].permute(0, 3, 1, 2).contiguous() for b in self.shape.tap_blocks
         )
@@ -161,37 +162,38 @@ class FrozenSamEncoder(nn.Module):
 def build_encoder(
     name: str, checkpoint: Path | None = None, *, compute: Compute = "float32"
 ) -> FrozenSamEncoder:
-    """The encoder called `name`, on the CPU.
+    """The encoder with this name, on the CPU.
 
     Args:
         name: One of `encoders()`.
-        checkpoint: File with its state dict, where it has one.
-        compute: `float32` runs the package's own modules; the fused ones do the same with less
-            work and memory, to rounding.
+        checkpoint: File with its state dict; None if the encoder needs none.
+        compute: `float32` runs SAM's original modules; the fused variants are faster, need less
+            memory and give the same result up to rounding.
 
     Raises:
-        ValueError: Unknown name; checkpoint missing, unreadable, or of another model.
+        ValueError: The name is unknown, or the checkpoint is missing, unreadable or of another
+            model.
     """
     shape = encoder_shape(name)
-    built: FrozenSamEncoder = resolve_name(shape.build)(shape, checkpoint, compute)
-    return built
+    encoder: FrozenSamEncoder = resolve_name(shape.build)(shape, checkpoint, compute)
+    return encoder
 
 
 def build(shape: EncoderShape, checkpoint: Path | None, compute: Compute) -> FrozenSamEncoder:
-    """SAM's image encoder of these sizes; see `build_encoder`."""
+    """SAM's image encoder with these sizes; see `build_encoder`."""
     if shape.filename is None:
         if checkpoint is not None:
             raise ValueError(
-                f"{shape.name} has fixed random weights and reads no checkpoint; leave"
-                f" {checkpoint} out or choose an encoder with weights"
+                f"{shape.name} has fixed random weights and takes no checkpoint; remove"
+                f" {checkpoint} or choose an encoder with weights"
             )
         image_encoder = build_image_encoder(shape)
         fill_with_seeded_noise(image_encoder, _VIT_TINY_SEED)
         return _assemble(image_encoder, shape, hash_of_weights(image_encoder), compute)
     if checkpoint is None:
         raise ValueError(
-            f"{shape.name} needs SAM's checkpoint {shape.filename}; get it with 'sweeper weights"
-            f" get {shape.name}'"
+            f"{shape.name} needs SAM's checkpoint {shape.filename}; download it with 'sweeper"
+            f" weights get {shape.name}'"
         )
     with torch.device("meta"):
         image_encoder = sam_model_registry[shape.name]().image_encoder
@@ -211,7 +213,7 @@ def _assemble(
 
 
 def build_image_encoder(shape: EncoderShape) -> ImageEncoderViT:
-    """SAM's `ImageEncoderViT` of the given sizes, with the package's own initial weights."""
+    """SAM's `ImageEncoderViT` with the given sizes and its default initial weights."""
     return ImageEncoderViT(
         depth=shape.depth,
         embed_dim=shape.tap_channels,
@@ -229,11 +231,11 @@ def build_image_encoder(shape: EncoderShape) -> ImageEncoderViT:
 
 
 def fill_with_seeded_noise(image_encoder: nn.Module, seed: int) -> None:
-    """Replace all weights by uniform noise that is the same on every machine, in place.
+    """Replace all weights with uniform noise that is the same on every machine, in place.
 
-    Matrices and filters keep the variance of their input (bound sqrt(3 / fan_in)); position
-    tables get 0.5; norms start as the identity and biases at zero. MT19937's 53-bit uniforms are
-    integers divided by a power of two, so no platform's `libm` enters.
+    The bound of matrices and filters is sqrt(3 / fan_in), which preserves the variance of their
+    input; that of position tables is 0.5. Norms are the identity and biases are zero. MT19937's
+    53-bit uniforms are integers divided by a power of two, so they do not depend on `libm`.
     """
     draw = np.random.RandomState(seed)
     for name, parameter in image_encoder.named_parameters():

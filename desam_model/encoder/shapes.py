@@ -1,6 +1,6 @@
-"""What is known of each frozen encoder without building it: sizes, file names, identities.
+"""The registry of frozen encoders: sizes, file names and identities, without building one.
 
-Importing this costs nothing (no torch), so that a plan can be made in a blink.
+This module does not import torch, so that planning is fast.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLUGINS = "sweeper.encoders"
-"""Entry point group in which other packages name an `EncoderShape` of theirs."""
+"""Entry point group through which other packages add their `EncoderShape`."""
 
 Compute = Literal["float32", "float32-fused", "bf16-fused", "fp16-fused"]
-"""Arithmetic of an encoder: the package's own, or the fused blocks in one of three precisions."""
+"""Arithmetic of an encoder: SAM's original blocks, or fused blocks in one of three precisions."""
 
 COMPUTES: tuple[Compute, ...] = ("float32", "float32-fused", "bf16-fused", "fp16-fused")
-"""Every arithmetic."""
+"""All values of `Compute`."""
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 """SAM's channel means, of 0..255 RGB (segment_anything/build_sam.py)."""
@@ -33,7 +33,7 @@ PREPROCESSING = (
     "longest side resized (uint8, bilinear, antialiased);"
     f" mean {PIXEL_MEAN}; std {PIXEL_STD}; zeros below and right"
 )
-"""What `FrozenSamEncoder.preprocess` does, in words; part of an embedding's identity."""
+"""A description of `FrozenSamEncoder.preprocess`; part of an embedding's identity."""
 
 VIT_TINY_FINGERPRINT = "9703fd64bb634f24"
 """Hash of vit_tiny's weights, which are the same numbers on every machine."""
@@ -41,25 +41,27 @@ VIT_TINY_FINGERPRINT = "9703fd64bb634f24"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderShape:
-    """Sizes of an encoder and of what it yields.
+    """Sizes of an encoder and of its outputs.
 
     Attributes:
         name: Key in configs, options and manifests.
-        description: One clause, for help and docs.
-        block: Slices encoded together; part of a store's manifest, so that every run makes the
+        description: A short phrase for help texts and docs.
+        block: Slices per encoder batch; part of a store's manifest, so that every run forms the
             same batches.
-        build: `package.module:function` of `(shape, checkpoint, compute) -> FrozenSamEncoder` or
-            another module with its interface; imported when slices are encoded.
+        build: `package.module:function` with the signature `(shape, checkpoint, compute)`. It
+            returns a `FrozenSamEncoder` or a module with the same interface, and is imported only
+            when slices are encoded.
         input_px: Side of the square input frame.
         patch_px: Side of the square that becomes one token.
-        tap_channels: Width of the transformer, hence of its taps.
+        tap_channels: Width of the transformer, which is also that of its taps.
         depth: Number of transformer blocks.
-        num_heads: Attention heads of a block.
-        window: Side of the attention windows of the other blocks, in tokens.
-        global_blocks: 0-based blocks with global attention; the first three are the taps.
+        num_heads: Attention heads per block.
+        window: Side of the attention windows in the blocks without global attention, in tokens.
+        global_blocks: 0-based blocks with global attention; the first three give the taps.
         neck_channels: Channels of the final output.
-        filename: Name of SAM's checkpoint, whose suffix is the start of its MD5; None without one.
-        parameters: Weights of the image encoder.
+        filename: File name of SAM's checkpoint, whose suffix is the start of its MD5; None if the
+            encoder has no checkpoint.
+        parameters: Number of parameters of the image encoder.
     """
 
     name: str
@@ -85,30 +87,30 @@ class EncoderShape:
 
     @property
     def tap_blocks(self) -> tuple[int, ...]:
-        """The blocks whose outputs are kept (sources.md S15: 7, 15, 23 for ViT-H, 0-based)."""
+        """The blocks whose outputs are the taps (sources.md S15: 7, 15, 23 for ViT-H, 0-based)."""
         return self.global_blocks[:3]
 
     @property
     def values_per_slice(self) -> int:
-        """Numbers that one slice's embedding holds."""
+        """Number of values in the embedding of one slice."""
         h, w = self.grid_hw
         return (len(self.tap_blocks) * self.tap_channels + self.neck_channels) * h * w
 
     @property
     def flops_per_slice(self) -> float:
-        """Floating point operations (2 a multiply-add) of one forward pass, from the sizes."""
+        """Floating point operations of one forward pass (2 per multiply-add), from the sizes."""
         tokens, width = self.grid_hw[0] ** 2, self.tap_channels
         linear = 24.0 * tokens * width * width  # qkv 3, proj 1, mlp 8 matrices of width^2
         padded = (-(-self.grid_hw[0] // self.window) * self.window) ** 2
         local = 4.0 * padded * self.window**2 * width
-        whole = 4.0 * tokens * tokens * width
+        global_ = 4.0 * tokens * tokens * width
         n_global = len(self.global_blocks)
         neck = 2.0 * tokens * self.neck_channels * (width + 9 * self.neck_channels)
-        return self.depth * linear + (self.depth - n_global) * local + n_global * whole + neck
+        return self.depth * linear + (self.depth - n_global) * local + n_global * global_ + neck
 
 
 def _sam(name: str, *, heads: int, filename: str, **sizes: int) -> EncoderShape:
-    """SAM's own encoders share input, window and neck (segment_anything/build_sam.py)."""
+    """One of SAM's encoders; they share input, window and neck (segment_anything/build_sam.py)."""
     depth = sizes["depth"]
     quarter = depth // 4
     return EncoderShape(
@@ -141,9 +143,9 @@ VIT_TINY = EncoderShape(
     description="small, random and seeded, for trying out",
     block=16,
 )
-"""The default: it needs no file, and its numbers are the same on every machine."""
+"""The default: it needs no file, and its weights are the same on every machine."""
 
-_OWN = (
+_BUILT_IN = (
     VIT_TINY,
     _sam(
         "vit_b",
@@ -177,21 +179,21 @@ _OWN = (
 
 @cache
 def encoders() -> Mapping[str, EncoderShape]:
-    """Every encoder by name: ours, then those of other packages.
+    """All encoders by name: the built-in ones, then those of other packages.
 
     Raises:
-        PluginError: Another package's cannot be used.
+        PluginError: An encoder of another package cannot be used.
     """
-    return registry(PLUGINS, _OWN, EncoderShape)
+    return registry(PLUGINS, _BUILT_IN, EncoderShape)
 
 
 def encoder_shape(name: str) -> EncoderShape:
-    """Sizes of the encoder called `name`.
+    """Sizes of the encoder with this name.
 
     Raises:
         ValueError: There is no such encoder.
     """
-    found = encoders().get(name)
-    if found is None:
+    shape = encoders().get(name)
+    if shape is None:
         raise ValueError(f"encoder is {name!r}, expected one of {', '.join(encoders())}")
-    return found
+    return shape

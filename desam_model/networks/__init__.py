@@ -1,1 +1,1 @@
-"""Image networks of the comparison methods, behind one small interface."""
+"""Image networks of the comparison methods, with a common interface."""

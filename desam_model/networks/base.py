@@ -1,4 +1,4 @@
-"""What a comparison method may ask of its image network: features, logits, a reconstruction."""
+"""Interface of the image networks: features, logits, and an optional reconstruction."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 StageHook = Callable[[int, "Tensor"], "Tensor"]
-"""Called with a stage's index and its output; what it returns takes the output's place."""
+"""Called with the index and the output of a stage; the returned tensor replaces the output."""
 
 
 def unchanged(_stage: int, features: Tensor) -> Tensor:
-    """The hook that changes nothing."""
+    """The default hook: returns the features unchanged."""
     return features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What an encoder makes of an image.
+    """Encoder features of an image.
 
     Attributes:
-        code: `(B, C, h, w)`, the deepest features; an image decoder starts here.
+        code: `(B, C, h, w)`, the deepest features, from which an image decoder starts.
         skips: The outputs of the stages, finest first, for networks with skip connections.
         image_hw: Rows and columns of the image before padding.
     """
@@ -40,14 +40,14 @@ class Features:
 class SegmentationNetwork(nn.Module, ABC):
     """A 2-D network that segments an image and may reconstruct it from its code.
 
-    Images of any size are padded at the bottom and the right to a multiple of `stride`, by
-    replicating the border; outputs are cropped back.
+    Images of any size are padded at the bottom and at the right to a multiple of `stride`, by
+    replicating the border; outputs are cropped to the original size.
 
     Attributes:
-        image_channels: Channels of the input, and of the reconstruction.
-        stride: How much coarser the code is than the image.
+        image_channels: Channels of the input and of the reconstruction.
+        stride: Downsampling factor between image and code.
         has_image_decoder: True if `reconstruct` may be called.
-        style_channels: Channels of the image decoder's stages, as its hook sees them.
+        style_channels: Channels of the feature maps that the image decoder's hook receives.
     """
 
     image_channels: int
@@ -57,18 +57,18 @@ class SegmentationNetwork(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, image: Tensor, after_stage: StageHook = unchanged) -> Features:
-        """Features of an image `(B, C, H, W)`; the hook sees every encoder stage, finest first."""
+        """Features of an image `(B, C, H, W)`; the hook is called per stage, finest first."""
 
     @abstractmethod
     def decode(self, features: Features) -> tuple[Tensor, ...]:
         """Logits `(B, 2, H, W)` (background, foreground).
 
-        A network with deep supervision adds coarser maps in train mode.
+        A network with deep supervision also returns coarser logits in train mode.
         """
 
     @abstractmethod
     def reconstruct(self, features: Features, after_stage: StageHook = unchanged) -> Tensor:
-        """The image `(B, C, H, W)` in [0, 1] from its code alone.
+        """The image `(B, C, H, W)` in [0, 1], reconstructed from its code only.
 
         Raises:
             ValueError: The network was built without an image decoder.
@@ -79,19 +79,19 @@ class SegmentationNetwork(nn.Module, ABC):
         return self.decode(self.encode(image))[0]
 
     def pad(self, image: Tensor) -> Tensor:
-        """The image with both sides a multiple of `stride`, at least two of them.
+        """The image, padded so that both sides are multiples of `stride`, at least `2 * stride`.
 
         Raises:
-            ValueError: The image has another number of channels than the network.
+            ValueError: The number of channels differs from that of the network.
         """
         if image.ndim != 4 or image.shape[1] != self.image_channels:
             raise ValueError(
                 f"image has shape {tuple(image.shape)}, expected (B, {self.image_channels}, H, W);"
                 " build the network with the dataset's number of channels"
             )
-        # a code of one pixel has no statistics to normalise by, so it gets at least two a side
-        wanted = (max(side, 2 * self.stride) for side in image.shape[-2:])
-        padded = (side + -side % self.stride for side in wanted)
+        # a code of one pixel has no statistics for normalisation, so each side has at least two
+        minimum = (max(side, 2 * self.stride) for side in image.shape[-2:])
+        padded = (side + -side % self.stride for side in minimum)
         bottom, right = (new - old for new, old in zip(padded, image.shape[-2:], strict=True))
         if bottom == right == 0:
             return image
@@ -99,5 +99,5 @@ class SegmentationNetwork(nn.Module, ABC):
 
 
 def crop(maps: Tensor, hw: tuple[int, int]) -> Tensor:
-    """The top left `(H, W)` of maps `(B, C, >=H, >=W)`."""
+    """The top left `(H, W)` corner of maps `(B, C, >=H, >=W)`."""
     return maps[..., : hw[0], : hw[1]]

@@ -22,9 +22,9 @@ class EfficientUNet(SegmentationNetwork):
     """MONAI's `FlexibleUNet` on EfficientNet-b2.
 
     Source: sources.md S50.
-    Deviation: MONAI's decoder, not that of segmentation_models_pytorch 0.1.3; a new dependency
-    for one row. No drop-connect, whose randomness no generator of ours owns. Grey images enter as
-    one channel, not tiled to three.
+    Deviation: MONAI's decoder replaces that of segmentation_models_pytorch 0.1.3, which would be a
+    new dependency for one method. There is no drop-connect, because it cannot take our random
+    generator. Grey images have one channel and are not repeated to three.
     """
 
     def __init__(self, *, image_channels: int) -> None:
@@ -41,17 +41,17 @@ class EfficientUNet(SegmentationNetwork):
         self.has_image_decoder = False
         self.style_channels = ()
         self.net = FlexibleUNet(image_channels, 2, "efficientnet-b2", pretrained=False)
-        for name in _CLASSIFIER:  # built by the library and never used
+        for name in _CLASSIFIER:  # the library builds these layers, but they are not used
             delattr(self.net.encoder, name)
         for module in self.net.encoder.modules():
             if hasattr(module, "drop_connect_rate"):
                 module.drop_connect_rate = 0.0
 
     def encode(self, image: Tensor, after_stage: StageHook = unchanged) -> Features:
-        """See `SegmentationNetwork.encode`; the hook sees the five maps the decoder uses."""
+        """See `SegmentationNetwork.encode`; the hook gets the five maps that the decoder uses."""
         height, width = image.shape[-2:]
         maps = self.net.encoder(self.pad(image))
-        skips = tuple(after_stage(index, one) for index, one in enumerate(maps))
+        skips = tuple(after_stage(index, stage) for index, stage in enumerate(maps))
         return Features(code=skips[-1], skips=skips, image_hw=(height, width))
 
     def decode(self, features: Features) -> tuple[Tensor, ...]:
@@ -60,9 +60,9 @@ class EfficientUNet(SegmentationNetwork):
         return (crop(self.net.segmentation_head(maps), features.image_hw),)
 
     def reconstruct(self, features: Features, after_stage: StageHook = unchanged) -> Tensor:
-        """Never: CSDG has no image decoder.
+        """Not available: CSDG has no image decoder.
 
         Raises:
             ValueError: Always.
         """
-        raise ValueError("CSDG's network has no image decoder; use the MaxStyle family's")
+        raise ValueError("CSDG's network has no image decoder; use the network of MaxStyle")

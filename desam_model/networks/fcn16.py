@@ -1,4 +1,4 @@
-"""The network of the MaxStyle family: one encoder, a segmentation and an image decoder."""
+"""The network of the MaxStyle family: an encoder, a segmentation decoder and an image decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contexts in which a network answers and does not learn; they leave every flag as it was."""
+"""Context managers that freeze parts of a network; on exit they restore every flag."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def frozen_batch_norm(network: nn.Module) -> Iterator[None]:
-    """Batch norms use the batch's statistics, but neither their buffers nor their weights learn.
+    """Batch norms use batch statistics, but their buffers and weights are not updated.
 
     Source: sources.md S37.
     """
@@ -31,14 +31,14 @@ def frozen_batch_norm(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen_weights(network: nn.Module) -> Iterator[None]:
-    """No weight gets a gradient; what enters the network may still get one."""
+    """No weight gets a gradient; the network's input may still get one."""
     with _without_gradient(network.parameters()):
         yield
 
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode and frozen, for an adversary's search (sources.md S38)."""
+    """The network in eval mode and frozen, for an adversarial search (sources.md S38)."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

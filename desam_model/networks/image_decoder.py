@@ -1,4 +1,4 @@
-"""The auxiliary decoder that paints the image again from its code."""
+"""The auxiliary decoder that reconstructs the image from its code."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class ImageDecoder(nn.Module):
     """Transposed convolutions from a code to an image in [0, 1], without skip connections.
 
-    The hook sees each up-stage's output and then the image, so that MaxStyle can change their
-    style.
+    The hook is called with the output of each up-stage and then with the image, so that MaxStyle
+    can change their style.
 
     Source: sources.md S33 (decoder D_i: 2 x 2 transposed convolutions, residual blocks, 1 x 1
     output convolution, sigmoid).
@@ -51,7 +51,7 @@ def _up_stage(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions with batch norm beside a 1 x 1 convolution, LeakyReLU 0.2.
+    """Two 3 x 3 convolutions with batch norm, a 1 x 1 skip convolution, and LeakyReLU 0.2.
 
     Source: sources.md S33.
     """
@@ -70,5 +70,5 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features `(B, channels_out, H, W)`."""
-        mixed: Tensor = self.activation(self.body(features) + self.skip(features))
-        return mixed
+        out: Tensor = self.activation(self.body(features) + self.skip(features))
+        return out

@@ -1,4 +1,4 @@
-"""The 2-D U-Net that every image method of the unified harness shares."""
+"""The 2-D U-Net that all image methods share in the unified harness."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.Ins
 
 
 class UNet(SegmentationNetwork):
-    """nnU-Net's own plain 2-D U-Net, with an optional image decoder on its bottleneck.
+    """nnU-Net's plain 2-D U-Net, with an optional image decoder on its bottleneck.
 
-    Source: sources.md S29; network code from `dynamic_network_architectures` (nnU-Net's own,
-    Apache-2.0).
+    Source: sources.md S29; network code from `dynamic_network_architectures` (the package of
+    nnU-Net's authors, Apache-2.0).
     """
 
     def __init__(
@@ -45,22 +45,26 @@ class UNet(SegmentationNetwork):
         Args:
             image_channels: Channels of the image.
             width: Channels of the first stage; each stage doubles them up to `max_width`.
-            stages: Resolutions; the code is `2 ** (stages - 1)` times coarser than the image.
-            max_width: Upper bound of a stage's channels.
-            norm: Normalisation after every convolution. Batch norm keeps an image's own feature
-                statistics, which instance norm removes and style methods need.
-            image_decoder: Adds the decoder that `reconstruct` needs.
-            deep_supervision: In train mode `decode` also yields coarser logits.
+            stages: Number of resolutions; the code is `2 ** (stages - 1)` times coarser than the
+                image.
+            max_width: Maximum number of channels per stage.
+            norm: Normalisation after every convolution. Batch norm keeps the feature statistics of
+                each image, which style methods need; instance norm removes them.
+            image_decoder: True to add the decoder that `reconstruct` needs.
+            deep_supervision: True to return coarser logits from `decode` too in train mode.
 
         Raises:
-            ValueError: Fewer than 2 stages or no channels.
+            ValueError: `stages` is below 2 or `width` below 1.
         """
         super().__init__()
         if stages < 2 or width < 1:
-            raise ValueError(f"stages is {stages} and width {width}; need stages >= 2, width >= 1")
+            raise ValueError(
+                f"stages is {stages} and width is {width}, expected stages >= 2 and width >= 1"
+            )
         widths = [min(width * 2**i, max_width) for i in range(stages)]
         self.image_channels = image_channels
         self.stride = 2 ** (stages - 1)
+        # segmentation network
         self.net = PlainConvUNet(
             image_channels,
             stages,
@@ -81,8 +85,9 @@ class UNet(SegmentationNetwork):
         self.net.apply(self.net.initialize)
         self._deep_supervision = deep_supervision
         if not deep_supervision:
-            # the library builds a head for every stage; those never used would be dead weights
+            # the library builds a head per stage; without deep supervision only the last is used
             self.net.decoder.seg_layers = nn.ModuleList([self.net.decoder.seg_layers[-1]])
+        # image decoder
         self.has_image_decoder = image_decoder
         up = widths[-2::-1]
         self.image_decoder = (

@@ -1,1 +1,1 @@
-"""Everything that shapes numbers: prediction of cases, clean-up, protocols, metrics."""
+"""Scoring: prediction of cases, clean-up of masks, protocols and metrics."""

@@ -1,4 +1,4 @@
-"""What is known of a case once it was scored, and the masks it was scored by."""
+"""Scores of a case, and the predicted masks that were scored."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CaseScore:
         case: Case id.
         domain: Domain of the case.
         structure: Segmented structure.
-        protocol: How it was scored.
-        n_slices: Slices that entered the score.
-        values: Every metric by name, unscaled; nan where undefined.
+        protocol: Name of the protocol.
+        n_slices: Number of scored slices.
+        values: All metrics by name, unscaled; nan where undefined.
     """
 
     case: str
@@ -36,12 +36,12 @@ class CaseScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CasePrediction:
-    """The masks a method made of one case, kept so that every number can be computed again.
+    """The predicted masks of one case, stored so that all scores can be recomputed.
 
     Attributes:
         case: Case id.
         domain: Domain of the case.
-        mask: `(n, H, W)` bool, the case's kept slices in ascending z, after the clean-up of small
+        mask: `(n, H, W)` bool, the slices of the case in ascending z, after the clean-up of small
             regions.
     """
 

@@ -1,4 +1,4 @@
-"""Clean-up of predicted masks: small holes are filled, small islands removed."""
+"""Clean-up of predicted masks: small holes are filled and small islands are removed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 REGION_FRAME_PX = 256 * 256
-"""Area that `min_region_px` is stated for (sources.md S24)."""
+"""Image area to which `min_region_px` refers (sources.md S24)."""
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -14,13 +14,13 @@ _EIGHT = np.ones((3, 3), dtype=bool)
 def clean_regions(mask: np.ndarray, min_region_px: int) -> np.ndarray:
     """The mask with small holes filled and small islands removed.
 
-    Regions are 8-connected. If every island is small, the largest is kept, so that a small organ
-    survives; an empty mask stays empty.
+    Regions are 8-connected. If all islands are small, the largest is kept, so that a small organ is
+    not lost. An empty mask stays empty.
 
     Args:
         mask: `(H, W)` bool.
-        min_region_px: Area in px at 256 x 256, scaled to the mask's size; regions below it are
-            small. 0 changes nothing.
+        min_region_px: Area in px at 256 x 256, scaled to the size of the mask; smaller regions are
+            removed or filled. With 0 the mask is not changed.
 
     Source:
         SAM, `utils/amg.py::remove_small_regions` (sources.md S24).
@@ -48,8 +48,8 @@ def _without_islands(mask: np.ndarray, area: float) -> np.ndarray:
     if not keep.any():
         sizes[0] = 0
         keep[sizes.argmax()] = True
-    kept: np.ndarray = keep[labels]
-    return kept
+    without_islands: np.ndarray = keep[labels]
+    return without_islands
 
 
 def _regions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""From slices to cases to scores."""
+"""Evaluation of a method: predicts slices, groups them by case, and scores the cases."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a method scored.
+    """Result of an evaluation.
 
     Attributes:
-        scores: Every case under both protocols, cases in the order of the view.
-        predictions: The masks that were scored, one a case.
+        scores: The scores of all cases under all protocols, with cases in the order of the view.
+        predictions: The masks that were scored, one entry per case.
     """
 
     scores: tuple[CaseScore, ...]
@@ -43,17 +43,17 @@ def predict_slices(
     settings: PredictionSettings,
     batches: Batches,
 ) -> np.ndarray:
-    """Cleaned masks `(len(view), H, W)` bool, in the order of the view.
+    """Predicted masks after clean-up, `(len(view), H, W)` bool, in the order of the view.
 
-    The method is put into eval mode meanwhile.
+    The method is in eval mode during the call.
     """
     was_training = method.training
     method.eval()
     try:
         masks = []
         for batch in batches(view):
-            mask = method.predict(batch, settings).mask[:, 0].cpu().numpy()
-            masks += [clean_regions(one, settings.min_region_px) for one in mask]
+            predicted = method.predict(batch, settings).mask[:, 0].cpu().numpy()
+            masks += [clean_regions(mask, settings.min_region_px) for mask in predicted]
     finally:
         method.train(was_training)
     return np.stack(masks)
@@ -65,25 +65,27 @@ def evaluate(
     settings: PredictionSettings,
     batches: Batches,
 ) -> Evaluation:
-    """Scores of every case of a view under both protocols, from one set of predictions.
+    """Scores of all cases of a view under all protocols, from one set of predictions.
 
     Args:
-        method: Trained; not changed.
-        view: Slices of whole cases; a case's slices in any order.
-        settings: What changes only the scoring.
-        batches: Makes batches of a view, in its order, on the method's device; their size does not
-            change a mask.
+        method: A trained method; it is not changed.
+        view: Slices of complete cases; the slices of a case may be in any order.
+        settings: Settings that change only the scoring.
+        batches: Returns the batches of a view, in its order, on the method's device; the batch size
+            does not affect the masks.
 
     Raises:
         ValueError: The view is empty.
     """
     if not len(view):
-        raise ValueError("nothing to evaluate: the view has no slices")
-    once = ReadOnce(view)
-    masks = predict_slices(method, once, settings, batches)
+        raise ValueError("there is nothing to evaluate: the view has no slices")
+    # predict all slices
+    recorded_view = ReadOnce(view)
+    masks = predict_slices(method, recorded_view, settings, batches)
+    # score case by case
     scores: list[CaseScore] = []
     predictions: list[CasePrediction] = []
-    slices = once.slices()
+    slices = recorded_view.slices()
     for case, order in by_case(slices).items():
         first = slices[order[0]]
         prediction = masks[order]
@@ -93,14 +95,14 @@ def evaluate(
 
 
 def score_protocols(prediction: np.ndarray, slices: Sequence[Slice]) -> list[CaseScore]:
-    """One case under every protocol.
+    """Scores of one case under all protocols.
 
     Args:
         prediction: `(n, H, W)` bool.
-        slices: The case's n slices in ascending z.
+        slices: The n slices of the case in ascending z.
     """
     first = slices[0]
-    reference = np.stack([one.reference.numpy() for one in slices]) > 0
+    reference = np.stack([slice_.reference.numpy() for slice_ in slices]) > 0
     return [
         score_case(
             prediction,

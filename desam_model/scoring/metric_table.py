@@ -1,7 +1,7 @@
-"""The metrics: what each is called, how it prints, which way is better, what measures it.
+"""The registry of metrics: names, printing, direction and the functions that compute them.
 
-Everything that differs from metric to metric stands here and nowhere else. Reading the table costs
-neither torch nor numpy: a metric's function is named, and imported when a case is scored.
+Everything that differs between metrics is defined here. This module imports neither torch nor
+NumPy: the function of a metric is given by name and imported when a case is scored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Measure = Callable[[np.ndarray, np.ndarray, tuple[float, float, float]], float]
 
 PLUGINS = "sweeper.metrics"
-"""Entry point group in which other packages name a `Metric` of theirs."""
+"""Entry point group through which other packages add their `Metric`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +31,20 @@ class Metric:
 
     Attributes:
         name: Key in configs, files and options.
-        symbol: Short name, for axes and remarks.
+        symbol: Short name, for axes and notes.
         title: Full name, for captions.
-        unit: Unit of printed numbers; empty if there is none.
-        scale: Printed number / stored number.
-        digits: Decimals of printed numbers.
+        unit: Unit of printed values; empty if there is none.
+        scale: Factor from stored to printed values.
+        digits: Decimals of printed values.
         is_higher_better: False for distances.
-        undefined: When there is no number, in words. Such a case is nan, and ranks last.
-        axis: Limits of figures, in printed numbers; None leaves the upper one to the data.
-        notable: Difference of printed averages from which on both aggregators are named; None if
-            they never are.
-        measure: `package.module:function` of `(prediction, reference, spacing_mm) -> float`: masks
-            `(n, H, W)` bool, (z, y, x) in millimetres; nan where undefined.
+        undefined: A phrase that says when the metric is undefined. The value is then nan and ranks
+            last.
+        axis: Limits of axes in figures, in printed values; None takes the upper limit from the
+            data.
+        notable: Difference of printed averages from which the report names both aggregators; None
+            if it never does.
+        measure: `package.module:function` with the signature `(prediction, reference, spacing_mm)
+            -> float`: masks `(n, H, W)` bool, spacing (z, y, x) in millimetres; nan if undefined.
     """
 
     name: str
@@ -59,33 +61,33 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """For axes, such as `Dice (%)`."""
+        """Label for axes, such as `Dice (%)`."""
         return f"{self.symbol} ({self.unit})" if self.unit else self.symbol
 
     @property
     def meaning(self) -> str:
-        """For captions, such as `Dice in %`."""
+        """Name and unit for captions, such as `Dice in %`."""
         return f"{self.title} in {self.unit}" if self.unit else self.title
 
     def goodness(self, value: float) -> float:
-        """A number that is higher for the better one of two; lowest where undefined."""
+        """A sort key that is higher for the better of two values; lowest if undefined."""
         if math.isnan(value):
             return -math.inf
         return value if self.is_higher_better else -value
 
     def function(self) -> Measure:
-        """What `measure` names.
+        """The function that `measure` names.
 
         Raises:
             PluginError: There is no such function.
         """
         try:
-            found: Measure = resolve_name(self.measure)
+            function: Measure = resolve_name(self.measure)
         except (ImportError, AttributeError, ValueError) as err:
             raise PluginError(
                 f"metric {self.name!r}: no function {self.measure!r} ({err})"
             ) from err
-        return found
+        return function
 
 
 MAIN = Metric(
@@ -100,9 +102,9 @@ MAIN = Metric(
     notable=0.5,
     measure="desam_model.scoring.metrics:dice",
 )
-"""Shown where no metric is asked for; cases that pictures show are chosen by it."""
+"""The default metric of reports; it also selects the cases that figures show."""
 
-_OWN = (
+_BUILT_IN = (
     MAIN,
     Metric(
         name="hd95_mm",
@@ -127,9 +129,9 @@ _OWN = (
 
 @cache
 def metrics() -> Mapping[str, Metric]:
-    """Every metric by name, in the order of tables: ours, then those of other packages by name.
+    """All metrics by name, in the order of tables: the built-in ones, then those of plugins.
 
     Raises:
-        PluginError: Another package's cannot be loaded, or has a name that is taken.
+        PluginError: A metric of another package cannot be loaded, or its name is already taken.
     """
-    return registry(PLUGINS, _OWN, Metric)
+    return registry(PLUGINS, _BUILT_IN, Metric)

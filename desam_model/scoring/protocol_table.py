@@ -1,7 +1,7 @@
-"""The scoring protocols: what each counts, in words and as a function; read without NumPy.
+"""The registry of scoring protocols; this module does not import NumPy.
 
-Everything that differs between protocols is stated here. Every case is scored under all of them,
-from the same predictions; a table prints one.
+Everything that differs between protocols is defined here. Each case is scored under all protocols,
+from the same predictions; a table prints one of them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Protocol:
 
     Attributes:
         name: Key in configs, files and options.
-        summary: One clause, for help and the reference.
-        rule: What it counts, for captions.
-        compares: `package.module:function` of `(prediction, reference, drops_last)` that returns
-            the two arrays which the metrics compare: masks `(n, H, W)` bool; `drops_last` is True
-            if the last slice is the case's last foreground slice.
+        summary: A short phrase, for help texts and the reference page.
+        rule: The slices and pixels that are scored, for captions.
+        compares: `package.module:function` with the signature `(prediction, reference,
+            drops_last)`. It returns the two masks `(n, H, W)` bool that the metrics compare.
+            `drops_last` is True if the last slice is the last foreground slice of the case.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Protocol:
     def view(
         self, prediction: np.ndarray, reference: np.ndarray, drops_last: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The two arrays that the metrics compare; see `compares`."""
+        """The two masks that the metrics compare; see `compares`."""
         compare: View = resolve_name(self.compares)
         return compare(prediction, reference, drops_last)
 
@@ -51,7 +51,7 @@ RELEASED = Protocol(
     rule="last foreground slice dropped, 50 px border of predictions cleared",
     compares="desam_model.scoring.protocols:as_released",
 )
-"""The default: numbers that compare with the paper's."""
+"""The default: its scores can be compared with those of the paper."""
 
 STRICT = Protocol(
     name="strict",
@@ -59,14 +59,14 @@ STRICT = Protocol(
     rule="every foreground slice, no border rule",
     compares="desam_model.scoring.protocols:as_predicted",
 )
-"""What pictures of cases are chosen and labelled by."""
+"""Figures select and label cases by its scores."""
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {protocol.name: protocol for protocol in (RELEASED, STRICT)}
 )
-"""Every protocol by name, the default first."""
+"""All protocols by name, the default first."""
 
 
 def protocol_choices() -> str:
-    """What each name means, for help and the reference."""
+    """Names and meanings of all protocols, for help texts and the reference page."""
     return "; ".join(f"{protocol.name}: {protocol.summary}" for protocol in PROTOCOLS.values())

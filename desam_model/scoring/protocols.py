@@ -1,11 +1,11 @@
-"""Scoring protocols: which slices and pixels of a case a score compares."""
+"""Functions of the scoring protocols: they select the slices and pixels to be scored."""
 
 from __future__ import annotations
 
 import numpy as np
 
 EDGE_PX = 50
-"""Border of predictions that `desam2024` clears, px of 256 (sources.md S6)."""
+"""Border of predictions that `desam2024` clears, in px at 256 x 256 (sources.md S6)."""
 
 _EDGE_FRAME_PX = 256
 
@@ -13,7 +13,7 @@ _EDGE_FRAME_PX = 256
 def as_predicted(
     prediction: np.ndarray, reference: np.ndarray, drops_last: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both arrays as they are; see `protocol_table.Protocol`."""
+    """Both masks unchanged; see `protocol_table.Protocol`."""
     del drops_last
     return prediction, reference
 
@@ -21,9 +21,10 @@ def as_predicted(
 def as_released(
     prediction: np.ndarray, reference: np.ndarray, drops_last: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Without the last foreground slice, and without a border of 50 px in 256 of the prediction.
+    """Both masks without the last foreground slice, and the prediction with a cleared border.
 
-    The reference keeps its border, as in the released code; see `protocol_table.Protocol`.
+    The border is 50 px wide at 256 x 256. The reference keeps its border, as in the released code;
+    see `protocol_table.Protocol`.
     """
     if drops_last:
         prediction, reference = prediction[:-1], reference[:-1]

@@ -1,1 +1,1 @@
-"""Everything that shapes weights: the epoch loop, schedule, loader, state, folds."""
+"""Training: the epoch loop, schedule, data loader, checkpoint state and folds."""

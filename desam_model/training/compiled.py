@@ -1,4 +1,4 @@
-"""`torch.compile` for the parts of a method, where this machine is able to compile."""
+"""`torch.compile` for the parts of a method, on machines that can compile."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ _log = logging.getLogger(__name__)
 
 
 def compile_parts(method: nn.Module, device: torch.device) -> bool:
-    """Send the forward passes of the method's parts through `torch.compile`.
+    """Compile the forward passes of the method's parts with `torch.compile`.
 
-    Names and values of weights stay. Results change by rounding only. The first step of a training
-    compiles, which takes seconds to minutes.
+    The names and values of the weights do not change. Results change by rounding only. The first
+    training step compiles, which takes seconds to minutes.
 
     Args:
         method: Changed in place.
-        device: Where it will run: a C++ compiler is needed for a CPU, Triton for a GPU.
+        device: Where it will run: a CPU needs a C++ compiler, a GPU needs Triton.
 
     Returns:
-        False where nothing can be compiled here; one logged line then says why, and the method
-        stays as it was.
+        False if this machine cannot compile; a warning then gives the reason, and the method is
+        left unchanged.
     """
-    why = why_not_compiled(device)
-    if why is not None:
+    reason = why_not_compiled(device)
+    if reason is not None:
         _log.warning(
-            "compile is on, but torch.compile does not work here (%s); training without", why
+            "compile is on, but torch.compile does not work on this machine (%s);"
+            " training without it",
+            reason,
         )
         return False
     for part in method.children():
@@ -36,7 +38,7 @@ def compile_parts(method: nn.Module, device: torch.device) -> bool:
 
 
 def why_not_compiled(device: torch.device) -> str | None:
-    """The first line of what torch.compile says of a trivial function; None if it works."""
+    """The first line of torch.compile's error for a trivial function; None if it works."""
     try:
         torch.compile(_double)(torch.ones(8, device=device))
     except Exception as err:

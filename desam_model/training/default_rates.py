@@ -1,4 +1,4 @@
-"""The learning rate of a training that names none; needs no torch, so that a plan can ask."""
+"""The default learning rate; this module does not import torch, so planning stays fast."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ SAM_NECK_CHANNELS = 256
 
 
 def default_lr(neck_channels: int) -> float:
-    """The learning rate where none is set.
+    """The learning rate that is used when the config sets none.
 
-    Deviation: it grows as the decoder narrows, as Adam's best rate does (Yang et al., Tensor
-    Programs V, 2022): with the released one vit_tiny learns to rate prompts in hundreds of epochs
-    only. With SAM's own encoders it is the released one.
+    Deviation: it is inversely proportional to the decoder's width, as Adam's best rate is (Yang et
+    al., Tensor Programs V, 2022). With the released rate, vit_tiny needs hundreds of epochs to
+    learn to rate prompts. For SAM's own encoders it equals the released rate.
 
     Args:
-        neck_channels: Of the encoder whose embeddings are read; 0 where none are read.
+        neck_channels: Neck channels of the encoder whose embeddings are read; 0 if the method
+            reads no embeddings.
     """
     return RELEASED_LR * (SAM_NECK_CHANNELS / neck_channels if neck_channels else 1.0)

@@ -1,4 +1,4 @@
-"""What an epoch is made of: seeds, pieces of batches, the Dice that may select a checkpoint."""
+"""Building blocks of an epoch: derived seeds, micro-batches, and the validation Dice."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def derived_seed(seed: int, epoch: int, purpose: str) -> int:
-    """A seed for one purpose in one epoch, so that a resume needs no saved random state."""
+    """A seed for one purpose in one epoch; a resumed training needs no saved random state."""
     digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
 
 
 def split_batch(batch: Batch, parts: int) -> list[Batch]:
-    """The batch in at most `parts` consecutive pieces of nearly equal size."""
+    """The batch as at most `parts` consecutive micro-batches of nearly equal size."""
     if parts == 1:
         return [batch]
     size = -(-len(batch) // parts)
-    return [_piece(batch, slice(first, first + size)) for first in range(0, len(batch), size)]
+    return [_micro_batch(batch, slice(first, first + size)) for first in range(0, len(batch), size)]
 
 
-def _piece(batch: Batch, span: slice) -> Batch:
+def _micro_batch(batch: Batch, span: slice) -> Batch:
     embedding = batch.embedding
     return Batch(
         reference=batch.reference[span],
@@ -41,7 +41,7 @@ def _piece(batch: Batch, span: slice) -> Batch:
 
 
 def mean_case_dice(masks: Sequence[np.ndarray], slices: Sequence[Slice]) -> float:
-    """Mean Dice over case volumes; cases where it is undefined are left out, nan if all are."""
+    """Mean Dice over case volumes; cases with undefined Dice are skipped, nan if all are."""
     values = []
     for order in by_case(slices).values():
         prediction = np.stack([masks[i] for i in order])
@@ -52,10 +52,10 @@ def mean_case_dice(masks: Sequence[np.ndarray], slices: Sequence[Slice]) -> floa
 
 
 def _dice(prediction: np.ndarray, reference: np.ndarray) -> float:
-    """Dice of one case volume, nan where both masks are empty.
+    """Dice of one case volume, nan if both masks are empty.
 
-    Not `scoring`'s: this number can select a checkpoint, so that it belongs to the training, and
-    a change of a metric that tables print must not make trainings stale.
+    This is not the Dice of `scoring`: this value can select a checkpoint, so it belongs to the
+    training code, and a change of a reported metric must not make trainings stale.
     """
     total = int(prediction.sum()) + int(reference.sum())
     return 2.0 * int((prediction & reference).sum()) / total if total else math.nan

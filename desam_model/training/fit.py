@@ -1,4 +1,4 @@
-"""The only epoch loop: trains any method, selects on the source's validation slices."""
+"""The training loop: trains any method and selects weights on the source's validation slices."""
 
 from __future__ import annotations
 
@@ -42,16 +42,17 @@ if TYPE_CHECKING:
 __all__ = ["NonFiniteLossError", "Schedule", "fit"]
 
 CHECKPOINT_EVERY_S = 10.0
-"""`last.pt` is written after an epoch if the former one is older: a crash costs an epoch, or this
-long where epochs are shorter."""
+"""`last.pt` is written after an epoch if the previous one is older than this. A crash costs at most
+one epoch, or this many seconds if epochs are shorter."""
 
 FP16_INITIAL_SCALE = 2.0**12
-"""Of the loss in fp16. At torch's 2**16 the gradient of 10 x MSE leaves fp16's range (65,504), and
-the first steps of every training are skipped; small gradients are kept by growing it later."""
+"""Initial loss scale in fp16. With torch's default 2**16 the gradient of 10 x MSE overflows fp16
+(65,504), and the first steps of every training are skipped. The scaler raises it later, so small
+gradients do not underflow."""
 
 VALIDATION_SETTINGS = PredictionSettings(grid_size=2, iou_threshold=-math.inf)
-"""How source-validation masks are made for `source_dice`: part of the training, never searched.
-Few prompts and no threshold, so that it costs little and tells something from the first epoch."""
+"""Settings of the masks for `source_dice`; they belong to the training and are never searched. Few
+prompts keep it fast, and without a threshold it is informative from the first epoch."""
 
 
 class NonFiniteLossError(ValueError):
@@ -84,34 +85,34 @@ def fit(
     checkpoint_dir: Path | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> FitResult:
-    """Train a method; on return it holds the weights that the schedule's `selection` keeps.
+    """Train a method; on return it holds the weights that the schedule's `selection` chose.
 
-    Equal inputs and seed give bit-equal weights on a CPU, also across a crash and a resume: every
-    random number is drawn from generators that are seeded anew from (seed, epoch).
+    The same inputs and seed give bit-identical weights on a CPU, also after a crash and a resume:
+    each epoch seeds all random generators from (seed, epoch).
 
     Args:
         method: Changed in place and moved to `device`.
         train: Slices of the source's training cases.
         validation: Slices of the source's validation cases.
         schedule: How to train.
-        seed: Fixes the order of slices and every draw of the method.
+        seed: Fixes the order of the slices and all random numbers of the method.
         device: Where to train.
-        on_epoch: Called after each epoch with what may be known; answers CONTINUE or STOP. A
-            resumed training first repeats the epochs that its checkpoint holds; answers to these
-            are ignored.
-        checkpoint_dir: Where `last.pt`, `best.pt` and `selection.json` go; an unfinished training
-            found there is gone on with. None keeps nothing.
+        on_epoch: Called after each epoch with its results; returns CONTINUE or STOP. A resumed
+            training first repeats the epochs in its checkpoint, and ignores the answers to these.
+        checkpoint_dir: Folder of `last.pt`, `best.pt` and `selection.json`; an unfinished training
+            in it is resumed. None writes no files.
         checkpoint_every_s: See `CHECKPOINT_EVERY_S`.
 
     Raises:
         NonFiniteLossError: The loss is inf or nan.
-        ValueError: There is nothing to train or to validate on, or the checkpoint is another's.
+        ValueError: There are no training or validation slices, or the checkpoint belongs to
+            another training.
     """
     if not len(train) or not len(validation):
         raise ValueError(
             f"{len(train)} training and {len(validation)} validation slices; both must be > 0"
         )
-    # Draws that no generator can be handed to, such as dropout's, come from a forked state
+    # Dropout and similar layers take no generator; they draw from a forked global state
     with torch.random.fork_rng():
         trainer = _Trainer(method, train, validation, schedule, seed, torch.device(device))
         trainer.resume(checkpoint_dir)
@@ -120,7 +121,7 @@ def fit(
 
 
 class _Trainer:
-    """One training: the method, its optimiser, and what has happened so far."""
+    """One training: the method, its optimiser, and its state so far."""
 
     def __init__(
         self,
@@ -131,6 +132,7 @@ class _Trainer:
         seed: int,
         device: torch.device,
     ) -> None:
+        # model and data
         self.method = method.to(device)
         if schedule.channels_last:
             method.to(memory_format=torch.channels_last)
@@ -138,25 +140,27 @@ class _Trainer:
             compile_parts(method, device)
         self.train, self.validation = train, ReadOnce(validation)
         self.schedule, self.seed, self.device = schedule, seed, device
+        # optimiser and loss scaling
         parameters = method.trainable_parameters()
         self.trainable = sum(parameter.numel() for parameter in parameters)
         self.optimizer = build_optimizer(parameters, schedule)
         self.scaler = torch.amp.GradScaler(
             device.type, init_scale=FP16_INITIAL_SCALE, enabled=schedule.precision == "fp16"
         )
+        # bookkeeping
         self.memory = PeakMemory(device)
         self.identity = {"seed": seed, "schedule": schedule_identity(schedule)}
         self.state = TrainingState(weights={}, optimizer={})
 
     def resume(self, folder: Path | None) -> None:
-        """Restore the state in `last.pt`, if there is one."""
-        saved = None if folder is None else load_state(folder, self.identity)
-        if saved is None:
+        """Resume from `last.pt`, if there is one."""
+        state = None if folder is None else load_state(folder, self.identity)
+        if state is None:
             return
-        self.state = saved
-        self.method.load_state_dict(saved.weights)
-        self.optimizer.load_state_dict(saved.optimizer)
-        self.scaler.load_state_dict(saved.scaler)
+        self.state = state
+        self.method.load_state_dict(state.weights)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.scaler.load_state_dict(state.scaler)
 
     def run(
         self,
@@ -164,7 +168,7 @@ class _Trainer:
         folder: Path | None,
         every_s: float,
     ) -> None:
-        """Every epoch that is left, unless the caller says STOP."""
+        """Train the remaining epochs, or until the caller returns STOP."""
         for record in self.state.epochs:
             on_epoch(record)
         saved_at = time.monotonic()
@@ -177,7 +181,7 @@ class _Trainer:
             self.state.stopped_early = on_epoch(record) is Decision.STOP and not is_last
 
     def finish(self, folder: Path | None) -> FitResult:
-        """Put the selected weights into the method, keep them, and say what happened."""
+        """Load the selected weights into the method, save them, and return the result."""
         state = self.state
         self.method.load_state_dict(state.best_weights)
         self.method.eval()
@@ -193,11 +197,13 @@ class _Trainer:
         )
 
     def _epoch(self, epoch: int) -> EpochRecord:
-        """Train and validate once; the state is complete again when it returns."""
+        """Train and validate for one epoch; the state is consistent again when it returns."""
         started = time.perf_counter()
+        # learning rate of this epoch
         lr = self.schedule.lr_at(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+        # train, then validate on the source domain
         loss, parts = self._train_epoch(epoch)
         validation_loss, source_dice = self._validate(epoch)
         record = EpochRecord(
@@ -210,6 +216,7 @@ class _Trainer:
             seconds=time.perf_counter() - started,
             is_best=self.schedule.selects(self.state.epochs, loss, validation_loss),
         )
+        # keep the best weights
         self.state.epochs.append(record)
         if record.is_best:
             self.state.best_weights = copied_weights(self.method)
@@ -218,12 +225,14 @@ class _Trainer:
         return record
 
     def _train_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
-        """One pass over the training slices; mean loss and mean of its parts over them."""
+        """One pass over the training slices; the mean loss and the mean of each of its terms."""
         self.method.train()
+        # seed the global state, the method's draws and the order of the slices
         torch.manual_seed(derived_seed(self.seed, epoch, "global"))
         draws = torch.Generator().manual_seed(derived_seed(self.seed, epoch, "draws"))
         shuffle = torch.Generator().manual_seed(derived_seed(self.seed, epoch, "order"))
         order = torch.randperm(len(self.train), generator=shuffle).tolist()
+        # one optimiser step per batch; losses are summed per slice
         sums: dict[str, float] = {}
         loader = self._loader(Reordered(self.train, order))
         for step, batch in enumerate(loader):
@@ -238,13 +247,13 @@ class _Trainer:
         return means.pop("total"), means
 
     def _step(self, batch: Batch, draws: torch.Generator) -> dict[str, float]:
-        """One optimiser step; the batch's mean losses. A non-finite loss changes no weight."""
+        """One optimiser step; returns mean losses. A non-finite loss changes no weight."""
         self.optimizer.zero_grad(set_to_none=True)
         means: dict[str, float] = {}
-        for part in split_batch(batch, self.schedule.accumulate):
-            share = len(part) / len(batch)
+        for micro_batch in split_batch(batch, self.schedule.accumulate):
+            share = len(micro_batch) / len(batch)
             with self._autocast():
-                losses = self.method.training_loss(part, draws)
+                losses = self.method.training_loss(micro_batch, draws)
             self.memory.sample()
             for name, value in {"total": losses.total, **losses.parts}.items():
                 means[name] = means.get(name, 0.0) + share * float(value.detach())
@@ -261,16 +270,16 @@ class _Trainer:
         self.method.eval()
         losses: list[float] = []
         masks: list[np.ndarray] = []
-        for whole in self._loader(self.validation):
-            for batch in split_batch(whole, self.schedule.accumulate):
+        for batch in self._loader(self.validation):
+            for micro_batch in split_batch(batch, self.schedule.accumulate):
                 with self._autocast():
-                    loss_of_slices, mask = self.method.validate(batch, VALIDATION_SETTINGS)
-                losses += loss_of_slices.float().tolist()
+                    slice_losses, mask = self.method.validate(micro_batch, VALIDATION_SETTINGS)
+                losses += slice_losses.float().tolist()
                 masks += list(mask[:, 0].cpu().numpy())
         loss = sum(losses) / len(losses)
         if not math.isfinite(loss):
-            bad = [i for i, value in enumerate(losses) if not math.isfinite(value)]
-            cases = tuple(self.validation.seen[i].case for i in bad)
+            non_finite = [i for i, value in enumerate(losses) if not math.isfinite(value)]
+            cases = tuple(self.validation.seen[i].case for i in non_finite)
             raise NonFiniteLossError(epoch, -1, cases, loss)
         return loss, mean_case_dice(masks, self.validation.slices())
 

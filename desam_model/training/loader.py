@@ -1,10 +1,10 @@
-"""Batches out of slices: seeded order, background assembly, bounded memory, next batch on device.
+"""Data loader: batches of slices, assembled by a background thread in bounded memory.
 
-Slices are read where they lie (memory-mapped embeddings); the only copy is the one into the batch,
-which also converts to the compute precision on a CPU, into memory that earlier batches used. For a
-GPU the batch is assembled in pinned memory, crosses in its stored precision and is converted there,
-on a stream of its own, while the previous batch trains. Threads are enough, and no worker process
-is needed: the work is memory copies, which release the interpreter lock (sources.md S59).
+Embeddings are memory-mapped, so the copy into the batch is the only copy. For a CPU, this copy also
+converts to the compute precision, into memory that earlier batches have released. For a GPU, the
+batch is assembled in pinned memory, transferred in its stored precision and converted on the GPU,
+on a separate stream, while the previous batch trains. Threads are sufficient, and no worker
+processes are needed: the work is memory copies, which release the GIL (sources.md S59).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SMALL_BATCH_BYTES = 16 * 2**20
-"""Below this a batch is assembled in well under 10 ms, and a thread costs more than it hides."""
+"""A smaller batch is assembled in well under 10 ms, so a background thread would not pay off."""
 
-_PIECE = 2**18
-"""Whole numbers turned into values at once: 1 MB in float32 stays in a core's cache."""
+_CHUNK_VALUES = 2**18
+"""Values dequantised at once: 1 MB in float32, which fits into the cache of a core."""
 
 
 def collate(
@@ -48,17 +48,17 @@ def collate(
     pin: bool = False,
     buffers: BufferPool | None = None,
 ) -> Batch:
-    """The slices stacked: reference and image as float32, embedding in `dtype`.
+    """The slices stacked into a batch: reference and image as float32, embedding in `dtype`.
 
     Args:
         slices: At least one; all with the same fields and shapes.
-        dtype: Precision of the embedding; None keeps the stored one, int8 with its scales.
-        pin: Assemble in page-locked memory, from which a GPU copies without waiting.
-        buffers: Where large tensors get their memory from; by default fresh. Unused with `pin`,
-            because torch keeps page-locked memory itself.
+        dtype: Precision of the embedding; None keeps the stored one (int8 with its scales).
+        pin: Assemble in page-locked memory, so that the copy to the GPU is asynchronous.
+        buffers: Pool that provides the memory of large tensors; None allocates new memory. Not
+            used with `pin`, because torch caches page-locked memory itself.
 
     Raises:
-        ValueError: No slices, or slices that differ in what they hold.
+        ValueError: There are no slices, or they differ in fields or shapes.
     """
     if not slices:
         raise ValueError("a batch needs at least one slice, got none")
@@ -68,8 +68,8 @@ def collate(
             first.embedding is None
         ):
             raise ValueError(
-                f"slices of cases {first.case} and {s.case} hold different fields; a batch needs"
-                " image and embedding in all of its slices or in none"
+                f"slices of cases {first.case} and {s.case} have different fields; either all"
+                " slices of a batch or none must have an image, and the same for an embedding"
             )
     empty = partial(_empty, buffers=None if pin else buffers, pin=pin)
     reference = _stack([s.reference for s in slices], torch.float32, empty).unsqueeze(1)
@@ -83,10 +83,10 @@ def collate(
 
 
 class Loader:
-    """Batches of a view, in order or shuffled by an owned generator; iterate it once an epoch.
+    """Batches of a view, in order or shuffled by a given generator; iterate it once per epoch.
 
-    Memory is bounded by `prefetch + 2` batches. Leaving an iteration early, or an error in it,
-    ends its thread; an error while reading is raised where the batch would have been.
+    It uses the memory of at most `prefetch + 2` batches. Leaving the iteration early, or an error
+    in it, stops the background thread. An error while reading is raised in place of the batch.
     """
 
     def __init__(
@@ -99,15 +99,15 @@ class Loader:
         dtype: torch.dtype = torch.float32,
         prefetch: int = 2,
     ) -> None:
-        """A loader over `slices`.
+        """Creates a loader over `slices`.
 
         Args:
             slices: The view.
-            batch_size: Slices in a batch; the last batch may have fewer.
-            device: Where batches are handed over.
-            shuffle_generator: CPU generator that orders each epoch anew; None keeps the order.
-            dtype: Precision of the embeddings handed over.
-            prefetch: Batches made ahead in the background; 0 makes each when asked for.
+            batch_size: Slices per batch; the last batch may be smaller.
+            device: Device of the batches.
+            shuffle_generator: CPU generator that shuffles each epoch; None keeps the order.
+            dtype: Precision of the embeddings.
+            prefetch: Batches prepared ahead in the background; 0 prepares each one on demand.
 
         Raises:
             ValueError: A number is out of range.
@@ -136,7 +136,7 @@ class Loader:
         return self._in_background(batches)
 
     def order(self) -> list[list[int]]:
-        """Positions of the slices of each batch of a new epoch; draws from the generator."""
+        """Slice positions of each batch of a new epoch; draws from the generator."""
         n = len(self._slices)
         order = (
             list(range(n))
@@ -146,7 +146,7 @@ class Loader:
         return [order[i : i + self._batch_size] for i in range(0, n, self._batch_size)]
 
     def _is_small(self, index: int) -> bool:
-        """Whether a batch on the CPU is so small that a thread would cost more than it hides."""
+        """True if a batch on the CPU is too small for a background thread to pay off."""
         if self._device.type != "cpu":
             return False
         s = self._slices[index]
@@ -167,7 +167,7 @@ class Loader:
         return Batch(reference=batch.reference, image=batch.image, embedding=embedding)
 
     def _in_background(self, batches: list[list[int]]) -> Iterator[Batch]:
-        """Make batches in one thread, at most `prefetch` ahead."""
+        """Assemble batches in one thread, at most `prefetch` ahead."""
         ready: queue.Queue[Any] = queue.Queue(maxsize=self._prefetch)
         stop = threading.Event()
         is_cuda = self._device.type == "cuda"
@@ -178,10 +178,10 @@ class Loader:
         thread.start()
         try:
             for _ in batches:
-                made, copied = ready.get()
-                if isinstance(made, BaseException):
-                    raise made
-                yield _hand_over(made, copied)
+                batch, copied = ready.get()
+                if isinstance(batch, BaseException):
+                    raise batch
+                yield _hand_over(batch, copied)
         finally:
             stop.set()
             thread.join()
@@ -193,7 +193,7 @@ class Loader:
         stop: threading.Event,
         stream: Any,
     ) -> None:
-        """Thread body: put batches, or the error that ended the work."""
+        """Body of the thread: queue the batches, or the error that stopped it."""
         try:
             with torch.cuda.stream(stream) if stream is not None else nullcontext():
                 for positions in batches:
@@ -206,18 +206,18 @@ class Loader:
             _put(ready, (err, None), stop)
 
 
-def _put(ready: queue.Queue[Any], made: object, stop: threading.Event) -> None:
-    """Put, unless the consumer leaves first."""
+def _put(ready: queue.Queue[Any], item: object, stop: threading.Event) -> None:
+    """Queue an item, unless the consumer stops first."""
     while not stop.is_set():
         try:
-            ready.put(made, timeout=0.05)
+            ready.put(item, timeout=0.05)
         except queue.Full:
             continue
         return
 
 
 def _hand_over(batch: Batch, copied: Any) -> Batch:
-    """Make the consumer's stream wait for the copy, and keep its memory until it is used."""
+    """The batch, after the consumer's stream waits for the copy and keeps its memory alive."""
     if copied is None:
         return batch
     current = torch.cuda.current_stream(batch.reference.device)
@@ -233,42 +233,42 @@ def _hand_over(batch: Batch, copied: Any) -> Batch:
 def _empty(
     shape: Sequence[int], dtype: torch.dtype, *, buffers: BufferPool | None, pin: bool
 ) -> Tensor:
-    """Uninitialised memory for a part of a batch."""
+    """An uninitialised tensor for one field of a batch."""
     if buffers is not None:
         return buffers.empty(shape, dtype)
     return torch.empty(tuple(shape), dtype=dtype, pin_memory=pin)
 
 
 def _stack(tensors: Sequence[Tensor], dtype: torch.dtype | None, empty: _Empty) -> Tensor:
-    """One copy from where each tensor lies into its place of the batch, converting on the way."""
-    out = _room_for(tensors, dtype, empty)
-    for place, tensor in zip(out, tensors, strict=True):
-        place.copy_(tensor)
+    """The tensors stacked; each is copied once and converted by that copy."""
+    out = _empty_stack(tensors, dtype, empty)
+    for row, tensor in zip(out, tensors, strict=True):
+        row.copy_(tensor)
     return out
 
 
 def _stack_scaled(
-    wholes: Sequence[Tensor], scales: Sequence[Tensor], dtype: torch.dtype, empty: _Empty
+    quantised: Sequence[Tensor], scales: Sequence[Tensor], dtype: torch.dtype, empty: _Empty
 ) -> Tensor:
-    """int8 maps `(C, h, w)` times their channels' scales `(C,)`, in one pass over the memory."""
-    out = _room_for(wholes, dtype, empty)
-    step = max(1, _PIECE // wholes[0][0].numel())
-    for place, whole, scale in zip(out, wholes, scales, strict=True):
+    """int8 maps `(C, h, w)` times the scales of their channels `(C,)`, in one pass over memory."""
+    out = _empty_stack(quantised, dtype, empty)
+    step = max(1, _CHUNK_VALUES // quantised[0][0].numel())
+    for row, integers, scale in zip(out, quantised, scales, strict=True):
         factor = scale[:, None, None]
-        for start in range(0, len(whole), step):
-            part = slice(start, start + step)
-            place[part].copy_(whole[part]).mul_(factor[part])
+        for start in range(0, len(integers), step):
+            channels = slice(start, start + step)
+            row[channels].copy_(integers[channels]).mul_(factor[channels])
     return out
 
 
-def _room_for(tensors: Sequence[Tensor], dtype: torch.dtype | None, empty: _Empty) -> Tensor:
-    """Memory for tensors that have one shape, stacked."""
+def _empty_stack(tensors: Sequence[Tensor], dtype: torch.dtype | None, empty: _Empty) -> Tensor:
+    """An uninitialised tensor for a stack of tensors, which must have the same shape."""
     first = tensors[0]
     for tensor in tensors:
         if tensor.shape != first.shape:
             raise ValueError(
-                f"slices have shapes {tuple(first.shape)} and {tuple(tensor.shape)}; a batch needs"
-                " one shape"
+                f"slices have shapes {tuple(first.shape)} and {tuple(tensor.shape)}; all slices of"
+                " a batch must have the same shape"
             )
     return empty((len(tensors), *first.shape), dtype or first.dtype)
 
@@ -276,62 +276,61 @@ def _room_for(tensors: Sequence[Tensor], dtype: torch.dtype | None, empty: _Empt
 def _stack_embeddings(
     embeddings: Sequence[Embedding], dtype: torch.dtype | None, empty: _Empty
 ) -> Embedding:
-    """Taps and neck of all slices with a batch axis."""
+    """Taps and neck of all slices, stacked along a batch axis."""
     maps = [[*e.taps, e.neck] for e in embeddings]
     scales = [e.scales for e in embeddings if e.scales is not None]
     if scales and dtype is not None:
         *taps, neck = (
-            _stack_scaled(of_slices, of_scales, dtype, empty)
-            for of_slices, of_scales in zip(
+            _stack_scaled(slice_maps, slice_scales, dtype, empty)
+            for slice_maps, slice_scales in zip(
                 zip(*maps, strict=True), zip(*scales, strict=True), strict=True
             )
         )
         return Embedding(taps=tuple(taps), neck=neck)
-    *taps, neck = (_stack(of_slices, dtype, empty) for of_slices in zip(*maps, strict=True))
-    stacked = [_stack(of_scales, None, empty) for of_scales in zip(*scales, strict=True)]
+    *taps, neck = (_stack(slice_maps, dtype, empty) for slice_maps in zip(*maps, strict=True))
+    stacked = [_stack(slice_scales, None, empty) for slice_scales in zip(*scales, strict=True)]
     return Embedding(taps=tuple(taps), neck=neck, scales=tuple(stacked) or None)
 
 
 _SMALL_BYTES = 2**20
-"""Below this the allocator does not go to the kernel for every tensor."""
+"""The allocator serves smaller tensors without a system call for each."""
 
 
 class BufferPool:
-    """Lends CPU memory; a loan ends by itself when the last tensor on it is gone.
+    """A pool of CPU buffers; a buffer returns to it when its last tensor is deleted.
 
-    It holds no more than were lent at the same time. Safe to use from several threads.
+    The pool never holds more buffers than were in use at the same time. It is thread-safe.
     """
 
     def __init__(self) -> None:
         self._free: list[np.ndarray] = []
-        self._taking = threading.Lock()
+        self._lock = threading.Lock()
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """An uninitialised contiguous tensor on the CPU."""
         size = math.prod(shape) * dtype.itemsize
         if size < _SMALL_BYTES:
             return torch.empty(tuple(shape), dtype=dtype)
-        whole = self._take(size)
-        # torch keeps this array, and nothing else does: it goes when the tensor's storage goes,
-        # whoever made views of it.
-        lent = whole[:size]
-        weakref.finalize(lent, self._free.append, whole).atexit = False
-        return torch.from_numpy(lent).view(dtype).view(tuple(shape))
+        buffer = self._take(size)
+        # Only torch holds this array: it is deleted with the tensor's storage, after the last view.
+        used = buffer[:size]
+        weakref.finalize(used, self._free.append, buffer).atexit = False
+        return torch.from_numpy(used).view(dtype).view(tuple(shape))
 
     @property
     def idle_bytes(self) -> int:
-        """Memory that is held and not lent."""
-        return sum(whole.nbytes for whole in self._free)
+        """Bytes of the buffers that are not in use."""
+        return sum(buffer.nbytes for buffer in self._free)
 
     def _take(self, size: int) -> np.ndarray:
-        # A loan may end in another thread meanwhile, which only adds at the end of the list.
-        with self._taking:
-            for place, whole in enumerate(self._free):
-                if whole.nbytes >= size:
-                    return self._free.pop(place)
-            self._free.clear()  # all too small: batches have grown
+        # Another thread may return a buffer meanwhile, which only appends to the list.
+        with self._lock:
+            for index, buffer in enumerate(self._free):
+                if buffer.nbytes >= size:
+                    return self._free.pop(index)
+            self._free.clear()  # all are too small: batches have grown
         region = mmap.mmap(-1, size)
-        if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux: one fault for 2 MB instead of 512
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux: one page fault per 2 MB instead of 512
             with contextlib.suppress(OSError):  # a kernel without huge pages
                 region.madvise(mmap.MADV_HUGEPAGE)
         return np.frombuffer(region, np.uint8)

@@ -1,4 +1,4 @@
-"""Peak memory of a training, on a GPU or of the process."""
+"""Peak memory of a training: of the GPU, or of the process on a CPU."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from desam_model.training.process_memory import anonymous_bytes
 
 
 class PeakMemory:
-    """The highest memory seen since construction.
+    """The highest memory use since construction.
 
-    On CUDA the allocator keeps the peak; on a CPU the process's anonymous memory is sampled at
-    every `sample()`.
+    On CUDA the allocator records the peak; on a CPU every `sample()` reads the anonymous memory of
+    the process.
 
     Args:
         device: Where the training runs.
@@ -24,7 +24,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
 
     def sample(self) -> None:
-        """Look now; call it where memory is highest, between forward and backward."""
+        """Read the memory use; call it between forward and backward, where it is highest."""
         if self._device.type == "cpu":
             self._peak = max(self._peak, anonymous_bytes())
 

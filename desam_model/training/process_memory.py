@@ -1,4 +1,4 @@
-"""Memory of this process, as the system counts it; without torch, so that any process may ask."""
+"""Memory of this process as the system reports it; without torch, so any process can use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def anonymous_bytes() -> int:
-    """Anonymous resident memory of this process; 0 where the system does not say."""
+    """Anonymous resident memory of this process; 0 if the system does not report it."""
     with contextlib.suppress(OSError, ValueError):
         for line in _STATUS.read_text().splitlines():
             if line.startswith("RssAnon:"):
@@ -19,11 +19,11 @@ def anonymous_bytes() -> int:
 
 
 def return_free_memory() -> None:
-    """Give back to the system what the allocator keeps of a training that has ended.
+    """Return to the system the free memory that the allocator keeps after a training.
 
-    glibc keeps freed pages in an arena of each thread, and Tune runs every training in a new one:
-    a worker held 530 MB in its first training and 866 MB in its twelfth, of the same kind. Without
-    this the guard of host memory and the figure in the table would count others' leavings.
+    glibc keeps freed pages in one arena per thread, and Tune runs every training in a new thread: a
+    worker used 530 MB in its first training and 866 MB in its twelfth equal one. Without this call,
+    the memory check and the reported memory would include leftovers of earlier trainings.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has malloc_trim
         ctypes.CDLL(None).malloc_trim(0)

@@ -23,7 +23,7 @@ SELECTION_RULES: dict[str, str] = {
     "training": "lowest mean training loss",
     "last": "last epoch",
 }
-"""In the words that stand beside the selected weights."""
+"""The text of each rule in `selection.json`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,23 +32,23 @@ class Schedule:
 
     Attributes:
         epochs: Passes over the training slices.
-        batch_size: Slices an optimiser step sees; the last, smaller batch is kept.
+        batch_size: Slices per optimiser step; a smaller last batch is used too.
         optimizer: `adam`, `adamw` or `sgd`.
         lr: Learning rate of the first epoch.
-        weight_decay: Of the optimiser.
-        betas: Of Adam and AdamW.
-        momentum: Of SGD (released: 0.99).
-        nesterov: SGD looks ahead by its momentum.
+        weight_decay: Weight decay of the optimiser.
+        betas: Betas of Adam and AdamW.
+        momentum: Momentum of SGD (released: 0.99).
+        nesterov: True for Nesterov momentum in SGD.
         lr_decay: `poly` (lr (1 - e/E)**poly_power), `linear` (lr (1 - e/E)) or `constant`.
-        poly_power: 0.9.
-        constant_epochs: First epochs at the full rate; the decay takes the rest.
-        selection: Whose weights are kept: of the lowest source-validation loss, of the lowest
-            training loss, or of the last epoch.
-        precision: Arithmetic of forward and backward (autocast); weights stay float32.
-        accumulate: Parts that a batch is split into to save memory. The weights after a step equal
-            the unsplit step's up to rounding, for methods whose loss is a mean over slices.
-        channels_last: Keep convolution weights and maps in channels-last order.
-        compile: Run the method's parts through `torch.compile`.
+        poly_power: Exponent of the `poly` decay.
+        constant_epochs: Number of first epochs at the full learning rate, before the decay.
+        selection: The epoch whose weights are kept: lowest source-validation loss (`validation`),
+            lowest training loss (`training`), or the last epoch (`last`).
+        precision: Precision of forward and backward pass (autocast); weights stay float32.
+        accumulate: Number of micro-batches per batch, to save memory. The step gives the same
+            weights up to rounding for methods whose loss is a mean over slices.
+        channels_last: Keep convolution weights and feature maps in channels-last order.
+        compile: Compile the method's parts with `torch.compile`.
     """
 
     epochs: int = 50
@@ -69,7 +69,7 @@ class Schedule:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained.
+        """Check the values.
 
         Raises:
             ValueError: A count is below 1, or the learning rate is not positive.
@@ -81,17 +81,17 @@ class Schedule:
             raise ValueError(f"lr is {self.lr}, expected a positive number")
 
     def lr_at(self, epoch: int) -> float:
-        """Learning rate of a 0-based epoch; positive in every one of them."""
+        """Learning rate of a 0-based epoch; positive in every epoch."""
         if self.lr_decay == "constant" or epoch < self.constant_epochs:
             return self.lr
-        left = 1.0 - (epoch - self.constant_epochs) / (self.epochs - self.constant_epochs)
+        remaining = 1.0 - (epoch - self.constant_epochs) / (self.epochs - self.constant_epochs)
         power: float = self.poly_power if self.lr_decay == "poly" else 1.0
-        return float(self.lr * left**power)
+        return float(self.lr * remaining**power)
 
     def selects(
         self, before: Sequence[EpochRecord], train_loss: float, validation_loss: float
     ) -> bool:
-        """True if an epoch with these losses is the one to keep, after those before it."""
+        """True if an epoch with these losses is the best so far, given the earlier epochs."""
         match self.selection:
             case "last":
                 return True
@@ -100,14 +100,14 @@ class Schedule:
         return validation_loss < min((e.validation_loss for e in before), default=math.inf)
 
     def autocast_dtype(self) -> torch.dtype | None:
-        """The lower precision to compute in, or None for float32."""
+        """The autocast precision, or None for float32."""
         return {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
 
 
 def build_optimizer(
     parameters: Iterable[nn.Parameter], schedule: Schedule
 ) -> torch.optim.Optimizer:
-    """The schedule's optimiser over the parameters, at the first epoch's learning rate."""
+    """The schedule's optimiser for the parameters, with the learning rate of the first epoch."""
     decay = schedule.weight_decay
     if schedule.optimizer == "sgd":
         return torch.optim.SGD(
@@ -122,8 +122,8 @@ def build_optimizer(
 
 
 def schedule_identity(schedule: Schedule) -> dict[str, object]:
-    """What a checkpoint must agree with to be gone on from: all but what changes no result."""
+    """The values that must equal a checkpoint's to resume it: all that can change a result."""
     values = asdict(schedule)
-    for free in ("accumulate", "channels_last", "compile"):
-        values.pop(free)
+    for neutral in ("accumulate", "channels_last", "compile"):
+        values.pop(neutral)
     return values | {"betas": list(schedule.betas)}

@@ -1,4 +1,4 @@
-"""Everything a training needs to go on, and the files it lives in."""
+"""The state that a training needs to resume, and its files."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class TrainingState:
         weights: State dict of the method.
         optimizer: State dict of the optimiser.
         scaler: State dict of the gradient scaler; empty without one.
-        best_weights: State dict of the selected epoch.
-        epochs: One record a finished epoch.
-        stopped_early: True if the caller said STOP after the last of them.
+        best_weights: State dict of the method at the selected epoch.
+        epochs: One record per finished epoch.
+        stopped_early: True if the caller returned STOP after the last of them.
         seconds: Training time so far.
-        peak_memory_bytes: Highest seen so far.
+        peak_memory_bytes: Peak memory so far.
     """
 
     weights: Weights
@@ -46,17 +46,17 @@ class TrainingState:
 
     @property
     def selected_epoch(self) -> int:
-        """The last epoch that was best when it ended, so the first of equals; -1 before any."""
+        """The best epoch so far, the first one among ties; -1 before the first epoch."""
         return max((record.epoch for record in self.epochs if record.is_best), default=-1)
 
 
 def save_state(state: TrainingState, folder: Path, identity: dict[str, Any]) -> None:
-    """Write `last.pt`, replacing the former one in one step.
+    """Write `last.pt`, replacing the previous one atomically.
 
     Args:
-        state: What to keep.
-        folder: The training's folder, made if need be.
-        identity: Seed and schedule that the state belongs to.
+        state: The state to save.
+        folder: The training's folder; created if it does not exist.
+        identity: Seed and schedule of the training.
     """
     values = {name: getattr(state, name) for name in TrainingState.__slots__}
     values["epochs"] = [asdict(record) for record in state.epochs]
@@ -68,10 +68,10 @@ def load_state(folder: Path, identity: dict[str, Any]) -> TrainingState | None:
 
     Args:
         folder: The training's folder.
-        identity: Seed and schedule that it must belong to.
+        identity: Seed and schedule that the file must have.
 
     Raises:
-        ValueError: The file is damaged, or belongs to another seed or schedule.
+        ValueError: The file is damaged, or has another seed or schedule.
     """
     path = folder / LAST
     if not path.exists():
@@ -80,7 +80,7 @@ def load_state(folder: Path, identity: dict[str, Any]) -> TrainingState | None:
     if saved.get("format") != _FORMAT or saved.get("identity") != identity:
         raise ValueError(
             f"{path} belongs to another training ({saved.get('identity')}, expected {identity});"
-            " remove it to train anew"
+            " delete it to train again from the start"
         )
     values = saved["state"]
     values["epochs"] = [EpochRecord(**record) for record in values["epochs"]]
@@ -88,9 +88,9 @@ def load_state(folder: Path, identity: dict[str, Any]) -> TrainingState | None:
 
 
 def save_selection(state: TrainingState, folder: Path, rule: str) -> None:
-    """Write `best.pt`, the selected weights, and `selection.json`, by which rule they were.
+    """Write the selected weights to `best.pt` and the selection rule to `selection.json`.
 
-    Both depend on nothing but the training's inputs and seed.
+    Both files depend only on the inputs and the seed of the training.
     """
     write_atomically(folder / BEST, {"format": _FORMAT, "weights": state.best_weights})
     selection = {
@@ -102,7 +102,7 @@ def save_selection(state: TrainingState, folder: Path, rule: str) -> None:
 
 
 def copied_weights(method: nn.Module) -> Weights:
-    """The module's weights as they are now, safe from later steps."""
+    """A copy of the current weights, which later steps do not change."""
     return {name: value.detach().clone() for name, value in method.state_dict().items()}
 
 
@@ -110,7 +110,7 @@ def load_weights(path: Path) -> Weights:
     """The weights in a `best.pt`.
 
     Raises:
-        ValueError: The file is damaged or is no checkpoint of ours.
+        ValueError: The file is damaged or is not a checkpoint of this program.
     """
     saved = read_checkpoint(path)
     if saved.get("format") != _FORMAT or "weights" not in saved:

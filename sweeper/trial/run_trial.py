@@ -113,6 +113,7 @@ def _score(
     view = reader(cases.scored)
     batches = partial(Loader, batch_size=batch_size, device=device)
     result = evaluate(method, view, settings, batches)
+    patients = {case: reader.dataset.case(case).patient for case in cases.scored}
     target = folder.evaluation_folder(eval_id)
     target.mkdir(parents=True, exist_ok=True)
     _save_masks(target / "masks.npz", result)
@@ -122,7 +123,9 @@ def _score(
         {
             "settings": config.evaluation.model_dump(mode="json"),
             "target": config.target,
-            "scores": [asdict(score) for score in result.scores],
+            "scores": [
+                {**asdict(score), "patient": patients[score.case]} for score in result.scores
+            ],
             "n_slices": len(view),
             "n_empty_slices": sum(_n_empty(p.mask) for p in result.predictions),
             "seconds": seconds,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from desam_model.training.fit import fit
+from desam_model.training.loader import Loader
 from sweeper.factory import build_schedule
+from sweeper.trial.convergence import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +61,8 @@ def train(
     if result.stopped_early:
         folder.write("pruned", {"epoch": result.epochs[-1].epoch, "epochs": epochs})
         return False
+    losses = [epoch.train_loss for epoch in result.epochs]
+    batches = partial(Loader, batch_size=job.config.training.batch_size, device=device)
     folder.write(
         "fit",
         {
@@ -65,6 +70,7 @@ def train(
             "epochs": epochs,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "n_train_slices": len(train_slices),
+            "convergence": asdict(measure(method, train_slices, losses, batches)),
             "remedy": job.remedy,
             "train_cases": list(cases.train),
             "validation_cases": list(cases.validation),

@@ -26,7 +26,7 @@ from sweeper.engine import cluster as ray_cluster
 from sweeper.engine import driver, ray_tune
 from sweeper.errors import ResourceError
 from sweeper.records import Placement, TrialOutcome
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -273,7 +273,7 @@ def test_a_disk_that_is_really_full_pauses_the_sweep_until_there_is_room(small_d
 
     threading.Thread(target=free_once_paused, daemon=True).start()
     assert sweep.run() == 0
-    assert any("goes on by itself" in line for line in sweep.told.lines)
+    assert any("resumes by itself" in line for line in sweep.told.lines)
     assert [sweep.numbers(seed) for seed in range(3)] == [expected(seed) for seed in range(3)]
     assert [sweep.times_ended(seed) for seed in range(3)] == [1, 1, 1]
 
@@ -298,7 +298,7 @@ def test_what_an_earlier_attempt_of_the_sweep_still_holds_is_trained_when_it_let
 ) -> None:
     """As on a lost machine, whose worker lives on when Tune begins its training elsewhere."""
     sweep = Sweep(root=tmp_path, scripts={}, seeds=3, placement=placement())
-    let_go = hold(sweep.folder(0), mark())
+    let_go = hold(sweep.folder(0), process_identity())
 
     def let_go_when_it_is_to_come_again() -> None:
         while not any(state == "again" for _, state, _ in sweep.told.ends):

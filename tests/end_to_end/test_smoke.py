@@ -143,7 +143,7 @@ def test_ctrl_c_stops_in_good_order_and_the_next_run_goes_on(
     os.kill(running.pid, number)
     out, err = running.communicate(timeout=60)
     assert running.returncode == code, out + err
-    assert "the same command goes on" in err
+    assert "run the same command again to resume" in err
     status = sweeper(workspace, "status", *words[1:])
     assert "1 missing" in status.stdout
 
@@ -153,13 +153,13 @@ BAD_INPUTS = [
     (["run", "{spaces}/smoke.yaml", "--set", "training.epoch=3"], "did you mean 'epochs'?"),
     (["run", "{spaces}/smoke.yaml", "--set", "source=A-ISB"], "did you mean 'A-ISBI'?"),
     (["run", "{spaces}/smoke.yaml", "--set", "method.name=dsam"], "did you mean 'desam'?"),
-    (["run", "{spaces}/smoke.yaml", "--dataset", "nobody"], "is neither imported here"),
+    (["run", "{spaces}/smoke.yaml", "--dataset", "nobody"], "is neither in this workspace"),
     (["run", "{spaces}/smoke.yaml", "--dataset", "{spaces}"], "is not a dataset store"),
     (["run", "{spaces}/smoke.yaml", "--encoder", "vit_h"], "sam_vit_h_4b8939.pth"),
     (["run", "{spaces}/smoke.yaml", "--set", "seed={{grid: []}}"], "is empty"),
     (["run", "{spaces}/smoke.yaml", "--set", "training.epochs=many"], "expected a whole number"),
     (["run", "{bad}/no-yaml.yaml"], "not valid YAML"),
-    (["run", "{bad}/binary.yaml"], "not a readable text file"),
+    (["run", "{bad}/binary.yaml"], "cannot be read as text"),
     (["run", "{bad}/list.yaml"], "holds a list"),
     (["report", "nothing-of-that-name"], "nothing-of-that-name"),
     (["report", "--output", "{bad}/nowhere/table.md"], "in a folder that is there"),

@@ -22,7 +22,7 @@ from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.retry_loop import RetryLoop
 from sweeper.pipeline.running.sources import PlannedTrainings
 from sweeper.store.ledger import Ledger, TrainingFolder, read_json
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -156,7 +156,9 @@ def hold(folder: TrainingFolder, owner: str) -> Callable[[], None]:
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.path / ".lock")
     lock.take()
-    folder.write("attempt", {"owner": owner, "worker": mark(), "oom_kills": sys.maxsize})
+    folder.write(
+        "attempt", {"owner": owner, "worker": process_identity(), "oom_kills": sys.maxsize}
+    )
     folder.renew_lease(owner)
     return lock.release
 
@@ -164,7 +166,7 @@ def hold(folder: TrainingFolder, owner: str) -> Callable[[], None]:
 def mark_of(pid: int) -> str:
     """The mark of another process of this machine."""
     started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return f"{mark().rsplit('/', 2)[0]}/{pid}/{started}"
+    return f"{process_identity().rsplit('/', 2)[0]}/{pid}/{started}"
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""What the image methods share: harness, base augmentation, losses, randomness."""
+"""Shared parts of the image methods: harness, base augmentation, losses, randomness."""

@@ -1,4 +1,4 @@
-"""Base augmentation of the image methods: kornia's transforms, seeded by the trial's generator."""
+"""Base augmentation of the image methods: kornia transforms with the trial's random generator."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MASK = {DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": False}}
 
 
 class Augmentation:
-    """Random transforms of an image and, where they move pixels, of its reference.
+    """Random transforms of an image and, for geometric ones, of its reference.
 
-    Not a module, on purpose: moving a kornia transform to a GPU makes it draw its parameters from
-    that GPU's global state, which no generator of ours owns.
+    This is not an `nn.Module`, because a kornia transform on a GPU draws its parameters from the
+    global random state of the GPU, which our generator does not control.
     """
 
     def __init__(self, geometric: Sequence[nn.Module], intensity: Sequence[nn.Module]) -> None:
-        """Keeps kornia transforms: `geometric` ones move both, `intensity` ones the image alone."""
+        """`geometric` kornia transforms change image and reference, `intensity` only the image."""
         self._geometric = (
             kornia_augmentation.AugmentationSequential(
                 *geometric, data_keys=[DataKey.INPUT, DataKey.MASK], extra_args=_MASK
@@ -45,8 +45,8 @@ class Augmentation:
         """Transformed copies of an image `(B, C, H, W)` and its reference `(B, 1, H, W)`.
 
         Args:
-            image: In [0, 1].
-            reference: 0 and 1; stays so (nearest neighbour, zeros from outside).
+            image: Values in [0, 1].
+            reference: Values 0 and 1, also after the transform (nearest neighbour, zero padding).
             generator: CPU generator, the only source of randomness.
         """
         device_type = image.device.type
@@ -61,8 +61,8 @@ def unified_augmentation() -> Augmentation:
     """Rotation +-15 degrees, shift 10 %, zoom 0.8-1.2, flips, contrast and brightness.
 
     Source: sources.md S34.
-    Deviation: no elastic deformation in the unified harness; it costs as much as a training step of
-    the small network on a CPU, and the same holds for every row.
+    Deviation: the unified harness has no elastic deformation, for any method, because on a CPU it
+    takes as long as a training step of the small network.
     """
     return Augmentation(_affine_and_flips(), _contrast_and_brightness())
 
@@ -85,11 +85,11 @@ def _contrast_and_brightness() -> list[nn.Module]:
 
 
 def family_augmentation() -> Augmentation:
-    """The unified augmentation with elastic deformation, as the MaxStyle family has it.
+    """The augmentation of the MaxStyle family: the unified one plus elastic deformation.
 
     Source: sources.md S34: alpha U(1.5, 2) H px, sigma 0.75 U(0.1, 0.2) H.
-    Deviation: alpha and sigma are fixed at the middle of their ranges for 256 px, and the Gaussian
-    is cut at 127 px; kornia draws neither.
+    Deviation: alpha and sigma are fixed at the middle of their ranges for 256 px, because kornia
+    does not draw them, and the Gaussian is truncated at 127 px.
     """
     elastic = kornia_augmentation.RandomElasticTransform(
         kernel_size=(127, 127), sigma=(29.0, 29.0), alpha=(3.5, 3.5), align_corners=False, p=0.5
@@ -102,7 +102,7 @@ def csdg_augmentation() -> Augmentation:
 
     Source: sources.md S51: rotation and shear +-20 degrees, shift 15 of 192 px, scale 0.5-1.5,
     elastic alpha 20 sigma 5, gamma 0.2-1.8, noise 0.15, contrast 0.6-1.5, brightness +-10 of 255.
-    Deviation: intensities act on [0, 1], so the noise of z-scored images is divided by four.
+    Deviation: intensity transforms act on [0, 1], so the noise for z-scored images is divided by 4.
     """
     geometric = [
         kornia_augmentation.RandomAffine(
@@ -122,10 +122,10 @@ def csdg_augmentation() -> Augmentation:
 
 
 def nnunet_augmentation() -> Augmentation:
-    """nnU-Net's 2-D augmentation as far as kornia has it.
+    """nnU-Net's 2-D augmentation, as far as kornia provides it.
 
-    Source: nnU-Net v2's default trainer, recalled (sources.md S29).
-    Deviation: no simulation of low resolution, and intensities act on [0, 1] before the z-score.
+    Source: nnU-Net v2's default trainer, from memory (sources.md S29).
+    Deviation: no simulation of low resolution; intensity transforms act on [0, 1] before z-scoring.
     """
     geometric = [
         kornia_augmentation.RandomAffine(degrees=180.0, scale=(0.7, 1.4), p=0.4),

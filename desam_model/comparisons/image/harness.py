@@ -1,7 +1,7 @@
-"""What surrounds an image method: network, base augmentation, supervision, normalisation.
+"""Harness of an image method: network, base augmentation, supervision and normalisation.
 
-The unified harness is the same for every method, so that a table compares methods and nothing
-else; the official ones follow each method's own repository.
+The unified harness is the same for all methods, so that a table compares only the methods. The
+official harnesses follow the repository of each method.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
     from desam_model.networks.base import SegmentationNetwork
 
 Supervision = Literal["dice_ce", "ce", "dice_all_ce", "batch_dice_ce"]
-"""Supervised loss: cross-entropy, alone or with a soft Dice: of the foreground per slice, of all
-classes per slice (CSDG), or of the foreground over the batch (nnU-Net)."""
+"""Supervised loss: cross-entropy, alone or plus a soft Dice loss: of the foreground per slice, of
+all classes per slice (CSDG), or of the foreground over the batch (nnU-Net)."""
 
 Recipe = Literal["maxstyle_family", "csdg", "nnunet"]
-"""Whose repository an official harness follows."""
+"""The repositories that official harnesses follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harness:
-    """The parts that an image method is built around.
+    """The common parts of an image method.
 
     Attributes:
-        network: Segments, and reconstructs where it has an image decoder.
-        augmentation: Base augmentation of every training batch; None for none.
+        network: Segments the image and, if it has an image decoder, reconstructs it.
+        augmentation: Base augmentation of the training batches, or None.
         supervision: The supervised loss.
-        reconstruction_weight: Of the image decoder's mean squared error; 0 where it has none.
-        input_noise: Standard deviation of Gaussian noise on the standard pass's input, in the
-            image's [0, 1].
-        keep_originals: Each batch also holds its slices without augmentation.
-        normalisation: Of what the network sees, per image.
-        input_px: Side that images are resized to for the network; None keeps theirs.
-        window_px: Sides (padded, cropped): larger training slices are padded to the first and
-            cut to a random square of the second; None trains on whole slices. Test slices are
-            always whole.
-        flips_in_test: Predictions are means over the image's four mirror images.
+        reconstruction_weight: Weight of the image decoder's mean squared error; 0 without one.
+        input_noise: Standard deviation of Gaussian noise on the input of the standard pass, for
+            images in [0, 1].
+        keep_originals: True if a batch also contains its slices without augmentation.
+        normalisation: Normalisation of the network's input, per image.
+        input_px: Side to which images are resized for the network; None keeps their size.
+        window_px: Sides (padded, cropped): training slices larger than the second are padded to
+            the first and cropped to a random square of the second. None trains on whole slices.
+            Test slices are never cropped.
+        flips_in_test: True to average predictions over the four mirrored versions of the image.
     """
 
     network: SegmentationNetwork
@@ -73,16 +73,16 @@ def unified_harness(
     augmentation: bool = True,
     image_decoder: bool = False,
 ) -> Harness:
-    """The harness that every row of the unified profile shares (sources.md S31).
+    """The harness of all methods in the unified profile (sources.md S31).
 
     Args:
         image_channels: Channels of the dataset's images.
         width: Channels of the U-Net's first stage.
-        stages: Resolutions of the U-Net.
-        norm: Its normalisation.
-        input_px: Side that images are resized to for the network; None keeps theirs.
-        augmentation: Switches the base augmentation.
-        image_decoder: Adds the decoder that a method's own algorithm needs; it is then trained
+        stages: Number of resolutions of the U-Net.
+        norm: Normalisation of the U-Net.
+        input_px: Side to which images are resized for the network; None keeps their size.
+        augmentation: False to turn off the base augmentation.
+        image_decoder: True to add the image decoder that some methods need; it is then trained
             with weight 0.5.
     """
     return Harness(
@@ -100,12 +100,12 @@ def unified_harness(
 
 
 def official_harness(recipe: Recipe, *, image_channels: int, augmentation: bool = True) -> Harness:
-    """The harness of a method's own repository.
+    """The harness of the original repository of a method.
 
     Args:
-        recipe: Whose.
+        recipe: The repository.
         image_channels: Channels of the dataset's images.
-        augmentation: Switches the recipe's base augmentation.
+        augmentation: False to turn off the recipe's base augmentation.
     """
     build = {"maxstyle_family": _family, "csdg": _csdg, "nnunet": _nnunet}[recipe]
     return build(image_channels, augmentation)
@@ -114,8 +114,8 @@ def official_harness(recipe: Recipe, *, image_channels: int, augmentation: bool 
 def _family(image_channels: int, augmentation: bool) -> Harness:
     """The harness of AdvNoise, AdvBias, RandConv, MixStyle and MaxStyle (sources.md S32, S33, S34).
 
-    Deviation: tests on whole slices, not on the centre 224 px; the network is fully convolutional,
-    and the scorer counts the whole slice. Slices of up to 224 px are not cropped in training.
+    Deviation: tests on whole slices, not on the central 224 px, because the network is fully
+    convolutional and scores cover the whole slice. Slices up to 224 px are not cropped in training.
     """
     return Harness(
         network=FCN16(image_channels=image_channels),
@@ -141,8 +141,8 @@ def _csdg(image_channels: int, augmentation: bool) -> Harness:
 def _nnunet(image_channels: int, augmentation: bool) -> Harness:
     """nnU-Net's 2-D recipe on slices of the dataset's size (sources.md S28, S29).
 
-    Deviation: no foreground oversampling, since every slice holds foreground, and no sliding
-    window, since a slice is one patch.
+    Deviation: no foreground oversampling, because every slice has foreground, and no sliding
+    window, because a slice is one patch.
     """
     return Harness(
         network=UNet(

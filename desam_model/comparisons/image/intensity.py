@@ -1,4 +1,4 @@
-"""Intensities of image batches `(B, C, H, W)`, always per image."""
+"""Intensity operations on image batches `(B, C, H, W)`, each per image."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _AXES = (1, 2, 3)
 
 
 def rescale(image: Tensor) -> Tensor:
-    """Each image rescaled to [0, 1], float32; a constant one becomes 0."""
+    """Each image rescaled to [0, 1], float32; a constant image becomes 0."""
     image = image.float()
     low, high = range_of(image)
     return (image - low) / (high - low).clamp_min(1e-8)
 
 
 def rescale_to(image: Tensor, other: Tensor) -> Tensor:
-    """Each image rescaled to the range of the same image of another batch."""
+    """Each image rescaled to the range of the image at the same index of another batch."""
     low, high = range_of(other)
     return rescale(image) * (high - low) + low
 
@@ -31,7 +31,7 @@ def range_of(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def standardise(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Each image with mean 0 and deviation 1, and that mean and deviation `(B, 1, 1, 1)`."""
+    """Images with mean 0 and standard deviation 1, and the original mean and deviation."""
     mean = image.mean(dim=_AXES, keepdim=True)
     deviation = image.std(dim=_AXES, keepdim=True).clamp_min(1e-8)
     return (image - mean) / deviation, mean, deviation
@@ -44,5 +44,5 @@ def norm_of(image: Tensor) -> Tensor:
 
 
 def unit(image: Tensor) -> Tensor:
-    """Each image divided by its norm; an image of zeros stays zero, never nan."""
+    """Each image divided by its norm; an image of zeros stays zero and does not become nan."""
     return image / norm_of(image).clamp_min(torch.finfo(image.dtype).tiny)

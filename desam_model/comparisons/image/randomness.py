@@ -1,4 +1,4 @@
-"""Randomness with an owner: everything follows from the trial's CPU generator."""
+"""Random draws, all from the trial's CPU generator."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 @contextmanager
 def seeded(generator: torch.Generator) -> Iterator[None]:
-    """Makes torch's global CPU randomness follow from a generator, and restores it afterwards.
+    """Seeds torch's global CPU random state from a generator, and restores it afterwards.
 
-    For code of others that takes no generator.
+    It is for library code that takes no generator.
     """
     seed = int(torch.randint(2**62, (1,), generator=generator).item())
     with torch.random.fork_rng(devices=[]):
@@ -28,22 +28,22 @@ def seeded(generator: torch.Generator) -> Iterator[None]:
 
 
 def draw_uniform(low: float, high: float, generator: torch.Generator) -> float:
-    """One number, uniform in [low, high)."""
+    """A number, uniform in [low, high)."""
     return low + (high - low) * float(torch.rand(1, generator=generator).item())
 
 
 def draw_one(values: Sequence[T], generator: torch.Generator) -> T:
-    """One of the values, each as likely."""
+    """One of the values, all with equal probability."""
     return values[int(torch.randint(len(values), (1,), generator=generator).item())]
 
 
 def draw_normal(shape: Sequence[int], like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal float32 of a shape, on the device of another tensor."""
+    """Standard normal float32 tensor of a shape, on the device of `like`."""
     return torch.randn(tuple(shape), generator=generator).to(like.device)
 
 
 def draw_beta(alpha: float, n: int, like: Tensor, generator: torch.Generator) -> Tensor:
-    """`(n, 1, 1, 1)` numbers of Beta(alpha, alpha), on the device of another tensor."""
+    """`(n, 1, 1, 1)` numbers from Beta(alpha, alpha), on the device of `like`."""
     with seeded(generator):
-        drawn = torch.distributions.Beta(alpha, alpha).sample((n, 1, 1, 1))
-    return drawn.to(like.device)
+        samples = torch.distributions.Beta(alpha, alpha).sample((n, 1, 1, 1))
+    return samples.to(like.device)

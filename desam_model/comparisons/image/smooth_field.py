@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def grid_shape(hw: tuple[int, int], spacing_px: tuple[int, int]) -> tuple[int, int]:
-    """Control points (rows, columns) that a field needs: one more than intervals, one outside.
+    """Number of control points (rows, columns) of a field: its intervals plus two.
 
     Source: advchain, sources.md S40.
     """
@@ -31,19 +31,19 @@ def spline_field(
 ) -> Tensor:
     """The field `(B, C, H, W)` of control points `(B, C, rows, columns)`; differentiable.
 
-    The control points lie `spacing_px` apart, symmetrically about the image's centre. With one
-    row of them outside, constant control points give that constant in the centre and up to 2.1 %
-    less at the border (cubic), as in advchain (sources.md S40).
+    The control points are `spacing_px` apart and symmetric about the image centre. Only one row of
+    them is outside the image, so constant control points give that constant in the centre and up to
+    2.1 % less at the border (cubic), as in advchain (sources.md S40).
 
-    Deviation: the spline's basis is evaluated directly, not by convolving box filters; the same
-    numbers without rounding a kernel to whole pixels.
+    Deviation: the spline basis is evaluated directly, not by convolving box filters. The result is
+    the same, but the kernel is not rounded to whole pixels.
 
     Args:
         control: Values at the control points.
         hw: Rows and columns of the field.
-        spacing_px: Distance of control points in px of the field.
-        order: Degree of the spline: 2 quadratic, 3 cubic.
-        downscale: The field is evaluated on an image this many times smaller, then enlarged
+        spacing_px: Distance between control points in px of the field.
+        order: Degree of the spline: 2 for quadratic, 3 for cubic.
+        downscale: The field is evaluated on an image this many times smaller, then upsampled
             bilinearly.
     """
     coarse = (max(1, hw[0] // downscale), max(1, hw[1] // downscale))
@@ -59,13 +59,13 @@ def spline_field(
 
 def _basis(n_out: int, n_points: int, spacing: float, order: int) -> Tensor:
     """Weight of each control point at each output position, `(n_out, n_points)`."""
-    at = (torch.arange(n_out, dtype=torch.float64) - (n_out - 1) / 2) / spacing
+    positions = (torch.arange(n_out, dtype=torch.float64) - (n_out - 1) / 2) / spacing
     points = torch.arange(n_points, dtype=torch.float64) - (n_points - 1) / 2
-    return _cardinal_spline(at[:, None] - points[None, :], order)
+    return _cardinal_spline(positions[:, None] - points[None, :], order)
 
 
 def _cardinal_spline(x: Tensor, order: int) -> Tensor:
-    """The centred cardinal B-spline of a degree; its integer shifts sum to one."""
+    """The centred cardinal B-spline of the given degree; its integer shifts sum to one."""
     n = order + 1
     total = torch.zeros_like(x)
     for k in range(n + 1):

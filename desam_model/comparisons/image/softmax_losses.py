@@ -1,7 +1,7 @@
-"""Losses on two-channel logits, which the image methods of the literature share.
+"""Losses on two-channel logits, common to the image methods of the literature.
 
-Everywhere: logits `(B, 2, H, W)` (background, foreground), any float dtype, computed in float32;
-reference `(B, 1, H, W)` with values 0 and 1.
+In all functions, logits are `(B, 2, H, W)` (background, foreground) of any float dtype, computed in
+float32; the reference is `(B, 1, H, W)` with values 0 and 1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SMOOTH = 1e-5
-"""Added to Dice's denominator, and to its numerator for the foreground alone (sources.md S48)."""
+"""Added to the denominator of the Dice, and to its numerator for `foreground` (sources.md S48)."""
 
 
 def cross_entropy(logits: Tensor, reference: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def soft_dice(
     Args:
         logits: `(B, 2, H, W)`.
         reference: `(B, 1, H, W)`.
-        classes: `foreground` alone, as nnU-Net; or the mean over `all` classes, as CSDG
+        classes: `foreground` only, as in nnU-Net; or the mean over `all` classes, as in CSDG
             (sources.md S48).
     """
     probability = logits.float().softmax(dim=1)
@@ -45,21 +45,21 @@ def soft_dice(
 
 
 def batch_dice(logits: Tensor, reference: Tensor) -> Tensor:
-    """One minus the soft Dice of the foreground over the whole batch, a scalar (nnU-Net)."""
+    """One minus the soft Dice of the foreground over the whole batch, a scalar (as in nnU-Net)."""
     probability = logits.float().softmax(dim=1)[:, 1:]
     overlap = (probability * reference).sum()
     return 1 - (2 * overlap + SMOOTH) / (probability.sum() + reference.sum() + SMOOTH)
 
 
 def at_scale_of(logits: Tensor, reference: Tensor) -> Tensor:
-    """The reference at the size of coarser logits, nearest neighbour, `(B, 1, h, w)`."""
+    """The reference at the size of the logits by nearest neighbour, `(B, 1, h, w)`."""
     if logits.shape[-2:] == reference.shape[-2:]:
         return reference
     return functional.interpolate(reference, size=logits.shape[-2:], mode="nearest-exact")
 
 
 def divergence(target_logits: Tensor, logits: Tensor) -> Tensor:
-    """KL(softmax(target) || softmax(logits)), the mean over all pixels of the sum over classes.
+    """KL(softmax(target) || softmax(logits)), summed over classes and averaged over pixels.
 
     Source: sources.md S38.
     """

@@ -17,11 +17,11 @@ def gin(image, generator):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_render_keeps_the_energy_and_shape_of_each_image(method, make_image, generator, channels):
+def test_a_transformed_image_keeps_its_norm_and_shape(method, make_image, generator, channels):
     image = standardise(make_image(channels=channels, hw=(17, 23)))[0]
-    render = method.render(image, generator)
-    assert render.shape == image.shape
-    assert torch.allclose(norm_of(render), norm_of(image), rtol=1e-4)
+    transformed = method.transform(image, generator)
+    assert transformed.shape == image.shape
+    assert torch.allclose(norm_of(transformed), norm_of(image), rtol=1e-4)
 
 
 def test_two_images_of_a_batch_get_different_networks(make_image, generator):
@@ -92,12 +92,12 @@ def test_gradients_reach_the_mean_prediction_too(generator):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_without_any_share_of_the_network_a_render_is_the_image(
+def test_with_alpha_zero_the_transformed_image_is_the_image(
     method, make_image, generator, monkeypatch, channels
 ):
     image = standardise(make_image(channels=channels))[0]
     monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.zeros(shape))  # alpha
-    assert torch.allclose(method.render(image, generator), image, atol=1e-5)
+    assert torch.allclose(method.transform(image, generator), image, atol=1e-5)
 
 
 def test_the_released_epsilon_of_the_blend_map_has_no_effect(make_harness, make_image):

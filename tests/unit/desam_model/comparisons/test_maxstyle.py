@@ -18,10 +18,10 @@ def make_method(make_harness):
     return make
 
 
-def style(n=4, channels=3, share=0.0, noise=0.0, order=(1, 2, 3, 0)):
+def style(n=4, channels=3, weight=0.0, noise=0.0, order=(1, 2, 3, 0)):
     return Style(
         order=torch.tensor(order),
-        share=torch.full((n, 1, 1, 1), share),
+        weight=torch.full((n, 1, 1, 1), weight),
         scale_noise=torch.full((n, channels, 1, 1), noise),
         shift_noise=torch.full((n, channels, 1, 1), noise),
     )
@@ -43,8 +43,8 @@ def test_no_mixing_and_no_noise_is_the_identity(generator):
 
 def test_shares_are_clamped(generator):
     maps = torch.randn(4, 3, 8, 8, generator=generator)
-    assert torch.equal(style(share=3.0)(maps), style(share=1.0)(maps))
-    assert torch.equal(style(share=-2.0)(maps), style(share=0.0)(maps))
+    assert torch.equal(style(weight=3.0)(maps), style(weight=1.0)(maps))
+    assert torch.equal(style(weight=-2.0)(maps), style(weight=0.0)(maps))
 
 
 def test_noise_may_turn_a_contrast_around(generator):
@@ -149,5 +149,5 @@ def test_what_is_not_learnable_stays_as_drawn(make_method, example, fixed):
     styles = method.draw_styles(4, code, torch.Generator().manual_seed(0))
     for one in styles.values():
         assert len(one.parameters) == (2 if fixed == "mix" else 1)
-        assert one.share is not None
+        assert one.weight is not None
         assert one.scale_noise is not None

@@ -74,7 +74,7 @@ def test_sams_weights_are_read_by_their_own_names():
 
 
 def test_a_checkpoint_of_other_sizes_is_refused():
-    with pytest.raises(ValueError, match="does not fit SAM's"):
+    with pytest.raises(ValueError, match="does not match SAM's"):
         load_sam_weights(make(), {"mask_decoder.iou_token.weight": torch.zeros(1, 4)})
 
 

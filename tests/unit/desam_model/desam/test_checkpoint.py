@@ -62,7 +62,7 @@ def test_sam_starts_prim_and_the_prompt_encoder_and_leaves_pdmm(small_desam):
 def test_a_sam_checkpoint_of_another_width_is_refused(small_desam):
     weights = reference_state_dict(small_desam())
     weights["mask_decoder.iou_token.weight"] = torch.zeros(1, 256)
-    with pytest.raises(ValueError, match=r"iou_token\.weight is of shape \(1, 256\)"):
+    with pytest.raises(ValueError, match=r"iou_token\.weight has shape \(1, 256\)"):
         load_sam_decoder(small_desam(), weights)
 
 

@@ -143,7 +143,7 @@ def test_the_seed_fixes_the_weights_and_the_global_state_is_left_alone(small_des
 
 def test_parts_that_do_not_fit_the_ablation_are_refused():
     parts = {"prompts": PromptTokens(dim=16, grid_hw=(8, 8)), "prim": PRIM(dim=16)}
-    with pytest.raises(ValueError, match="without PRIM"):
+    with pytest.raises(ValueError, match="pdmm_only must have no PRIM"):
         DeSAM(**parts, pdmm=PDMM(tap_channels=4, dim=16, fuses_mask=False), ablation="pdmm_only")
     with pytest.raises(ValueError, match="fuses_mask=True"):
         DeSAM(**parts, pdmm=PDMM(tap_channels=4, dim=16, fuses_mask=False), ablation="full")
@@ -152,12 +152,12 @@ def test_parts_that_do_not_fit_the_ablation_are_refused():
 def test_taps_of_another_encoder_are_refused(small_desam):
     with pytest.raises(ValueError, match="3 taps of 12 channels"):
         small_desam().pdmm.context(embedding_of(taps=10).taps)
-    with pytest.raises(ValueError, match="3 taps, one per level, not 2"):
+    with pytest.raises(ValueError, match="num_taps is 2, expected 3"):
         build_desam(tap_channels=4, num_taps=2, neck_channels=16, grid_hw=(8, 8), input_px=128)
 
 
 def test_a_batch_without_embeddings_is_refused(small_desam):
-    with pytest.raises(ValueError, match="reads embeddings"):
+    with pytest.raises(ValueError, match="needs embeddings, but this batch has none"):
         small_desam().validation_loss(Batch(reference=torch.zeros(1, 1, 32, 32)))
 
 
@@ -180,3 +180,43 @@ def test_the_loss_is_taken_at_the_logits_size_and_resamples_nothing_where_sizes_
         fine = torch.nn.functional.interpolate(batch.reference, scale_factor=2)
         doubled = Batch(reference=fine, embedding=batch.embedding)
         torch.testing.assert_close(model.validation_loss(doubled), model.validation_loss(batch))
+
+
+def ablated(ablation: Ablation, seed: int = 0) -> DeSAM:
+    return build_desam(
+        tap_channels=12,
+        neck_channels=16,
+        grid_hw=(8, 8),
+        input_px=128,
+        ablation=ablation,
+        seed=seed,
+    )
+
+
+def test_ablations_of_one_seed_start_from_the_same_weights_where_they_share_a_part():
+    full = ablated(Ablation.FULL).state_dict()
+    for ablation in Ablation:
+        own = ablated(ablation).state_dict()
+        assert own.keys() <= full.keys()
+        assert all(torch.equal(own[name], full[name]) for name in own)
+    other = ablated(Ablation.FULL, seed=1).state_dict()
+    assert any(not torch.equal(other[name], full[name]) for name in full)
+
+
+def test_iou_head_differs_from_pdmm_only_by_nothing_but_the_gate():
+    """Trained alike with one seed, both have the same PDMM, weight for weight."""
+    trained = {}
+    for ablation in (Ablation.PDMM_ONLY, Ablation.IOU_HEAD):
+        model = ablated(ablation)
+        draws = torch.Generator().manual_seed(3)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(weights, lr=1e-3)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model.training_loss(batch_of(2), draws).total.backward()
+            optimizer.step()
+        trained[ablation] = model.pdmm.state_dict()
+    gated, plain = trained[Ablation.IOU_HEAD], trained[Ablation.PDMM_ONLY]
+    start = ablated(Ablation.PDMM_ONLY).pdmm.state_dict()
+    assert all(torch.equal(gated[name], plain[name]) for name in plain)
+    assert not torch.equal(plain["head.weight"], start["head.weight"])

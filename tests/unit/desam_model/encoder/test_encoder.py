@@ -5,7 +5,7 @@ import torch
 from segment_anything.modeling.image_encoder import Attention
 from segment_anything.utils.transforms import ResizeLongestSide
 
-from desam_model.encoder.chunked_attention import attend_in_pieces
+from desam_model.encoder.chunked_attention import attend_in_chunks
 from desam_model.encoder.fused_vit import attend_in_one_kernel, fused_attention
 from desam_model.encoder.sam_vit import FrozenSamEncoder, build_encoder, build_image_encoder
 from desam_model.encoder.shapes import VIT_TINY_FINGERPRINT, encoder_shape
@@ -126,10 +126,12 @@ def test_fusing_does_not_change_the_identity(encoder):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 @pytest.mark.parametrize("side", [14, 32], ids=["window", "all tokens"])
-@pytest.mark.parametrize("attend", [attend_in_one_kernel, attend_in_pieces])
+@pytest.mark.parametrize("attend", [attend_in_one_kernel, attend_in_chunks])
 def test_attention_of_vit_hs_heads_is_the_packages(attend, side, dtype, tolerance, monkeypatch):
-    monkeypatch.setattr("desam_model.encoder.fused_vit.attend_in_pieces", attend)
-    monkeypatch.setattr("desam_model.encoder.chunked_attention._PIECE", 2**17)  # several pieces
+    monkeypatch.setattr("desam_model.encoder.fused_vit.attend_in_chunks", attend)
+    monkeypatch.setattr(
+        "desam_model.encoder.chunked_attention._CHUNK_SCORES", 2**17
+    )  # several chunks
     torch.manual_seed(0)
     plain = Attention(160, num_heads=2, use_rel_pos=True, input_size=(side, side))  # 80 a head
     for table in (plain.rel_pos_h, plain.rel_pos_w):

@@ -278,8 +278,8 @@ def test_a_machine_that_cannot_compile_says_so_once_and_trains(
     fit(compiled, train, validation, replace(SCHEDULE, compile=True), seed=0)
     assert same_weights(plain, compiled)
     assert [record.getMessage() for record in caplog.records] == [
-        "compile is on, but torch.compile does not work here (RuntimeError: no C++ compiler);"
-        " training without"
+        "compile is on, but torch.compile does not work on this machine (RuntimeError: no C++"
+        " compiler); training without it"
     ]
 
 

@@ -26,8 +26,8 @@ def test_the_given_order_changes_nothing_and_the_seed_does():
     assert folds(CASES, 5, seed=1) != folds(CASES, 5, seed=2)
 
 
-def test_a_case_that_stands_twice_is_refused():
-    with pytest.raises(ValueError, match="'a' stands twice"):
+def test_a_case_that_is_listed_twice_is_refused():
+    with pytest.raises(ValueError, match="'a' is listed twice"):
         folds(["a", "b", "a"], 2, seed=0)
 
 

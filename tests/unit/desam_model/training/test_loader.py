@@ -73,7 +73,7 @@ def test_collate_refuses_no_slices_and_slices_that_differ():
         collate([])
     with pytest.raises(ValueError, match="different fields"):
         collate([make_slice(0), make_slice(1, image=False)])
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         collate([make_slice(0), make_slice(1, size=9)])
 
 
@@ -148,7 +148,7 @@ def int8_slice(k: int) -> Slice:
 
 @pytest.mark.parametrize("piece", [1, 64, 2**18])
 def test_a_batch_of_int8_slices_is_whole_numbers_times_scales(monkeypatch, piece):
-    monkeypatch.setattr("desam_model.training.loader._PIECE", piece)
+    monkeypatch.setattr("desam_model.training.loader._CHUNK_VALUES", piece)
     slices = [int8_slice(k) for k in range(3)]
     batch = collate(slices)
     stored = collate(slices, dtype=None)

@@ -89,8 +89,8 @@ EDITS = {
     ),
     "loader": (
         "desam_model/training/loader.py",
-        "_PIECE = 2**18",
-        "_PIECE = 2**17",
+        "_CHUNK_VALUES = 2**18",
+        "_CHUNK_VALUES = 2**17",
         EVERY_TRAINING,
     ),
     "prim": (

@@ -140,7 +140,7 @@ def test_the_command_line_and_the_schema_know_it(package: Path) -> None:
     ("line", "problem"),
     [
         ("dice = more_metrics:METRIC", "must be a Metric with that name"),
-        ("asd_mm = more_metrics:OURS", "the name is taken"),
+        ("asd_mm = more_metrics:OURS", "the name is already taken"),
         ("sensitivity = more_metrics:NONE", "cannot be loaded"),
         ("sensitivity = lost_metrics:METRIC", "cannot be loaded"),
     ],

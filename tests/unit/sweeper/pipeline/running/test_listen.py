@@ -11,7 +11,7 @@ from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.sources import PlannedTrainings, score_note
 from sweeper.records import FailureReason, TrialOutcome
 from sweeper.store.ledger import Ledger, TrainingFolder
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ def test_what_an_earlier_process_of_the_sweep_has_comes_again_and_what_another_h
     owner: str | None, comes_again: bool, tmp_path: Path
 ) -> None:
     listener, train_id = listener_of(tmp_path)
-    TrainingFolder(tmp_path / train_id).renew_lease(owner or mark())
+    TrainingFolder(tmp_path / train_id).renew_lease(owner or process_identity())
     listener.on_end(train_id, TrialOutcome.TAKEN, None)
     assert listener.held == ({train_id} if comes_again else set())
 
@@ -107,7 +107,7 @@ def test_scores_of_a_former_version_read_as_todays_do(tmp_path: Path) -> None:
 
 def test_other_code_in_a_worker_stops_the_sweep(tmp_path: Path) -> None:
     listener, train_id = listener_of(tmp_path)
-    message = "training code is a here, the plan was made with b"
+    message = "training code is a here, but the plan was made with b"
     failure = {"reason": "code_changed", "message": message, "traceback_hash": "h", "log_path": "l"}
     Ledger(tmp_path).folder(train_id).write("failure", failure)
     assert listener.on_end(train_id, TrialOutcome.FAILED, None)

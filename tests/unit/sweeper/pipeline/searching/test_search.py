@@ -404,7 +404,7 @@ def test_the_page_of_a_table_with_several_seeds_is_made(workspace: Workspace) ->
         tracker.log_training(training_record(training, folder, "t"))
     query = reporting.query(workspace, ["t"], ReportSpec(rows="method", columns="source"))
     text = make_page(workspace, query, reporting.tables(query))
-    assert "The average of every seed" in text
+    assert "Average score of each seed" in text
 
 
 def test_a_table_training_that_is_only_pruned_is_a_dash_and_refuses_a_final_table(
@@ -525,7 +525,7 @@ def test_a_search_without_a_completed_training_says_so_until_it_is_retried(
     assert not run_search(workspace, space()).ran
     engine.fails = False
     for folder in Ledger(workspace.trainings):
-        folder.forget("failure")
+        folder.remove_records("failure")
     assert len(run_search(workspace, space()).trials) == 4
     assert set(Counter(engine.started).values()) == {2}
 

@@ -28,7 +28,7 @@ from desam_model.types import Embedding, Slice
 from sweeper.store.embeddings.convert import convert_store
 from sweeper.store.embeddings.manifest import Codec, EmbeddingManifest
 from sweeper.store.embeddings.store import EmbeddingStore
-from sweeper.store.embeddings.writer import ChunkWriter, Filling
+from sweeper.store.embeddings.writer import ChunkWriter, StoreWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +64,9 @@ def make_store(path: Path, features: torch.Tensor, n: int, codec: Codec = "none"
     """`n` slices, the features over and over."""
     manifest = manifest_of(n, codec)
     writer = ChunkWriter(path, manifest)
-    with Filling(path, manifest) as filling:
-        for k in filling.missing:
-            filling.commit([writer.write(k, as_embedding(features[k % len(features)]))])
+    with StoreWriter(path, manifest) as store_writer:
+        for k in store_writer.missing:
+            store_writer.commit([writer.write(k, as_embedding(features[k % len(features)]))])
     return EmbeddingStore.open(path)
 
 

@@ -25,7 +25,7 @@ from desam_model.encoder.sam_vit import (
 )
 from desam_model.encoder.shapes import COMPUTES, PREPROCESSING, encoder_shape
 from sweeper.store.embeddings.manifest import EmbeddingManifest
-from sweeper.store.embeddings.writer import ChunkWriter, Filling
+from sweeper.store.embeddings.writer import ChunkWriter, StoreWriter
 from sweeper.trial.encode import blocks_of, encode_blocks
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ def our_way(encoder: FrozenSamEncoder, folder: Path, n: int, block: int) -> floa
     )
     path = folder / f"{encoder.compute}.zarr"
     began = time.perf_counter()
-    with Filling(path, manifest) as filling:
-        blocks = blocks_of(filling.missing, n, block)
+    with StoreWriter(path, manifest) as store_writer:
+        blocks = blocks_of(store_writer.missing, n, block)
         for commits in encode_blocks(RandomImages(), encoder, ChunkWriter(path, manifest), blocks):
-            filling.commit(commits)
+            store_writer.commit(commits)
     return (time.perf_counter() - began) / n
 
 

@@ -56,6 +56,7 @@ def training(index: int, generator: np.random.Generator) -> TrainingRecord:
                         source=source,
                         target=targets[case % len(targets)],
                         case=f"case{case:03d}",
+                        patient=f"case{case:03d}",
                         structure="prostate",
                         protocol=protocol,
                         metric=metric,

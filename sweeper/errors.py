@@ -1,4 +1,4 @@
-"""Errors that a user can fix; the command line prints one line and exits with their exit code."""
+"""Errors that a user can fix; the command line prints one line and exits with the error's code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class SweeperError(Exception):
-    """Base class of expected errors: which value is wrong, what is allowed, what to do."""
+    """Base of all expected errors: which value is wrong, what is allowed, what to do."""
 
     exit_code: ClassVar[int] = 2
 
@@ -16,11 +16,11 @@ class ConfigError(SweeperError):
 
 
 class CellError(ConfigError):
-    """A trial has a value that its dataset does not have; the caller adds file and line.
+    """A trial names something its dataset does not have; the caller adds the file and line.
 
     Attributes:
-        key: Key of the trial.
-        value: The value.
+        key: The trial's key that holds the value.
+        value: The value that the dataset does not have.
     """
 
     def __init__(self, key: str, value: str | None, message: str) -> None:
@@ -33,15 +33,15 @@ class DataError(SweeperError):
 
 
 class StoreError(SweeperError):
-    """A dataset or embedding store is missing, incomplete, damaged or of something else."""
+    """A dataset or embedding store is missing, incomplete, damaged, or not the expected one."""
 
 
 class CodeChangedError(SweeperError):
-    """The code of a worker differs from the code that the plan was made with."""
+    """A worker's code differs from the code that the plan was made with."""
 
 
 class WeightsError(SweeperError):
-    """A checkpoint is missing, truncated or not the file that its name says."""
+    """A checkpoint is missing or truncated, or its content does not match its name."""
 
 
 class WorkspaceError(SweeperError):
@@ -63,6 +63,6 @@ class DraftError(SweeperError):
 
 
 class DeclinedError(SweeperError):
-    """The user was shown the predicted cost of a run and declined it."""
+    """The user was shown the cost of a run and declined it."""
 
     exit_code = 0

@@ -1,4 +1,4 @@
-"""Locks between processes: the kernel's (`flock`), which end with their process in any case."""
+"""Locks between processes (`flock`); the kernel releases them when the process ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class FileLock:
-    """The lock of one file, which is created if need be; held from `with`, `take` or `try_take`.
+    """The lock of one file, created if missing; taken by `with`, `take` or `try_take`.
 
     Args:
-        file: The lock's file; nothing is written into it.
-        removes: True to remove the file when the lock is released.
+        file: The lock file; nothing is written to it.
+        removes: True to delete the file when the lock is released.
     """
 
     def __init__(self, file: Path, *, removes: bool = False) -> None:
@@ -32,11 +32,11 @@ class FileLock:
         return self._held is not None
 
     def try_take(self) -> bool:
-        """Take the lock if nobody else holds it; whether it is held now."""
+        """Take the lock if no other process holds it; returns True if this object now holds it."""
         return self.is_held or self._take(fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def take(self, on_wait: Callable[[], None] | None = None) -> None:
-        """Take the lock, waiting for who holds it.
+        """Take the lock; waits while another process holds it.
 
         Args:
             on_wait: Called once if another process holds the lock.
@@ -47,7 +47,7 @@ class FileLock:
             self._take(fcntl.LOCK_EX)
 
     def release(self) -> None:
-        """Let others have it; nothing if it is not held."""
+        """Release the lock; does nothing if it is not held."""
         if self._held is not None:
             if self._removes:
                 self._file.unlink(missing_ok=True)
@@ -65,7 +65,7 @@ class FileLock:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Release it."""
+        """Release the lock."""
         self.release()
 
     def _take(self, how: int) -> bool:
@@ -84,7 +84,7 @@ class FileLock:
             if is_current:
                 self._held = opened
                 return True
-            opened.close()  # its last holder removed the file: what we locked is not it any more
+            opened.close()  # the previous holder deleted the file: this lock is on a deleted file
 
 
 def is_locked(file: Path) -> bool:
@@ -102,11 +102,11 @@ def is_locked(file: Path) -> bool:
 
 
 @contextmanager
-def right_to_make(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock of what will be at `path`: a second process waits and finds the work done.
+def exclusive_write(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock of an output: a second process waits and then finds it already written.
 
     Args:
-        path: What is made; the lock's file lies beside it while it is held.
+        path: The output, which need not exist; the lock file is beside it while the lock is held.
         on_wait: Called once if another process holds the lock.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"), removes=True)

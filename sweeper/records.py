@@ -1,4 +1,4 @@
-"""Records that are exchanged between packages: frozen, with only text and numbers."""
+"""Records that packages exchange: frozen dataclasses of text and numbers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 class TrialOutcome(StrEnum):
-    """The outcome of an attempt at a training, or of one step of a search; a worker returns it."""
+    """How an attempt at a training, or one step of it in a search, ended; a worker returns it."""
 
     COMPLETED = "completed"
     PRUNED = "pruned"
     """A scheduler stopped it."""
     FAILED = "failed"
     PAUSED = "paused"
-    """The epochs of this step are finished, and more will follow."""
+    """The step's epochs are finished, and later steps will continue the training."""
     TAKEN = "taken"
-    """Another process is running it."""
+    """Another process is training it."""
     DISK_FULL = "disk_full"
-    """The disk is full, maybe even for a record of the failure."""
+    """The disk was full, perhaps too full for a record of the failure."""
     LOST = "lost"
-    """The process of the worker disappeared; the driver, not the worker, returns this."""
+    """The worker's process ended without a result; only the driver reports this outcome."""
 
 
 class TrialStatus(StrEnum):
-    """Status of a training that has started; records and MLflow store the text."""
+    """Status of a training that was started; records and MLflow store the text."""
 
     BEGUN = "begun"
     COMPLETED = "completed"
@@ -48,22 +48,22 @@ _AFTER_A_STEP = {
     TrialOutcome.PAUSED: TrialStatus.BEGUN,
     TrialOutcome.FAILED: TrialStatus.FAILED,
     TrialOutcome.TAKEN: TrialStatus.FAILED,  # no result now; the same command tries again
-    TrialOutcome.DISK_FULL: TrialStatus.FAILED,  # the same
+    TrialOutcome.DISK_FULL: TrialStatus.FAILED,  # likewise
     TrialOutcome.LOST: TrialStatus.FAILED,
 }
 TRANSITIONS: Mapping[TrialStatus, Mapping[TrialOutcome, TrialStatus]] = {
     TrialStatus.BEGUN: _AFTER_A_STEP,
-    TrialStatus.FAILED: _AFTER_A_STEP,  # tried again
+    TrialStatus.FAILED: _AFTER_A_STEP,  # retried
     TrialStatus.COMPLETED: dict.fromkeys(TrialOutcome, TrialStatus.COMPLETED),
     TrialStatus.PRUNED: dict.fromkeys(TrialOutcome, TrialStatus.PRUNED),
 }
-"""All changes of a training's status: a completed or pruned training does not change."""
+"""All transitions of a training's status; completed and pruned are final."""
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.PRUNED, TrialStatus.FAILED)
 
 
 class FailureReason(StrEnum):
-    """The class of a failure; the engine has one rule per class."""
+    """Why a training failed; the engine has a rule for each reason."""
 
     CUDA_OOM = "cuda_oom"
     HOST_OOM = "host_oom"
@@ -79,21 +79,22 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One value of one case; every table is a query over rows.
+    """One metric of one case; every table is a query over these rows.
 
     Attributes:
         train_id: Identity of the training (12 hex digits).
         eval_id: Identity of the evaluation (12 hex digits).
         method: Name of the method, such as `desam`.
         seed: Seed of the training.
-        source: Domain trained on.
+        source: Domain that the training used.
         target: Domain of the case; equal to `source` for a source-validation case.
         case: Case id.
+        patient: Whose scan it is: the unit of every test and interval.
         structure: Segmented structure.
         protocol: Name of the scoring protocol.
         metric: Name of the metric.
-        value: The value; nan if undefined.
-        n_slices: Number of slices that were scored.
+        value: Value of the metric; nan if undefined.
+        n_slices: Number of slices that the value was computed from.
         status: `ok`, or `undefined` if the value is nan.
     """
 
@@ -104,6 +105,7 @@ class Row:
     source: str
     target: str
     case: str
+    patient: str
     structure: str
     protocol: str
     metric: str
@@ -114,14 +116,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """The record of a failed training.
+    """Why a training failed, and where its log is.
 
     Attributes:
         reason: The class of the failure.
         message: One line.
-        traceback_hash: 12 hex digits over file names, functions and the exception type; the same
-            bug has the same hash.
-        log_path: The log of the training.
+        traceback_hash: 12 hex digits over file names, functions and the exception type; equal bugs
+            have equal hashes.
+        log_path: The training's log file.
     """
 
     reason: FailureReason
@@ -131,11 +133,11 @@ class Failure:
 
     @property
     def note(self) -> str:
-        """The failure in one line, with its log."""
+        """Reason, message and log file in one line, for the user."""
         return f"{self.reason}: {self.message}; log {self.log_path}"
 
     def values(self) -> dict[str, str]:
-        """The values as stored in JSON."""
+        """The failure as plain values for JSON."""
         return {
             "reason": self.reason.value,
             "message": self.message,
@@ -145,7 +147,7 @@ class Failure:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Failure:
-        """The failure with the given `values`.
+        """The failure with these `values`.
 
         Raises:
             ValueError: The reason is not one of `FailureReason`, or a key is missing.
@@ -163,24 +165,24 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
-    """The record of one training that the driver gives to the tracker, and that it returns.
+    """One training as the driver passes it to the tracker, and as the tracker returns it.
 
     Attributes:
         train_id: Identity of the training.
         sweep: Name of the sweep.
-        name: Readable name, such as `desam full A-ISBI seed 0`.
-        status: Its status.
+        name: Human name, such as `desam full A-ISBI seed 0`.
+        status: How it ended.
         params: The flattened config, `method.name` -> `desam`; values as text.
         tags: source, seed, code version, dataset and encoder fingerprints, `synthetic`, versions,
-            git commit ...
+            git commit, ...
         epochs: Per epoch `{train_loss, validation_loss, source_dice, lr, seconds, ...}`; the index
             is the epoch.
         summary: Final numbers: `selected_epoch`, `seconds`, `peak_memory_bytes`,
             `trainable_parameters` ...
-        evaluations: Flattened settings by eval_id (`grid_size` -> `9`).
-        rows: All rows of all evaluations.
-        failure: The failure if the status is FAILED.
-        artifacts: Files to store with the run (overlays, logs), by name inside the run.
+        evaluations: Per eval_id its flattened settings (`grid_size` -> `9`).
+        rows: Every row of every evaluation.
+        failure: Set if status is FAILED.
+        artifacts: Files to keep with the run (overlays, logs), by name inside the run.
     """
 
     train_id: str
@@ -199,13 +201,13 @@ class TrainingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Resources of one training, and the number of concurrent trainings.
+    """The resources of one training, and how many trainings run at once.
 
     Attributes:
-        cpu: Number of cores and threads.
-        gpu: Number of GPUs, or a fraction of one.
-        memory_bytes: Host memory, which is also the limit of the memory check; 0 for no limit.
-        max_concurrent: Number of concurrent trainings.
+        cpu: CPU cores, and as many threads.
+        gpu: GPUs; may be a fraction.
+        memory_bytes: Host memory, above which the watchdog ends the training; 0: no limit.
+        max_concurrent: Number of trainings that run at once.
         shares_processes: True if a worker process is reused for the next training.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -282,27 +283,39 @@ def build_desam(
         sam_checkpoint: SAM's `.pth` file that initialises PRIM and the prompt encoder.
     """
     parts = Ablation(ablation)
+    # One random stream per part: two ablations of the same seed start from the same weights
+    # wherever they have the same part, so that a row differs by its ablation and not by its draw
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = DeSAM(
-            prompts=PromptTokens(
-                dim=neck_channels, grid_hw=grid_hw, patch_px=input_px // max(grid_hw)
-            ),
-            prim=PRIM(dim=neck_channels) if parts.has_prim else None,
-            pdmm=PDMM(
-                tap_channels=tap_channels,
-                num_taps=num_taps,
-                dim=neck_channels,
-                fuses_mask=parts.fuses_mask,
-            ),
-            prompt_mode=prompt_mode,
-            ablation=parts,
-            loss_profile=loss_profile,
-            training_points=training_points,
+        torch.manual_seed(_part_seed(seed, "prompts"))
+        prompts = PromptTokens(
+            dim=neck_channels, grid_hw=grid_hw, patch_px=input_px // max(grid_hw)
         )
+        torch.manual_seed(_part_seed(seed, "prim"))
+        prim = PRIM(dim=neck_channels) if parts.has_prim else None
+        torch.manual_seed(_part_seed(seed, "pdmm"))
+        pdmm = PDMM(
+            tap_channels=tap_channels,
+            num_taps=num_taps,
+            dim=neck_channels,
+            fuses_mask=parts.fuses_mask,
+        )
+    model = DeSAM(
+        prompts=prompts,
+        prim=prim,
+        pdmm=pdmm,
+        prompt_mode=prompt_mode,
+        ablation=parts,
+        loss_profile=loss_profile,
+        training_points=training_points,
+    )
     if sam_checkpoint is not None:
         load_sam_decoder(model, sam_checkpoint)
     return model
+
+
+def _part_seed(seed: int, part: str) -> int:
+    digest = hashlib.sha256(f"{seed}/{part}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
 
 
 def _grid_hw(embedding: Embedding) -> tuple[int, int]:

@@ -136,10 +136,11 @@ class PDMM(nn.Module):
         self.context_bottom = PreUp(tap_channels, dim, 0)
         self.context_middle = PreUp(tap_channels, dim // 2, 1)
         self.context_top = PreUp(tap_channels, dim // 4, 2)
-        self.fusion = SRB(2 * dim, dim) if fuses_mask else None
         self.up1 = Up(dim, dim // 2)
         self.up2 = Up(dim // 2, dim // 4)
         self.head = nn.Conv2d(dim // 4, 1, 1, bias=False)
+        # Drawn last, so that the layers above start from the same weights with and without it
+        self.fusion = SRB(2 * dim, dim) if fuses_mask else None
 
     def context(self, taps: tuple[Tensor, ...]) -> Context:
         """The three branches that do not depend on the prompt.

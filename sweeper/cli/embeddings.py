@@ -107,14 +107,14 @@ def convert(workspace: Path, /, name: str, precision: str) -> None:
 def gc(workspace: Path, /, yes: bool) -> None:
     """Remove the stores that no training uses."""
     from sweeper.store.embeddings.inventory import remove_store, summarise_stores
-    from sweeper.store.embeddings.writer import is_being_filled
+    from sweeper.store.embeddings.writer import is_being_written
     from sweeper.store.workspace import Workspace
 
     unused = [s for s in summarise_stores(Workspace.open(workspace))[0] if not s.users]
     for summary in unused:
-        if is_being_filled(summary.store.path):
+        if is_being_written(summary.store.path):
             click.echo(f"{summary.store.path.name}  is being written now; not removed", err=True)
-    unused = [s for s in unused if not is_being_filled(s.store.path)]
+    unused = [s for s in unused if not is_being_written(s.store.path)]
     if not unused:
         click.echo("nothing to remove: each embedding store is used by a training")
         return

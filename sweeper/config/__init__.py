@@ -1,1 +1,1 @@
-"""Everything that is read from a file: pydantic models and the only YAML reader."""
+"""Configuration files: the pydantic models and the only YAML reader."""

@@ -1,4 +1,4 @@
-"""What every config model shares: strictness, and the level at which a field acts."""
+"""The base of every config model: strictness, and the level of each field."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Level(StrEnum):
-    """What a field of a config changes.
+    """What a config field changes: the training, only the evaluation, or nothing.
 
-    A field that declares none counts as `TRAINING`: at worst something is trained again.
+    A field without a level counts as `TRAINING`: at worst a training is repeated.
     """
 
     TRAINING = "training"
@@ -27,36 +27,36 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AddedLater:
-    """Marks a field that came after the first trainings: at its default it enters no identity."""
+    """Marks a field that was added after the first trainings: its default enters no identity."""
 
 
 class Strict(BaseModel):
-    """A model that is frozen and refuses keys it does not know."""
+    """A frozen model that rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
 
     def at_level(self, level: Level) -> dict[str, Any]:
         """The nested values of the fields that act at `level`, ready for a canonical JSON.
 
-        What is not set is left out, so that an option added later changes no identity of trainings
-        that do not use it.
+        Unset values are left out, so that a new option changes no identity of trainings that do
+        not use it.
         """
         values: dict[str, Any] = {}
-        for name, own, silent in _levels(type(self)):
+        for name, declared, is_added_later in _levels(type(self)):
             value = getattr(self, name)
-            if silent and value == type(self).model_fields[name].default:
+            if is_added_later and value == type(self).model_fields[name].default:
                 continue
-            if own is None and isinstance(value, Strict):
+            if declared is None and isinstance(value, Strict):
                 nested = value.at_level(level)
                 if nested:
                     values[name] = nested
-            elif (own or Level.TRAINING) is level and value not in (None, ()):
+            elif (declared or Level.TRAINING) is level and value not in (None, ()):
                 values[name] = _plain(value)
         return values
 
 
 class MethodConfigBase(Strict):
-    """What the plan must know of any method's config."""
+    """What the plan needs to know about any method's config."""
 
     @classmethod
     def key(cls) -> str:
@@ -72,30 +72,30 @@ class MethodConfigBase(Strict):
         return False
 
     def reads_embeddings(self) -> bool:
-        """True if the method trains on the encoder's embeddings, which then enter its identity."""
+        """True if the method trains on embeddings, which then enter the training's identity."""
         return False
 
     def own_checkpoint(self) -> Path | None:
-        """A file of weights that the method starts from instead of SAM's; None for none."""
+        """File of weights that the method starts from instead of SAM's, or None."""
         return None
 
     def cross_validation(
         self, source: str, domains: tuple[str, ...]
     ) -> tuple[tuple[str, int], ...] | None:
-        """The (training domain, fold) pairs that fill a cell, or None for one plain training.
+        """The (training domain, fold) pairs of a cell, or None for a single training.
 
         Args:
             source: The cell's source domain.
-            domains: All domains of the dataset; `all` as training domain means all of them.
+            domains: All domains of the dataset; the training domain `all` means all of them.
         """
         return None
 
     def training_defaults(self) -> Mapping[str, Any]:
-        """Settings of `training` that the method's own recipe sets where the YAML does not."""
+        """Defaults for `training` from the method's own recipe; the YAML overrides them."""
         return {}
 
     def module(self) -> str:
-        """The module that holds the method's code, for the training-code version."""
+        """The module with the method's code, for the version of the training code."""
         return f"desam_model.comparisons.{self.key()}"
 
     def label(self) -> str:
@@ -105,23 +105,23 @@ class MethodConfigBase(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """A row of a table: its options, which say where its code is and how it is built.
+    """A registered method; its options say where its code is and how it is built.
 
     Attributes:
-        config: Its options.
+        config: The class of its options.
     """
 
     config: type[MethodConfigBase]
 
     @property
     def name(self) -> str:
-        """Its `name:` in a search space."""
+        """The method's `name:` in a search space."""
         return self.config.key()
 
 
 @cache
 def _levels(model: type[BaseModel]) -> tuple[tuple[str, Level | None, bool], ...]:
-    """A model's fields, the level each declares, and if it was added later; asked once a cell."""
+    """(name, declared level, is added later) of a model's fields; cached, as each cell needs it."""
     return tuple(
         (
             name,

@@ -1,4 +1,4 @@
-"""What the image methods' configs share, and those of the Baseline and the Upper bound."""
+"""The options that all image methods share, and those of the Baseline and the Upper bound."""
 
 from __future__ import annotations
 
@@ -29,35 +29,37 @@ class NetworkConfig(Strict):
     input_px: int | None = Field(
         default=None,
         ge=32,
-        description="Side that slices are resized to for the network, px; masks are resized back."
+        description="Side length in px to which slices are resized; masks are resized back."
         " By default the dataset's 256 (sources.md S31); 128 trains four times as fast.",
     )
 
 
 class HarnessConfig(Strict):
-    """Values around a method (sources.md S32, S35, S36); what is not set is the profile's."""
+    """Settings around a method (S32, S35, S36 in sources.md); defaults come from the profile."""
 
     input_noise: float | None = Field(
         default=None,
         ge=0,
-        description="Deviation of Gaussian noise on the standard pass's input in [0, 1]. unified:"
-        " 0; official: 0.05 for the MaxStyle family (script), else 0 (sources.md S35).",
+        description="Standard deviation of Gaussian noise added to the input, in [0, 1], of the"
+        " standard forward pass. unified: 0; official: 0.05 for the MaxStyle family (script), else"
+        " 0 (sources.md S35).",
     )
     reconstruction_weight: float | None = Field(
         default=None,
         ge=0,
-        description="Of the image decoder's squared error. unified: 0.5 for MaxStyle, else 0 (above"
-        " 0 a decoder is added); official: 0.5 for the MaxStyle family (script; sources.md S36).",
+        description="Weight of the image decoder's squared error. unified: 0.5 for MaxStyle, else 0"
+        " (above 0 a decoder is added); official: 0.5 for the MaxStyle family (script; sources.md"
+        " S36).",
     )
     keep_originals: bool | None = Field(
         default=None,
-        description="Each batch also holds its slices un-augmented (keep_orig_image_label_pair)."
+        description="Each batch also contains its slices unaugmented (keep_orig_image_label_pair)."
         " unified: false; official: true for the MaxStyle family (config; sources.md S32).",
     )
 
 
 class ImageMethodConfig(MethodConfigBase):
-    """What every image method has."""
+    """The options of every image method."""
 
     implementation: ClassVar[str]
     """Name of the method's class in `module()`."""
@@ -68,10 +70,10 @@ class ImageMethodConfig(MethodConfigBase):
     profile: Literal["unified", "official"] = Field(
         default="unified",
         description="unified: one harness for all rows; official: the recipe of the method's own"
-        " repository, its hyperparameters included where they differ (sources.md S31).",
+        " repository, including its hyperparameters where they differ (sources.md S31).",
     )
     network: NetworkConfig = Field(
-        default=NetworkConfig(), description="The unified harness's U-Net; fixed when official."
+        default=NetworkConfig(), description="The unified harness's U-Net; fixed if official."
     )
     augmentation: bool = Field(
         default=True, description="The harness's base augmentation (sources.md S34, S51)."
@@ -79,13 +81,13 @@ class ImageMethodConfig(MethodConfigBase):
 
     harness: HarnessConfig = Field(
         default=HarnessConfig(),
-        description="Single values of the harness, instead of the profile's.",
+        description="Individual settings of the harness, instead of the profile's.",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _official_defaults(cls, values: Any) -> Any:
-        """What is not set takes the official value when the profile is official."""
+        """With the official profile, unset options take the official values."""
         if isinstance(values, Mapping) and values.get("profile") == "official":
             return {**cls.official_values, **values}
         return values
@@ -94,7 +96,7 @@ class ImageMethodConfig(MethodConfigBase):
     def _official_network_is_fixed(self) -> ImageMethodConfig:
         if self.profile == "official" and self.network != NetworkConfig():
             raise ValueError(
-                "network is set, but profile official brings the paper's own network; remove"
+                "network is set, but profile official uses the paper's own network; remove"
                 " network or use profile unified"
             )
         return self
@@ -111,11 +113,11 @@ class ImageMethodConfig(MethodConfigBase):
         return self
 
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of the implementation, its harness apart."""
+        """The keyword arguments of the implementation, without those of the harness."""
         return self.model_dump(exclude={"name", "profile", "network", "augmentation", "harness"})
 
     def training_defaults(self) -> Mapping[str, Any]:
-        """The official recipe's training settings; none when unified."""
+        """The official recipe's training settings; empty if unified."""
         return self.official_training if self.profile == "official" else {}
 
 
@@ -139,7 +141,7 @@ class UNetConfig(ImageMethodConfig):
 
 
 class UpperBoundConfig(ImageMethodConfig):
-    """Upper bound: the Baseline, cross-validated on cases that are else unseen (sources.md S30)."""
+    """Upper bound: the Baseline, cross-validated on cases that other methods never see (S30)."""
 
     implementation: ClassVar[str] = UNetConfig.implementation
     official_harness: ClassVar[Literal["maxstyle_family", "csdg", "nnunet"]] = "nnunet"
@@ -169,7 +171,7 @@ class UpperBoundConfig(ImageMethodConfig):
         return tuple((domain, fold) for domain in trained_on for fold in range(self.folds))
 
     def options(self) -> dict[str, Any]:
-        """None: which cases it is trained on is the plan's business."""
+        """Empty: the plan decides which cases it is trained on."""
         return {}
 
     def module(self) -> str:
@@ -177,5 +179,5 @@ class UpperBoundConfig(ImageMethodConfig):
         return "desam_model.comparisons.unet"
 
     def label(self) -> str:
-        """`upper_bound` with its variant, since they mean different things."""
+        """`upper_bound` with its variant, because the variants answer different questions."""
         return f"{self.name} {self.variant}"

@@ -1,4 +1,4 @@
-"""Every method's options; a trial's `method:` is one of these, told apart by `name`."""
+"""The options of every method; the `name` in a trial's `method:` selects one of them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLUGINS = "sweeper.methods"
-"""Entry point group in which other packages name a `Method` of theirs."""
+"""Entry point group in which other packages register a `Method`."""
 
 
-_OWN = tuple(
+_BUILT_IN = tuple(
     Method(config=config)
     for config in (
         DesamConfig,
@@ -47,17 +47,17 @@ _OWN = tuple(
 
 @cache
 def methods() -> Mapping[str, Method]:
-    """Every method by name: ours, then those of other packages.
+    """All methods by name: the built-in ones, then those of other packages.
 
     Raises:
-        PluginError: Another package's cannot be used.
+        PluginError: A method of another package cannot be used.
     """
-    return registry(PLUGINS, _OWN, Method)
+    return registry(PLUGINS, _BUILT_IN, Method)
 
 
 if TYPE_CHECKING:
     MethodConfig: TypeAlias = MethodConfigBase
-else:  # pydantic chooses by `name`, and the schema lists every method's options
+else:  # pydantic selects by `name`, and the schema lists the options of every method
     MethodConfig = Annotated[
         Union[tuple(method.config for method in methods().values())],  # noqa: UP007
         Field(discriminator="name"),

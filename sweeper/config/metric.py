@@ -1,4 +1,4 @@
-"""The metrics that can be asked for, from the one table of them."""
+"""The metrics that a report can show, from the metric table."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from desam_model.scoring.metric_table import metrics
 
 
 def metric_names() -> tuple[str, ...]:
-    """In the order of the table."""
+    """Names of all metrics, in the order of the table."""
     return tuple(metrics())
 
 
 def metric_choices() -> str:
-    """What each name means, such as `dice: Dice in %; hd95_mm: ...`."""
+    """The meaning of each metric, such as `dice: Dice in %; hd95_mm: ...`."""
     return "; ".join(f"{name}: {metric.meaning}" for name, metric in metrics().items())
 
 

@@ -1,4 +1,4 @@
-"""From pydantic's findings to one line a person can act on."""
+"""Turns pydantic's errors into one line that says what to do."""
 
 from __future__ import annotations
 
@@ -19,44 +19,42 @@ if TYPE_CHECKING:
 def explain(
     error: ValidationError, model: type[BaseModel], document: Document, origin: Path_ = ()
 ) -> str:
-    """File, line, key, what is wrong and what is allowed, for the first finding; how many more.
+    """File, line, key, what is wrong and what is allowed, for the first error; how many more.
 
-    Unknown keys come first: a required key that is misspelt is missing too.
+    Unknown keys come first: a misspelt required key causes a second error, because it is missing.
     """
-    findings = sorted(
-        error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
+    errors = sorted(
+        error.errors(include_url=False), key=lambda details: details["type"] != "extra_forbidden"
     )
-    first = findings[0]
+    first = errors[0]
     keys = (*origin, *_without_tags(first["loc"], model))
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
         keys = (*keys, "name")
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{document.where(keys)}: {_sentence(first, model)}{more}"
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """` (did you mean 'x'?)`, or nothing when no known word is near."""
+    """` (did you mean 'x'?)`, or empty if no known word is similar."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _without_tags(loc: tuple[int | str, ...], model: type[BaseModel]) -> Path_:
-    """The location without the tags that pydantic adds for a union's member."""
+    """The location without the tags that pydantic adds for members of a union."""
     keys: list[int | str] = []
     candidates = [model]
     for part in loc:
-        if len(candidates) > 1 and any(_tag(one) == part for one in candidates):
-            candidates = [one for one in candidates if _tag(one) == part]
+        if len(candidates) > 1 and any(_tag(m) == part for m in candidates):
+            candidates = [m for m in candidates if _tag(m) == part]
             continue
         keys.append(part)
-        fields = [
-            one.model_fields[str(part)] for one in candidates if str(part) in one.model_fields
-        ]
+        fields = [m.model_fields[str(part)] for m in candidates if str(part) in m.model_fields]
         candidates = members(fields[0].annotation) if fields else candidates
     return tuple(keys)
 
 
-_WORDS = (
+_PLAIN_WORDS = (
     ("a valid dictionary or object to extract fields from", "a mapping, such as {name: desam}"),
     ("a valid integer, unable to parse string as an integer", "a whole number"),
     ("a valid integer, got a number with a fractional part", "a whole number"),
@@ -69,32 +67,32 @@ _WORDS = (
     ("greater than", "a number greater than"),
     ("less than", "a number less than"),
 )
-"""What pydantic expects, in the words of a person who writes YAML."""
+"""Pydantic's wording of an expected value, and the same in plain words for YAML."""
 
 
-def _expected(finding: ErrorDetails) -> str:
-    message = finding["msg"].removeprefix("Input should be ")
-    if finding["type"] == "string_pattern_mismatch":
+def _expected(details: ErrorDetails) -> str:
+    message = details["msg"].removeprefix("Input should be ")
+    if details["type"] == "string_pattern_mismatch":
         return "letters, digits, dots, dashes and underscores, without spaces"
     if "valid dictionary" in message and "extract fields" not in message:
         return "a mapping of keys"
-    for said, meant in _WORDS:
-        if message.startswith(said):
-            return meant + message[len(said) :]
+    for wording, plain in _PLAIN_WORDS:
+        if message.startswith(wording):
+            return plain + message[len(wording) :]
     return message[:1].lower() + message[1:]
 
 
-def _sentence(finding: ErrorDetails, model: type[BaseModel]) -> str:
-    kind, value, context = finding["type"], finding.get("input"), finding.get("ctx", {})
-    key = str(finding["loc"][-1]) if finding["loc"] else ""
+def _sentence(details: ErrorDetails, model: type[BaseModel]) -> str:
+    kind, value, context = details["type"], details.get("input"), details.get("ctx", {})
+    key = str(details["loc"][-1]) if details["loc"] else ""
     if kind == "extra_forbidden":
-        known = _known_keys(model, finding["loc"][:-1])
-        hint = nearest(key, known) or _elsewhere(key, model, finding["loc"][:-1])
+        known = _known_keys(model, details["loc"][:-1])
+        hint = nearest(key, known) or _elsewhere(key, model, details["loc"][:-1])
         return f"unknown key{hint}; allowed here: {', '.join(known)}"
     if kind == "missing":
         return "is missing; add it"
     if kind == "value_error":
-        return finding["msg"].removeprefix("Value error, ")
+        return details["msg"].removeprefix("Value error, ")
     if kind in ("literal_error", "enum"):
         expected = str(context.get("expected", ""))
         known = [word.strip("' ") for word in expected.replace(" or ", ",").split(",")]
@@ -106,29 +104,29 @@ def _sentence(finding: ErrorDetails, model: type[BaseModel]) -> str:
         return f"is {tag!r}{nearest(tag, known)}, expected {tags}"
     if kind == "union_tag_not_found":
         return "is missing; add the method's name, such as 'name: desam'"
-    return f"is {'empty' if value is None else repr(value)}, expected {_expected(finding)}" + (
+    return f"is {'empty' if value is None else repr(value)}, expected {_expected(details)}" + (
         _search_hint(value)
     )
 
 
 def _search_hint(value: Any) -> str:
-    """How to write several values, for one who wrote a list or an unknown search."""
+    """How to write a searched value; empty unless the value is a list or an unknown search."""
     if isinstance(value, list):
         return "; to try several values write {grid: [...]}"
     if isinstance(value, dict) and value:
         unknown = next((str(k) for k in value if k not in SEARCH_KEYS), None)
         if unknown is None:
-            return f"; a searched value has one key, this has {len(value)}"
+            return f"; a searched value has one key, but this has {len(value)}"
         close = nearest(unknown, list(SEARCH_KEYS))
         return f", or a search{close}: one of {', '.join(SEARCH_KEYS)}"
     return ""
 
 
 def _elsewhere(key: str, model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    """Where else a key exists: below another one, or in another method."""
+    """Hint that the key exists elsewhere: below another key, or in another method."""
     candidates = _candidates(model, loc)
-    for one in candidates:
-        for name, field in one.model_fields.items():
+    for candidate in candidates:
+        for name, field in candidate.model_fields.items():
             nested = members(field.annotation)
             if any(key in member.model_fields for member in nested):
                 where = f"'{name}.{key}'"
@@ -141,17 +139,17 @@ def _elsewhere(key: str, model: type[BaseModel], loc: tuple[int | str, ...]) -> 
 
 
 def _siblings(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
-    """The other members of the union that a location has entered by a tag."""
+    """All members of the union that the location's last tag selects from."""
     return _candidates(model, loc[:-1]) if loc else []
 
 
 def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The field names of the model that stands at a location; a union is entered by its tag."""
-    return sorted({name for one in _candidates(model, loc) for name in one.model_fields})
+    """The keys that are allowed at a location; a tag selects the member of a union."""
+    return sorted({name for m in _candidates(model, loc) for name in m.model_fields})
 
 
 def _candidates(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
-    """The models that may stand at a location."""
+    """The models that may describe a location."""
     candidates = [model]
     for part in loc:
         tagged = [m for m in candidates if _tag(m) == part]
@@ -165,13 +163,13 @@ def _candidates(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[type
 
 
 def _tag(model: type[BaseModel]) -> Any:
-    """The name by which a union tells this member from the others, or None."""
+    """The value of `name` that selects this member of a union, or None."""
     field = model.model_fields.get("name")
     return None if field is None else next(iter(get_args(field.annotation)), None)
 
 
 def members(annotation: Any) -> list[type[BaseModel]]:
-    """The models named in an annotation, unions, tuples and annotated types opened."""
+    """The models in an annotation, also inside unions, tuples and annotated types."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [m for part in get_args(annotation) for m in members(part)]

@@ -1,4 +1,4 @@
-"""The `report:` key of a search space: which table a bare `sweeper report` prints."""
+"""The `report:` key of a search space: the table that a plain `sweeper report` prints."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ else:
 
 
 class ReportSpec(Strict):
-    """A query over rows; every caption says all of it."""
+    """A query over scores; the table's caption states all of it."""
 
     title: str = Field(default="", description="First line of the caption.")
     rows: str = Field(
         default="method",
-        description="What a row is: method, ablation, grid_size, or any key of a trial such as"
-        " training.lr; several with commas.",
+        description="The key that distinguishes rows: method, ablation, grid_size, or any key of a"
+        " trial such as training.lr; separate several keys with commas.",
     )
     columns: Columns = Field(
         description="The direction; it has no default. source: trained on the column, tested on all"
-        " others; target: tested on the column, trained on each other; matrix: source x target;"
-        " structure: direction x organ.",
+        " others; target: tested on the column, trained on each of the others; matrix: source x"
+        " target; structure: direction x organ.",
     )
     aggregate: Aggregate = Field(
         default="cases",
@@ -41,12 +41,12 @@ class ReportSpec(Strict):
     protocol: ProtocolName = Field(default=RELEASED.name, description=f"{protocol_choices()}.")
     metric: MetricName = Field(default=MAIN.name, description=f"{metric_choices()}.")
     baseline: str | None = Field(
-        default=None, description="The row that differences and tests are taken against."
+        default=None, description="The row that the others are compared with."
     )
     stars: bool = Field(
         default=True,
-        description="With a baseline: stars on cells whose patients differ from the baseline's"
-        " (Wilcoxon signed-rank, Holm over all cells of the table).",
+        description="With a baseline: stars on cells that differ from the baseline's,"
+        " over seeds and patients (Holm over all cells of the table; three seeds at least).",
     )
     undefined: Literal["nan", "skip"] = Field(
         default="nan",
@@ -58,12 +58,17 @@ class ReportSpec(Strict):
         description="With searched values: keep each cell's best training by this source-validation"
         " number. Target scores never select.",
     )
+    unequal: tuple[Literal["epochs", "steps", "search"], ...] = Field(
+        default=(),
+        description="Budgets that differ between rows on purpose; the table names the difference,"
+        " and `--final` refuses one that is not declared here.",
+    )
     where: tuple[str, ...] = Field(
         default=(),
-        description="Only trainings with these settings, each as KEY=VALUE; the caption says so.",
+        description="Only trainings with these settings, as KEY=VALUE; the caption lists them.",
     )
     published: bool | None = Field(
         default=None,
-        description="Add the paper's rows, dimmed and cited, where it has them; by default with"
-        " real data, all six source sites and at least the paper's epochs.",
+        description="Add the paper's rows, dimmed and cited, where they exist; by default only with"
+        " real data, all six source sites and at least the paper's number of epochs.",
     )

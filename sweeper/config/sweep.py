@@ -1,4 +1,4 @@
-"""A search space: what to try, written once, and every training it stands for."""
+"""A search space as written in YAML, and the trainings that it expands to."""
 
 from __future__ import annotations
 
@@ -34,25 +34,27 @@ if TYPE_CHECKING:
 
 
 class ResourcesConfig(Strict):
-    """What one training gets; nothing here changes a result."""
+    """Resources of one training; none of them changes a result."""
 
     gpu: float | None = Field(
-        default=None, ge=0, le=8, description="GPUs a training; by default 1 where there is one."
+        default=None, ge=0, le=8, description="GPUs per training; by default 1 if one exists."
     )
-    cpu: int | None = Field(default=None, ge=1, description="Cores and threads a training.")
-    memory_gb: float | None = Field(default=None, gt=0, description="Host memory a training.")
-    max_concurrent: int | None = Field(default=None, ge=1, description="Trainings at once.")
+    cpu: int | None = Field(default=None, ge=1, description="CPU cores and threads per training.")
+    memory_gb: float | None = Field(default=None, gt=0, description="Host memory per training, GB.")
+    max_concurrent: int | None = Field(
+        default=None, ge=1, description="Trainings that run at once."
+    )
 
 
 class ToggleConfig(Strict):
-    """Changes to a baseline, each with a name, and how they are combined."""
+    """Named changes to a baseline, and how they are combined."""
 
     mode: Literal["one_at_a_time", "leave_one_out", "cumulative"] = "one_at_a_time"
     options: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
 class BlockConfig(Strict):
-    """A part of a space: its values are laid over the space's `trial`."""
+    """A part of a space; its values override the space's `trial`."""
 
     name: str | None = None
     trial: dict[str, Any] = Field(default_factory=dict)
@@ -65,13 +67,13 @@ class SweepSpec(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the sweep.")
     description: str = ""
     trial: dict[str, Any] = Field(description="A training's values; any of them may be searched.")
-    seeds: tuple[int, ...] = Field(default=(), description="Every cell is trained once a seed.")
+    seeds: tuple[int, ...] = Field(default=(), description="Every cell is trained once per seed.")
     blocks: tuple[BlockConfig, ...] = ()
     toggles: ToggleConfig | None = None
     search: SearchConfig | None = None
     resources: ResourcesConfig = ResourcesConfig()
     report: ReportSpec | None = Field(
-        default=None, description="The table that a bare `sweeper report` prints."
+        default=None, description="The table that a plain `sweeper report` prints."
     )
 
 
@@ -80,10 +82,10 @@ class Sweep:
     """A checked search space.
 
     Attributes:
-        spec: As written, `--set` applied.
-        trials: Every training it names, without repeats, in the order written.
-        studies: Cells whose best values are looked for first; what wins is then trained as well.
-        document: Source of lines for later messages.
+        spec: The file's content, with `--set` applied.
+        trials: All trainings of the space without repeats, in the file's order.
+        studies: Cells whose best values are searched first; the winner is then trained as well.
+        document: Gives later messages their line numbers.
     """
 
     spec: SweepSpec
@@ -100,7 +102,7 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:
         settings: `key=value` overrides; a key is a path below `trial`, or from the top.
 
     Raises:
-        ConfigError: Names file, line, key and the nearest right one.
+        ConfigError: Names file, line, key and the most similar valid one.
     """
     document = _include(read_yaml(path), seen=(path,))
     for setting in settings:
@@ -117,7 +119,7 @@ def check_sweep(document: Document) -> Sweep:
     trials: dict[TrialConfig, None] = {}
     studies: dict[str, Study] = {}
     for origin, tree in _trees(spec):
-        find_ranges(tree, document, origin)  # for its checks: a wrong grid has its own line
+        find_ranges(tree, document, origin)  # checks: the message of a wrong grid names its line
         for point in expand_grid(tree):
             drawn = find_ranges(point, document, origin)
             search = _search(spec, drawn[0], document, origin) if drawn else None
@@ -136,22 +138,23 @@ def check_sweep(document: Document) -> Sweep:
 def _search(spec: SweepSpec, drawn: SearchRange, document: Document, origin: Path_) -> SearchConfig:
     if spec.search is None:
         raise ConfigError(
-            f"{document.where((*origin, *drawn.path))}: is drawn ({drawn.kind}), and the"
+            f"{document.where((*origin, *drawn.path))}: is drawn ({drawn.kind}), but the"
             " space has no 'search:' block; add one, such as 'search: {samples: 20}'"
         )
     return spec.search
 
 
 def _add_study(studies: dict[str, Study], study: Study, document: Document) -> None:
-    """Check a study and add it; cells that differ only in the scoring share one."""
-    every = [trial_config(tree, document, study.origin) for tree in corners(study.tree)]
-    check_study(study, document, every[0].training.epochs)
-    if every[0].method.cross_validation(every[0].source, (every[0].source,)) is not None:
+    """Check a study and add it; cells that differ only in the scoring share a study."""
+    trials = [trial_config(tree, document, study.origin) for tree in corners(study.tree)]
+    first = trials[0]
+    check_study(study, document, first.training.epochs)
+    if first.method.cross_validation(first.source, (first.source,)) is not None:
         raise ConfigError(
-            f"{document.where((*study.origin, 'method'))}: {every[0].method.label()} is"
-            " cross-validated and cannot be searched; give its block constant values"
+            f"{document.where((*study.origin, 'method'))}: {first.method.label()} is"
+            " cross-validated and cannot be searched; use constant values in its block"
         )
-    key = json.dumps([trial.at_level(Level.TRAINING) for trial in every], sort_keys=True)
+    key = json.dumps([trial.at_level(Level.TRAINING) for trial in trials], sort_keys=True)
     known = studies.get(key)
     if known is not None:
         study = replace(known, variants=(*known.variants, *study.variants))
@@ -159,10 +162,10 @@ def _add_study(studies: dict[str, Study], study: Study, document: Document) -> N
 
 
 def trial_config(values: Any, document: Document, origin: Path_ = ("trial",)) -> TrialConfig:
-    """A resolved training, checked.
+    """The checked config of a training whose searched values are chosen.
 
     Raises:
-        ConfigError: Names file, line, key and the nearest right one.
+        ConfigError: Names file, line, key and the most similar valid one.
     """
     try:
         return TrialConfig.model_validate(values)
@@ -171,7 +174,7 @@ def trial_config(values: Any, document: Document, origin: Path_ = ("trial",)) ->
 
 
 def _trees(spec: SweepSpec) -> Iterator[tuple[Path_, dict[str, Any]]]:
-    """Every trial tree of the space with the path its values stand at."""
+    """Every trial tree of the space, with the path of its values in the document."""
     blocks: list[tuple[Path_, BlockConfig]] = [
         (("blocks", i, "trial"), block) for i, block in enumerate(spec.blocks)
     ] or [(("trial",), BlockConfig())]
@@ -186,9 +189,9 @@ def _trees(spec: SweepSpec) -> Iterator[tuple[Path_, dict[str, Any]]]:
 def _variants(
     base: dict[str, Any], toggles: ToggleConfig | None
 ) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """The baseline and its toggled forms with the name of the toggle laid on last, baseline first.
+    """(name of the last applied toggle, trial tree): the baseline first, then its variants.
 
-    Leave one out: all on first.
+    With `leave_one_out` the tree with all toggles is first.
     """
     if toggles is None:
         yield None, base
@@ -210,7 +213,7 @@ def _variants(
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` laid over `base`, key by key; a searched value and a method's name replace whole."""
+    """`base` overridden by `over`, key by key; a search or a new method replaces all of a value."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
@@ -222,14 +225,14 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_same_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """False where laying one over the other would mix two methods or two searches."""
+    """False if merging the two would mix two methods or two searches."""
     if is_search(old) or is_search(new):
         return False
     return "name" not in new or "name" not in old or new["name"] == old["name"]
 
 
 def with_seeds(point: dict[str, Any], seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-    """The point once a seed; as it is where no seeds are named."""
+    """The point once per seed; unchanged if there are no seeds."""
     if not seeds:
         yield point
     for seed in seeds:
@@ -237,12 +240,12 @@ def with_seeds(point: dict[str, Any], seeds: tuple[int, ...]) -> Iterator[dict[s
 
 
 def _draws(point: dict[str, Any], spec: SweepSpec, *, is_drawn: bool) -> Iterator[dict[str, Any]]:
-    """Trials that are cells themselves: the point, or its draws, once a seed."""
+    """The trials of a point without a study: the point or its draws, once per seed."""
     for seeded in with_seeds(point, spec.seeds):
         if spec.search is None or not is_drawn:
             yield seeded
             continue
-        # the same draws for every grid point: an equal search budget
+        # every grid point gets the same draws, so that all have an equal search budget
         rng = random.Random(spec.search.seed)
         for _ in range(spec.search.samples):
             yield draw_all(seeded, rng)
@@ -258,9 +261,9 @@ def _include(document: Document, seen: tuple[Path, ...]) -> Document:
         raise ConfigError(f"{where}: is {name!r}, expected the path of one YAML file")
     path = document.path.parent / name
     if path in seen:
-        raise ConfigError(f"{where}: {name} includes itself; remove one of the two")
+        raise ConfigError(f"{where}: {name} includes itself; remove one of the two includes")
     if not path.is_file():
-        raise ConfigError(f"{where}: no file {path}; paths are read from this file's folder")
+        raise ConfigError(f"{where}: no file {path}; paths are relative to this file's folder")
     base = _include(read_yaml(path), (*seen, path))
     lines = {**base.lines, **document.lines}
     return Document(path=document.path, value=merge(base.value, value), lines=lines)
@@ -283,7 +286,7 @@ def _override(document: Document, setting: str) -> Document:
     merged = merge(document.value, value)
     lines = {k: v for k, v in document.lines.items() if not _is_below(k, keys)}
     blocks = merged.get("blocks")
-    if keys[0] == "trial" and isinstance(blocks, list):  # an override is stronger than a block
+    if keys[0] == "trial" and isinstance(blocks, list):  # an override has priority over a block
         merged["blocks"] = [
             {**b, "trial": merge(b.get("trial", {}), value["trial"])} if isinstance(b, dict) else b
             for b in blocks
@@ -292,7 +295,7 @@ def _override(document: Document, setting: str) -> Document:
 
 
 def _is_below(path: Path_, keys: Path_) -> bool:
-    """True if `path` is `keys` or below it, in the shared part or in any block."""
+    """True if `path` is `keys` or below it, in the shared trial or in any block."""
     if path[:1] == ("blocks",):
         path = path[2:]
     return path[: len(keys)] == keys

@@ -1,7 +1,7 @@
-"""The only YAML reader: plain values, and the line each of them stands on.
+"""The only YAML reader: plain values, and the line number of each.
 
-YAML 1.1 reads `1e-4` as text, `NO` as false and `010` as eight; here numbers are numbers, booleans
-are `true` and `false`, and a key that stands twice is an error.
+YAML 1.1 reads `1e-4` as text, `NO` as false and `010` as eight; here numbers are numbers, only
+`true` and `false` are booleans, and a duplicate key is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Document:
     """A parsed YAML file.
 
     Attributes:
-        path: The file, or None for a document made in memory.
+        path: The file, or None for a document from memory.
         value: Nested dicts, lists and scalars.
         lines: `FILE:LINE` of every key and list item, by its path.
     """
@@ -39,20 +39,20 @@ class Document:
     def where(self, keys: Path_) -> str:
         """`FILE:LINE: a.b.c` for messages; the line of the nearest known ancestor.
 
-        A value that a toggle or a block does not give itself stands in the part they are laid over.
+        A value that is missing in a toggle or a block is looked up in the trial that they override.
         """
-        candidates = list(self._places(keys))
-        found = min(candidates, key=lambda keys: len(keys) - self._known(keys))
-        dotted = ".".join(str(key) for key in found)
-        place = self.lines[found[: self._known(found)]]
-        return f"{place}: {dotted}" if dotted else place
+        candidates = list(self._candidates(keys))
+        nearest = min(candidates, key=lambda keys: len(keys) - self._known_depth(keys))
+        dotted = ".".join(str(key) for key in nearest)
+        line = self.lines[nearest[: self._known_depth(nearest)]]
+        return f"{line}: {dotted}" if dotted else line
 
-    def _known(self, keys: Path_) -> int:
-        """How many of the keys lead to a line."""
+    def _known_depth(self, keys: Path_) -> int:
+        """Length of the longest prefix of the keys that has a line."""
         return next(end for end in range(len(keys), -1, -1) if keys[:end] in self.lines)
 
-    def _places(self, keys: Path_) -> Iterator[Path_]:
-        """Where the value of a trial's key may stand, the strongest place first."""
+    def _candidates(self, keys: Path_) -> Iterator[Path_]:
+        """Paths at which the value of a trial's key may be written; the highest priority first."""
         yield keys
         rest = keys
         if "toggles" in (keys[0:1] + keys[2:3]) and "options" in keys[:4]:
@@ -66,7 +66,7 @@ class Document:
         yield rest
 
     def _at(self, keys: Path_) -> Any:
-        """The value at a path; empty where there is none."""
+        """The value at a path; empty if there is none."""
         value: Any = self.value
         for key in keys:
             try:
@@ -76,21 +76,21 @@ class Document:
         return value
 
     def holds(self, keys: Path_, value: Any) -> bool:
-        """True if the value stands at the path, alone or in a searched list."""
-        found = self._at(keys)
-        if isinstance(found, dict) and len(found) == 1:
-            found = next(iter(found.values()))
-        return found == value or (isinstance(found, list) and value in found)
+        """True if the path has this value, alone or in a searched list."""
+        written = self._at(keys)
+        if isinstance(written, dict) and len(written) == 1:
+            written = next(iter(written.values()))
+        return written == value or (isinstance(written, list) and value in written)
 
     def line_of(self, keys: Path_, value: Any) -> str:
-        """As `where`, down to the item of a searched list that has the value."""
-        listed = self._at(keys)
-        if isinstance(listed, dict) and len(listed) == 1:
-            kind, values = next(iter(listed.items()))
+        """As `where`, but with the line of the value's item in a searched list."""
+        written = self._at(keys)
+        if isinstance(written, dict) and len(written) == 1:
+            kind, values = next(iter(written.items()))
             if isinstance(values, list) and value in values:
-                place = self.lines.get((*keys, kind, values.index(value)))
-                if place is not None:
-                    return f"{place}: {'.'.join(str(key) for key in keys)}"
+                line = self.lines.get((*keys, kind, values.index(value)))
+                if line is not None:
+                    return f"{line}: {'.'.join(str(key) for key in keys)}"
         return self.where(keys)
 
 
@@ -128,10 +128,10 @@ def read_yaml(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as err:
         raise ConfigError(
-            f"{path}: no such file; the spaces that ship are in search_spaces/"
+            f"{path}: no such file; the included search spaces are in search_spaces/"
         ) from err
     except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path}: not a readable text file ({err}); name a YAML file") from err
+        raise ConfigError(f"{path}: cannot be read as text ({err}); give a YAML file") from err
     return parse_yaml(text, path)
 
 
@@ -152,8 +152,8 @@ def parse_yaml(text: str, path: Path | None = None) -> Document:
         loader.dispose()
     if not isinstance(value, dict):
         raise ConfigError(
-            f"{name}: holds {'nothing' if value is None else 'a ' + type(value).__name__}, expected"
-            " a mapping of keys such as 'name:' and 'trial:'; see docs/search-spaces.md"
+            f"{name}: {'is empty' if value is None else 'contains a ' + type(value).__name__},"
+            " expected a mapping of keys such as 'name:' and 'trial:'; see docs/search-spaces.md"
         )
     return Document(path=path, value=value, lines=lines)
 
@@ -174,7 +174,7 @@ def _construct(
             key = str(loader.construct_object(key_node))
             if key in result:
                 line = key_node.start_mark.line + 1
-                raise ConfigError(f"{name}:{line}: key {key!r} stands twice; remove one of them")
+                raise ConfigError(f"{name}:{line}: duplicate key {key!r}; remove one of the two")
             lines[(*path, key)] = f"{name}:{key_node.start_mark.line + 1}"
             result[key] = _construct(loader, value_node, (*path, key), lines, name)
         return result

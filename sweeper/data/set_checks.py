@@ -151,7 +151,10 @@ def _patients(found: SourceDataset) -> list[Fault]:
         other = first.setdefault(case.patient or f"case {case.case}", case)
         if other.domain != case.domain:
             problem = f"patient {case.patient} is in {other.domain} too, as {other.case}"
-            remedy = "remove one: a patient in two domains leaks the target"
+            remedy = (
+                "remove one: a patient in two domains leaks the target; if they are two people,"
+                " give each an id of their own"
+            )
         elif other.split != case.split:
             sides = " and ".join(c.split.value if c.split else "none" for c in (other, case))
             problem = f"patient {case.patient} has the splits {sides}, the first as {other.case}"
@@ -180,14 +183,17 @@ def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:
         other = first.setdefault(result.voxel_hash, result)
         if other.case.case != result.case.case:
             across = other.case.domain != result.case.domain
+            is_one_patient = result.case.patient == other.case.patient != ""
+            leak = "leaks the target" if across else "leaks between the splits"
             faults.append(
                 Fault(
                     code="patient-twice",
                     where=result.case.case,
                     problem=f"its image has the same voxels as {other.case.case}"
                     + (f" of {other.case.domain}" if across else ""),
-                    remedy="remove one: a patient in two "
-                    + ("domains leaks the target" if across else "cases leaks between the splits"),
+                    remedy="remove one: a scan counts once"
+                    if is_one_patient and not across
+                    else f"remove one: a patient in two {'domains' if across else 'cases'} {leak}",
                     case=result.case.case,
                 )
             )

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Literal
 
+from desam_model.training.folds import training_share
 from desam_model.types import Split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.data.layouts.source import SourceCase
-
-TRAIN_FRACTION = 0.9
-"""DeSAM: the first `int(0.9 n)` ids of a site train. Source: DeSAM `utils/utils.py`."""
 
 SplitRule = Literal["desam", "seeded"]
 
@@ -37,7 +35,7 @@ def split_cases(
         patients = list(dict.fromkeys(_patient(case) for case in free))
         if rule == "seeded":
             patients.sort(key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-        training = set(patients[: int(TRAIN_FRACTION * len(patients))])
+        training = set(patients[: training_share(len(patients))])
         splits |= given
         splits |= {
             case.case: Split.TRAIN if _patient(case) in training else Split.VALIDATION

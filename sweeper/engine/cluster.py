@@ -17,7 +17,7 @@ import ray
 
 from sweeper.engine import QUIET
 from sweeper.errors import ResourceError
-from sweeper.store.processes import is_gone, mark
+from sweeper.store.processes import has_ended, process_identity
 
 if TYPE_CHECKING:
     from sweeper.records import Placement
@@ -93,7 +93,7 @@ def remove_leftovers() -> None:
     """Remove the folders of sweeps of this user that were killed on this machine."""
     for owner in temporary_root().glob(f"*/{_OWNER}"):
         with contextlib.suppress(OSError):
-            if is_gone(owner.read_text(encoding="utf-8")):
+            if has_ended(owner.read_text(encoding="utf-8")):
                 shutil.rmtree(owner.parent, ignore_errors=True)
 
 
@@ -128,7 +128,7 @@ def _start_here(options: dict[str, Any], temp_dir: Path | None) -> None:
     for attempt in range(_STARTS):
         folder = temp_dir or temporary_root() / uuid.uuid4().hex[:6]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / _OWNER).write_text(mark(), encoding="utf-8")
+        (folder / _OWNER).write_text(process_identity(), encoding="utf-8")
         try:
             ray.init(
                 address="local",

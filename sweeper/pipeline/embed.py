@@ -13,7 +13,7 @@ from sweeper import __version__
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.manifest import Codec, EmbeddingManifest
 from sweeper.store.embeddings.store import EmbeddingStore
-from sweeper.store.embeddings.writer import Filling, free_bytes, require_room
+from sweeper.store.embeddings.writer import StoreWriter, free_bytes, require_disk_space
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
 
 if TYPE_CHECKING:
@@ -115,15 +115,15 @@ def ensure_embeddings(
             codec=codec or started.codec,
         )
     # encode the missing slices
-    require_room(path, manifest, n_missing)
+    require_disk_space(path, manifest, n_missing)
     say = say or (lambda line: None)
     on_wait = partial(say, f"waiting for another process that is writing {path.name}")
-    with Filling(path, manifest, on_wait=on_wait) as filling:
-        missing = filling.missing
-        require_room(path, manifest, len(missing))
+    with StoreWriter(path, manifest, on_wait=on_wait) as store_writer:
+        missing = store_writer.missing
+        require_disk_space(path, manifest, len(missing))
         job = EncodeJobInputs(dataset, path, manifest, path_to_weights)
         if missing:
-            _fill(filling, missing, job, workers, progress, say)
+            _fill(store_writer, missing, job, workers, progress, say)
     return EmbeddingStore.open(path)
 
 
@@ -180,7 +180,7 @@ def existing_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
 
 
 def _fill(
-    filling: Filling,
+    store_writer: StoreWriter,
     missing: list[int],
     inputs: EncodeJobInputs,
     workers: Workers | None,
@@ -212,7 +212,7 @@ def _fill(
     )
     started, encoded = time.monotonic(), 0
     for commits in blocks:
-        filling.commit(commits)
+        store_writer.commit(commits)
         encoded += len(commits)
         if progress is not None:
             progress(

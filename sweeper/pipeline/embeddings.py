@@ -13,7 +13,7 @@ from sweeper.pipeline.embed import ensure_embeddings, store_path, wanted_manifes
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings import transfer
 from sweeper.store.embeddings.convert import convert_store, quantisation_error
-from sweeper.store.embeddings.writer import Filling
+from sweeper.store.embeddings.writer import StoreWriter
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def repair_store(workspace: Workspace, store: EmbeddingStore, damaged: Sequence[
         WeightsError: The checkpoint is missing.
     """
     dataset = dataset_of(workspace, store)
-    with Filling(store.path, store.manifest) as filling:
-        filling.revoke(damaged)
+    with StoreWriter(store.path, store.manifest) as store_writer:
+        store_writer.revoke(damaged)
     ensure_embeddings(
         workspace,
         dataset,

@@ -100,7 +100,7 @@ def side_tables(
     """The additional tables below the main one."""
     side = []
     if has_statistics:
-        from sweeper.report.statistics.intervals import (
+        from sweeper.report.statistics.comparison import (
             table_statistics,  # scipy.stats costs a second
         )
         from sweeper.report.statistics.table import statistics_table

@@ -264,6 +264,7 @@ def _rows(request: ScoreRequest, target: _Target, scored: _Scored) -> list[Row]:
                     source=request.source,
                     target=scored.case.domain,
                     case=scored.case.case,
+                    patient=scored.case.patient,
                     structure=target.structure,
                     protocol=protocol,
                     metric=metric,

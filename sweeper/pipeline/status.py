@@ -111,5 +111,5 @@ def forget_failures(cells: Sequence[Cell], workspace: Workspace) -> int:
         raise ConfigError("no training of this sweep has failed; see 'sweeper status SPACE'")
     ledger = Ledger(workspace.trainings)
     for cell in failed:
-        ledger.folder(cell.training.train_id).forget("failure")
+        ledger.folder(cell.training.train_id).remove_records("failure")
     return len(failed)

@@ -151,6 +151,7 @@ def _resolve(trial: TrialConfig, data: DataFacts) -> Iterator[TrialConfig]:
     config = trial.model_copy(update={"structure": structure})
     folds = config.method.cross_validation(config.source, data.domains)
     if folds is None:
+        _require_target(config, data.name, data.domains)
         yield config
         return
     for source, fold in folds:
@@ -173,6 +174,40 @@ def require_domains(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> 
             f"{key} is {value!r}{nearest(value, list(domains))}, dataset {name!r} has"
             f" {', '.join(domains)}; choose one, such as --set {key}={domains[0]}"
             f"{all_domains if len(domains) > 1 else ''}",
+        )
+
+
+def _require_target(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> None:
+    """Refuse a cell that nothing is tested in: validation Dice would stand for target Dice.
+
+    Raises:
+        CellError: With what to write instead.
+    """
+    sources = domains if trial.source == "all" else (trial.source,)
+    others = [domain for domain in domains if domain not in sources]
+    each = f"--set 'source={{grid: [{', '.join(domains)}]}}'"
+    if trial.source == "all":
+        raise CellError(
+            "source",
+            "all",
+            f"source is 'all', which leaves no domain of {name!r} to test on; name one, or each in"
+            f" turn: {each}. Trained on all domains and tested on held-out patients of each is"
+            " method upper_bound, variant all_sites",
+        )
+    if not others:
+        raise CellError(
+            "source",
+            trial.source,
+            f"source is {trial.source!r}, the only domain of dataset {name!r}, so nothing is left"
+            " to test on; import a dataset with a second domain, or use method upper_bound, variant"
+            " source_cv, which tests held-out patients",
+        )
+    if trial.target is not None and trial.target in sources:
+        raise CellError(
+            "target",
+            trial.target,
+            f"target is {trial.target!r}, which is the source; name another domain, or leave target"
+            f" out to test on every other: {', '.join(others)}",
         )
 
 

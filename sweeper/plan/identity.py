@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from desam_model.encoder.shapes import encoder_shape
 from desam_model.training.default_rates import default_lr
+from desam_model.training.folds import FOLD_RULE
 from sweeper.config.base import Level
 from sweeper.plan.code_version import scoring_version, training_version
 
@@ -77,7 +78,8 @@ def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
     lr = default if config.training.lr is None else config.training.lr
     if lr == default:
         values["training"].pop("lr", None)
-    return {
+    identity: dict[str, Any] = {} if config.fold is None else {"folds": FOLD_RULE}
+    return identity | {
         "config": values,
         "lr": lr,
         "dataset": data.fingerprint,
@@ -102,6 +104,7 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         "embedding": "embeddings",
         "code": "training code",
         "lr": "default learning rate",
+        "folds": "rule of the folds",
     }
     changed = []
     for key, text in names.items():

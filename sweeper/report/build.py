@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.caption import caption, notes, tests_caption
+from sweeper.report.convergence import unconverged
 from sweeper.report.draft import draft_reasons
 from sweeper.report.published_rows import published_rows
 from sweeper.report.statistics.ranks import ranked, with_deltas
@@ -43,6 +44,8 @@ def build_table(query: Query) -> ReportTable:
         _row(label, query.rows[label], [by_column.get(name, {}) for name in columns], query)
         for label, by_column in query.pools.items()
     ]
+    undertrained = unconverged(query)
+    rows = [replace(row, is_unconverged=row.label in undertrained) for row in rows]
     rows = with_deltas(ranked(rows, query), query)
     tests = _tests(query)
     rows = _with_stars(rows, columns, tests)

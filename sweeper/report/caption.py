@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.report.aggregate import average_cell, make_cell
+from sweeper.report.convergence import convergence_notes, unequal_budgets
+from sweeper.report.measurements import planned_pairs
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
-from sweeper.report.statistics.significance import reach_note
 from sweeper.report.words import counted, delta_text, number
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from sweeper.report.table import TableRow
 
 _DIRECTIONS = {
-    "source": "column = source site (trained on it, tested on all others)",
-    "target": "column = target site (tested on it, trained on each other site)",
+    "source": "column = source site (trained on it, {others})",
+    "target": "column = target site (tested on it, {others})",
     "matrix": "row = source, column = target; the diagonal is source validation and in no mean",
     "structure": "column = source -> target and structure",
 }
@@ -42,8 +43,8 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     spec = query.spec
     aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
     lines = [
-        f"{query.metric.meaning}; {_DIRECTIONS[spec.columns]}; {aggregate}; last column = plain"
-        " mean of the columns.",
+        f"{query.metric.meaning}; {_direction(query)}; {aggregate}; last column = plain mean of the"
+        " columns.",
         f"Protocol {spec.protocol} ({PROTOCOLS[spec.protocol].rule}); {_seeds(query)};"
         f" {_counts(query)}; {_spread(query, rows)}.",
         _fingerprints(query),
@@ -51,6 +52,7 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     structures = sorted({e.structure for e in query.entries} - {""})
     if len(structures) > 1 and spec.columns != "structure":
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
+    lines += _paired_ablations(query)
     if spec.where:
         lines.append(f"Only trainings with {', '.join(spec.where)}.")
     if spec.select != "none":
@@ -61,21 +63,57 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _paired_ablations(query: Query) -> list[str]:
+    """What the two rows without fusion differ by: with one seed their PDMM has the same weights."""
+    ablations = {entry.values.get("method.ablation") for entry in query.entries}
+    if not {"pdmm_only", "iou_head"} <= ablations:
+        return []
+    return [
+        "iou_head differs from pdmm_only by the gate alone: its mask is empty where no prompt's"
+        " predicted IoU passes the threshold."
+    ]
+
+
+def _direction(query: Query) -> str:
+    """What a column is, with what it was tested or trained on where that is not all other sites."""
+    words = _DIRECTIONS[query.spec.columns]
+    if "{others}" not in words:
+        return words
+    is_source = query.spec.columns == "source"
+    found: dict[str, set[str]] = {}
+    for entry in query.entries:
+        if entry.label not in query.references:
+            for source, target in planned_pairs(entry, query.domains):
+                if source != target:
+                    column, other = (source, target) if is_source else (target, source)
+                    found.setdefault(column, set()).add(other)
+    verb, each = ("tested on", "all others") if is_source else ("trained on", "each other site")
+    has_all = all(set(query.domains) - {column} == others for column, others in found.items())
+    if has_all and len(query.domains) > 2:
+        return words.format(others=f"{verb} {each}")
+    by_others: dict[str, list[str]] = {}
+    for column, others in found.items():
+        names = " and ".join(d for d in query.domains if d in others)
+        by_others.setdefault(names, []).append(column)
+    if len(by_others) == 1:
+        return words.format(others=f"{verb} {next(iter(by_others))}")
+    listed = "; ".join(f"{', '.join(columns)}: {names}" for names, columns in by_others.items())
+    return words.format(others=f"{verb} {listed}")
+
+
 def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
-    """What stars mean, and which cannot be reached."""
-    if tests is None or not tests.tests:
+    """What stars mean, and which rows have none for want of a test."""
+    if tests is None:
         return ()
-    return (
-        f"Stars: against {tests.baseline}, Wilcoxon signed-rank over patients averaged over seeds,"
-        f" two-sided (better or worse), Holm over the table's {len(tests.tests)} tests: * .05,"
-        " ** .01, *** .001."
-        f" {reach_note(tests)}{_not_tested(tests)}",
+    stars = (
+        f"Stars: against {tests.baseline}, over seeds and over patients within sites, two-sided"
+        f" (better or worse), Holm over the table's {len(tests.tests)} tests: * .05, ** .01,"
+        " *** .001."
     )
-
-
-def _not_tested(tests: TableTests) -> str:
-    """Rows whose want of stars says nothing."""
-    return f" Not tested: {'; '.join(tests.left_out)}." if tests.left_out else ""
+    lines = [stars] if tests.tests else []
+    if tests.left_out:
+        lines.append(f"Not tested: {'; '.join(tests.left_out)}.")
+    return (" ".join(lines),) if lines else ()
 
 
 def _seeds(query: Query) -> str:
@@ -144,6 +182,8 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
             f" {', '.join(unequal)}."
         )
     lines += _fewer_sources(query)
+    lines += convergence_notes(query)
+    lines += [f"{words[0].upper()}{words[1:]}." for words in unequal_budgets(query).values()]
     return (*lines, *search_notes(query))
 
 

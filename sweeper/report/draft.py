@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
+from sweeper.report.convergence import convergence_reasons, unequal_budgets
 from sweeper.report.entries import REFERENCE_METHOD
 from sweeper.report.searches import search_reasons
 from sweeper.report.statistics.ranks import unequal_columns
@@ -36,8 +37,10 @@ def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     reasons += _uneven_seeds(query)
     reasons += _different_cases(query)
     reasons += _mixed(query)
-    reasons += _uneven_budget(query)
-    reasons += search_reasons(query)
+    reasons += convergence_reasons(query)
+    declared = query.spec.unequal
+    reasons += [] if "search" in declared else [*_uneven_budget(query), *search_reasons(query)]
+    reasons += [words for name, words in unequal_budgets(query).items() if name not in declared]
     undefined = sum(row.cells[-1].n_undefined for row in rows)
     if undefined and query.spec.undefined == "nan":
         reasons.append(counted(undefined, "undefined case number"))

@@ -27,12 +27,14 @@ class Measurement(NamedTuple):
 
     Attributes:
         group: Domain that the `sites` aggregator averages within.
-        case: Case id, with its domain and structure: what statistics take as the unit.
+        case: (domain, case id, structure): what rows of a column must share to be compared.
+        patient: (domain, patient): the unit of every test and interval.
         value: In the unit of print, such as percent; nan where undefined.
     """
 
     group: str
     case: tuple[str, str, str]
+    patient: tuple[str, str]
     value: float
 
 
@@ -139,8 +141,9 @@ def _collect(
     seed, group = entry.seed, entry.source if spec.columns == "target" else ""
     for score in entry.scores(spec.protocol):
         unit = (score.target, score.case, score.structure)
+        patient = (score.target, score.patient or score.case)
         value = metric.scale * score.values[metric.name]
-        measured = Measurement(group or score.target, unit, value)
+        measured = Measurement(group or score.target, unit, patient, value)
         for column in columns[score.target] - {""}:
             numbers[column, seed][score.structure].append(measured)
 

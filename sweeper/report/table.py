@@ -34,7 +34,7 @@ class Cell:
         n_cases: Cases (pairs of source and case where sources are pooled) behind one seed's value.
         n_undefined: Cases of all seeds whose number is undefined.
         mark: Its rank in the column, if marked.
-        stars: `*`, `**` or `***` where its patients differ from the baseline row's.
+        stars: `*`, `**` or `***` where it differs from the baseline row's.
     """
 
     value: float | None
@@ -64,6 +64,7 @@ class TableRow:
         note: What a reader must know of the row, such as its citation.
         is_reference: True for an upper bound, which takes no part in ranks.
         is_mean: True for the last row of a matrix, the mean over the others.
+        is_unconverged: True if a training of it may be undertrained.
     """
 
     label: str
@@ -73,6 +74,7 @@ class TableRow:
     note: str = ""
     is_reference: bool = False
     is_mean: bool = False
+    is_unconverged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

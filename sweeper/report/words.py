@@ -6,15 +6,21 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sweeper.report.table import Cell, ReportTable
+    from sweeper.report.table import Cell, ReportTable, TableRow
 
 SYNTHETIC = "SYNTHETIC DATA: made by the phantom, for trying out only."
 DASH = "–"
+DAGGER = "†"
 
 
 def number(value: float, digits: int) -> str:
     """A number as tables print it; `nan` where undefined."""
     return "nan" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def row_name(row: TableRow) -> str:
+    """A row's label, with a dagger where it may be undertrained."""
+    return f"{row.label} {DAGGER}" if row.is_unconverged else row.label
 
 
 def counted(count: int, noun: str) -> str:

@@ -1,1 +1,1 @@
-"""What is kept on disk: the only place that imports Zarr."""
+"""Everything stored on disk; the only package that imports Zarr."""

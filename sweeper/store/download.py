@@ -1,4 +1,4 @@
-"""Fetching SAM's checkpoints: resumable, checked, and clear about what to do without a network."""
+"""Downloads SAM's checkpoints: resumable, verified, with instructions for offline machines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_PIECE = 2**20
+_CHUNK_BYTES = 2**20
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 5
 
@@ -27,25 +27,25 @@ def get_weights(
     base_url: str = BASE_URL,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """SAM's checkpoint of an encoder in `folder`, downloaded if it is not there, and checked.
+    """Path of an encoder's SAM checkpoint in `folder`, downloaded if missing and verified.
 
-    An interrupted download lies as `<name>.part` and is continued.
+    An interrupted download is kept as `<name>.part` and resumed by the next call.
 
     Args:
         encoder: `vit_b`, `vit_l` or `vit_h`.
         folder: Usually the workspace's weights folder.
-        base_url: Where the file lies; a mirror, for example.
-        progress: Called with bytes done and bytes in all (0 if the server does not say).
+        base_url: Address of the folder that serves the file, such as a mirror.
+        progress: Called with the bytes received and the total (0 if the server does not say).
 
     Raises:
-        WeightsError: No such checkpoint, no network, or the file is not what its name says.
+        WeightsError: No such checkpoint, no network, or the file does not match its name.
     """
     filename = encoder_shape(encoder).filename
     if filename is None:
         raise WeightsError(f"{encoder} needs no checkpoint: its weights are fixed")
     target = folder / filename
     if target.is_file():
-        check_checkpoint(target)  # a file that a person put here is theirs to remove
+        check_checkpoint(target)  # the user may have put it here, so it is not deleted
         return target
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{filename}.part"
@@ -57,7 +57,7 @@ def get_weights(
     except WeightsError as err:
         target.unlink()
         raise WeightsError(
-            f"what {url} sent is not the file that its name says ({err}); it was removed"
+            f"the file downloaded from {url} is not the expected checkpoint ({err}); it was removed"
         ) from err
     return target
 
@@ -65,10 +65,10 @@ def get_weights(
 def _download(
     url: str, part: Path, folder: Path, progress: Callable[[int, int], None] | None
 ) -> None:
-    """Fetch what is missing of `part`; a dropped connection is taken up a few times."""
+    """Download the missing bytes of `part`; reconnects a few times if the connection drops."""
     error: Exception | None = None
     for _ in range(_ATTEMPTS):
-        had = part.stat().st_size if part.exists() else 0
+        size_before = part.stat().st_size if part.exists() else 0
         try:
             if _fetch_rest(url, part, progress):
                 return
@@ -80,16 +80,16 @@ def _download(
                 break
         except (OSError, http.client.HTTPException) as err:
             error = err
-        if not part.exists() or part.stat().st_size == had:
-            break  # no byte came: another attempt at once will not fare better
+        if not part.exists() or part.stat().st_size == size_before:
+            break  # nothing arrived, so an immediate retry would fail too
     raise WeightsError(
-        f"cannot download {url} ({error}); run the same command again to go on where it stopped,"
-        f" or download the file by hand on another machine and put it into {folder}"
+        f"cannot download {url} ({error}); run the same command again to resume the download,"
+        f" or download the file on another machine and copy it to {folder}"
     ) from error
 
 
 def _fetch_rest(url: str, part: Path, progress: Callable[[int, int], None] | None) -> bool:
-    """Append what is missing; True when the file has the length that the server named."""
+    """Append the missing bytes; True if the file now has the length the server announced."""
     done = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
@@ -97,16 +97,16 @@ def _fetch_rest(url: str, part: Path, progress: Callable[[int, int], None] | Non
     except urllib.error.HTTPError as err:
         if err.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             err.close()
-            return True  # all bytes are there; the checksum will tell whether they are right
+            return True  # all bytes are there; the checksum decides whether they are right
         raise
     with response:
-        continues = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        done = done if continues else 0
+        is_partial = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        done = done if is_partial else 0
         total = done + int(response.headers.get("Content-Length") or 0)
-        with part.open("ab" if continues else "wb") as file:
-            while piece := response.read(_PIECE):
-                file.write(piece)
-                done += len(piece)
+        with part.open("ab" if is_partial else "wb") as file:
+            while chunk := response.read(_CHUNK_BYTES):
+                file.write(chunk)
+                done += len(chunk)
                 if progress is not None:
                     progress(done, total)
     return total == 0 or done == total

@@ -1,7 +1,7 @@
-"""The ledger: one folder a training; what is in it says what is done.
+"""The ledger of trainings: one folder per training; its files say what is finished.
 
-Resume is a set difference over these folders, never a restored Tuner: it survives changed spaces,
-moved folders, killed drivers and new versions of Ray. Every file is written whole or not at all.
+A resume is a set difference over these folders, never a restored Tuner: it survives changed spaces,
+moved folders, killed drivers and new Ray versions. Every file is written atomically.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
 from sweeper.records import Failure
-from sweeper.store.processes import is_gone, is_here, mark, short
+from sweeper.store.processes import has_ended, is_local, process_identity, short_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from sweeper.records import FailureReason
 
 LEASE_SECONDS = 60.0
-"""A running training renews its lease; after this long without, its worker counts as lost."""
+"""A running training renews its lease; after this long without a renewal its worker is lost."""
 
 
 def write_json(path: Path, values: Any) -> None:
-    """The values as a JSON file, replaced in one step so that no reader sees half of it.
+    """Write the values as a JSON file, replaced atomically so that no reader sees half of it.
 
     Several threads, and processes of several machines, may write the same file: the last one wins.
     """
@@ -39,13 +39,13 @@ def write_json(path: Path, values: Any) -> None:
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
-    except OSError:  # a full disk: leave nothing half written behind
+    except OSError:  # a full disk: leave no partial file behind
         temporary.unlink(missing_ok=True)
         raise
 
 
 def read_json(path: Path) -> Any:
-    """The values in a JSON file, or None where there is none.
+    """The values in a JSON file, or None if the file does not exist.
 
     Raises:
         StoreError: The file is damaged.
@@ -59,15 +59,15 @@ def read_json(path: Path) -> Any:
 
 
 _CASE_KEYS = frozenset({"case", "domain", "structure", "protocol", "n_slices"})
-"""What a case's score has beside its metrics."""
+"""Keys of a case's score that are not metrics."""
 
 
 def _with_values(score: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A case's score with its metrics under `values`, where a former version has them beside."""
+    """A case's score with its metrics under `values`; an earlier version had them at the top."""
     if "values" in score:
         return score
-    facts = {key: value for key, value in score.items() if key in _CASE_KEYS}
-    return {**facts, "values": {k: v for k, v in score.items() if k not in _CASE_KEYS}}
+    attributes = {key: value for key, value in score.items() if key in _CASE_KEYS}
+    return {**attributes, "values": {k: v for k, v in score.items() if k not in _CASE_KEYS}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,34 +87,34 @@ class TrainingFolder:
 
     @property
     def log(self) -> Path:
-        """The training's own log."""
+        """The training's log file."""
         return self.path / "log.txt"
 
     def config(self) -> Mapping[str, Any] | None:
-        """What was trained: `{config, identity, name}`; None before the first start."""
-        found: Mapping[str, Any] | None = read_json(self.path / "config.json")
-        return found
+        """What is trained: `{config, identity, name}`; None before the first start."""
+        values: Mapping[str, Any] | None = read_json(self.path / "config.json")
+        return values
 
     def fit(self) -> Mapping[str, Any] | None:
-        """The finished fit: epochs, selected epoch, seconds ...; None if it has not finished."""
-        found: Mapping[str, Any] | None = read_json(self.path / "fit.json")
-        return found
+        """Result of the finished fit: epochs, selected epoch, seconds ...; None if unfinished."""
+        values: Mapping[str, Any] | None = read_json(self.path / "fit.json")
+        return values
 
     def failure(self) -> Failure | None:
-        """Why the last attempt failed; None if it did not.
+        """Why the last attempt failed; None if it did not fail.
 
         Raises:
             StoreError: The record is damaged.
         """
         file = self.path / "failure.json"
-        found = read_json(file)
+        values = read_json(file)
         try:
-            return None if found is None else Failure.of(found)
+            return None if values is None else Failure.of(values)
         except (ValueError, AttributeError) as err:
             raise StoreError(f"{file}: damaged ({err}); delete it and run the sweep again") from err
 
     def fail(self, reason: FailureReason, message: str) -> None:
-        """Put down a failure that raised no exception in the training."""
+        """Record a failure that did not raise an exception in the training."""
         self.write_failure(
             Failure(
                 reason=reason,
@@ -125,81 +125,86 @@ class TrainingFolder:
         )
 
     def write_failure(self, failure: Failure) -> None:
-        """Put down why an attempt failed."""
+        """Record why an attempt failed."""
         self.write("failure", failure.values())
 
     def pruned(self) -> Mapping[str, Any] | None:
-        """At which epoch a scheduler stopped it; None if none did."""
-        found: Mapping[str, Any] | None = read_json(self.path / "pruned.json")
-        return found
+        """The epoch at which a scheduler stopped it; None if none did."""
+        values: Mapping[str, Any] | None = read_json(self.path / "pruned.json")
+        return values
 
     def remedy(self) -> Mapping[str, Any] | None:
-        """How it is run since it ran out of memory; None if it never did."""
-        found: Mapping[str, Any] | None = read_json(self.path / "remedy.json")
-        return found
+        """How it is run after it ran out of memory; None if it never did."""
+        values: Mapping[str, Any] | None = read_json(self.path / "remedy.json")
+        return values
 
     def evaluation_folder(self, eval_id: str) -> Path:
-        """Where one scoring lies."""
+        """Folder of one evaluation."""
         return self.path / "evaluations" / eval_id
 
     def evaluation(self, eval_id: str) -> Mapping[str, Any] | None:
-        """A finished scoring: `{settings, scores}`; None if it is not there.
+        """A finished evaluation: `{settings, scores}`; None if there is none.
 
-        Each of the scores is a `CaseScore`, also where a former version wrote its metrics beside
-        its other keys.
+        Each score has its metrics under `values`, also if an earlier version wrote the file.
         """
-        found: Mapping[str, Any] | None = read_json(self.evaluation_folder(eval_id) / "scores.json")
-        if found is None:
+        values: Mapping[str, Any] | None = read_json(
+            self.evaluation_folder(eval_id) / "scores.json"
+        )
+        if values is None:
             return None
-        return {**found, "scores": [_with_values(score) for score in found.get("scores", ())]}
+        return {**values, "scores": [_with_values(score) for score in values.get("scores", ())]}
 
     def has_evaluation(self, eval_id: str) -> bool:
-        """True if a scoring has finished."""
+        """True if an evaluation has finished."""
         return (self.evaluation_folder(eval_id) / "scores.json").is_file()
 
     def write(self, name: str, values: Any) -> None:
-        """One of the folder's records, in one step."""
+        """Write one of the folder's records, `<name>.json`, atomically."""
         write_json(self.path / f"{name}.json", values)
 
-    def forget(self, *names: str) -> None:
-        """Remove records, such as an old failure before a new attempt."""
+    def remove_records(self, *names: str) -> None:
+        """Delete records, such as an old failure before a new attempt."""
         for name in names:
             (self.path / f"{name}.json").unlink(missing_ok=True)
 
     def renew_lease(self, owner: str) -> None:
-        """Say that this process is at work on it now, for `owner`."""
-        self.write("lease", {"owner": owner, "worker": mark(), "time": time.time()})
+        """Record that this process works on it now, for `owner`."""
+        self.write("lease", {"owner": owner, "worker": process_identity(), "time": time.time()})
 
     def lease_owner(self) -> str | None:
-        """Who is at work on it, or None if nobody's lease lives.
+        """Who works on it, as `host pid 123`; None if no lease is valid.
 
-        A worker of this machine is asked for, so that a stopped or slow one keeps its lease and a
-        killed one loses it at once; one of another machine counts as long as it renews.
+        The lease of a worker on this machine is valid while its process exists, however slow it
+        is. The lease of a worker on another machine is valid while the worker renews it.
         """
         lease = read_json(self.path / "lease.json")
-        return None if lease is None or _has_ended(lease) else short(str(lease["owner"]))
+        return (
+            None
+            if lease is None or _lease_has_ended(lease)
+            else short_identity(str(lease["owner"]))
+        )
 
-    def owner_mark(self) -> str | None:
-        """The mark of the driver that last had it at work; None if it ended in good order."""
+    def lease_owner_identity(self) -> str | None:
+        """Identity of the driver that last ran it; None if the training ended normally."""
         lease = read_json(self.path / "lease.json")
         return None if lease is None else str(lease["owner"])
 
-    def is_left_over(self, owner: str) -> bool:
-        """True if who holds it ends soon: an earlier attempt of `owner`, or of a driver that died.
+    def is_lease_ending(self, owner: str) -> bool:
+        """True if the lease's holder ends soon: an old attempt of `owner`, or of a dead driver.
 
-        When a machine is lost, Ray begins a training again at once, while its old process may live
-        on for a while. True also where nobody's lease is there: whoever held it is letting go.
+        When a machine is lost, Ray restarts the training at once, while the old process may still
+        run for a while. Also true if there is no lease: its holder is just releasing it.
         """
-        holder = self.owner_mark()
-        return holder is None or holder == owner or is_gone(holder)
+        holder = self.lease_owner_identity()
+        return holder is None or holder == owner or has_ended(holder)
 
     def is_lost(self) -> bool:
-        """True if somebody was at work on it and is gone without a word."""
+        """True if a worker held the lease and ended without releasing it."""
         lease = read_json(self.path / "lease.json")
-        return lease is not None and _has_ended(lease)
+        return lease is not None and _lease_has_ended(lease)
 
     def remove_checkpoints(self) -> int:
-        """Delete weights that only a resume needs; the number of bytes freed."""
+        """Delete weights that only a resume needs; returns the number of bytes freed."""
         freed = 0
         for name in ("last.pt",):
             file = self.path / name
@@ -209,10 +214,10 @@ class TrainingFolder:
         return freed
 
 
-def _has_ended(lease: Mapping[str, Any]) -> bool:
+def _lease_has_ended(lease: Mapping[str, Any]) -> bool:
     worker = str(lease.get("worker", ""))
-    if is_here(worker):
-        return is_gone(worker)
+    if is_local(worker):
+        return has_ended(worker)
     return bool(time.time() - lease["time"] > LEASE_SECONDS)
 
 
@@ -227,27 +232,27 @@ class Ledger:
     root: Path
 
     def folder(self, train_id: str) -> TrainingFolder:
-        """One training's folder, which need not exist yet."""
+        """Folder of one training, which need not exist yet."""
         return TrainingFolder(self.root / train_id)
 
     def __iter__(self) -> Iterator[TrainingFolder]:
-        """Every training ever started, by id."""
+        """Every training ever started, ordered by id."""
         if self.root.is_dir():
             for path in sorted(self.root.iterdir()):
                 if path.is_dir():
                     yield TrainingFolder(path)
 
     def remove(self, train_id: str) -> None:
-        """Delete a training and all of its scorings."""
+        """Delete a training and all of its evaluations."""
         shutil.rmtree(self.root / train_id, ignore_errors=True)
 
 
 EPOCHS_FILE = "epochs.jsonl"
-"""One line an epoch; of a training that goes on from another's weights, its own epochs only."""
+"""One line per epoch; a training that starts from another one's weights lists only its own."""
 
 
 def known_epochs(folder: TrainingFolder) -> list[dict[str, Any]]:
-    """Records of the epochs that a training has: of its fit, or of the stretches so far."""
+    """Records of a training's epochs so far: of the finished fit, or of the epochs file."""
     fit = folder.fit()
     if fit is not None:
         return [dict(record) for record in fit["epochs"]]
@@ -259,7 +264,7 @@ def known_epochs(folder: TrainingFolder) -> list[dict[str, Any]]:
     for line in lines:
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:  # the process was killed while it wrote this
+        except json.JSONDecodeError:  # the process was killed while it wrote this line
             continue
         records[record["epoch"]] = record
     return [records[epoch] for epoch in sorted(records)]

@@ -1,4 +1,4 @@
-"""Names of processes that outlive them: who is at work, and is it surely gone?"""
+"""Identities of processes that stay unique after they end, to ask whether one still runs."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from pathlib import Path
 _STARTED_FIELD = 19  # of /proc/PID/stat behind the name: clock ticks since boot
 
 
-def mark() -> str:
-    """This process as `host/namespace/pid/start`; no later process has the same."""
+def process_identity() -> str:
+    """This process as `host/namespace/pid/start`; no later process has the same identity."""
     pid = os.getpid()
-    return f"{_here()}/{pid}/{_started(pid)}"
+    return f"{_local_prefix()}/{pid}/{_started(pid)}"
 
 
-def is_gone(text: str) -> bool:
-    """True if the process of a mark surely ended; False if it lives or cannot be asked.
+def has_ended(identity: str) -> bool:
+    """True if the process has certainly ended; False if it runs or cannot be checked.
 
-    Only a process of this machine (and of this container) can be asked.
+    Only a process on this machine and in this container can be checked.
     """
-    if not is_here(text):
+    if not is_local(identity):
         return False
-    pid, started = text.split("/")[2:]
+    pid, started = identity.split("/")[2:]
     return _started(int(pid)) != started
 
 
-def is_here(text: str) -> bool:
-    """True if the process of a mark runs, or ran, on this machine and in this container."""
-    return text.startswith(f"{_here()}/")
+def is_local(identity: str) -> bool:
+    """True if the process runs, or ran, on this machine and in this container."""
+    return identity.startswith(f"{_local_prefix()}/")
 
 
-def short(text: str) -> str:
-    """A mark for people: `host pid 123`; another text as it is."""
-    parts = text.split("/")
-    return f"{parts[0]} pid {parts[2]}" if len(parts) == 4 else text
+def short_identity(identity: str) -> str:
+    """An identity for people: `host pid 123`; any other text is returned unchanged."""
+    parts = identity.split("/")
+    return f"{parts[0]} pid {parts[2]}" if len(parts) == 4 else identity
 
 
 @cache
-def _here() -> str:
-    """The machine, and the process namespace: two containers may bear one host name."""
+def _local_prefix() -> str:
+    """The machine and the process namespace: two containers may have the same host name."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
     except OSError:
@@ -49,7 +49,7 @@ def _here() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in ticks; empty if there is none, or only its remains."""
+    """Start time of a process in ticks; empty if there is none or it is a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""SAM's checkpoints in the workspace: where they are, whether they are whole, who they are."""
+"""SAM's checkpoints in the workspace: their paths, integrity and identity."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything/"
 def resolve_checkpoint(
     workspace: Workspace, encoder: str, checkpoint: Path | None = None
 ) -> Path | None:
-    """The checkpoint to use: the one named, or the workspace's; None for vit_tiny.
+    """Path of the checkpoint to use: the given one, or the workspace's; None for vit_tiny.
 
     Raises:
-        WeightsError: There is none; says how to get it, also without a network.
+        WeightsError: The checkpoint does not exist; the message says how to get it.
     """
     shape = encoder_shape(encoder)
     if shape.filename is None:
         if checkpoint is not None:
             raise WeightsError(
-                f"{encoder} has fixed weights and reads no checkpoint; leave {checkpoint} out, or"
+                f"{encoder} has fixed weights and reads no checkpoint; remove {checkpoint}, or"
                 " choose vit_b, vit_l or vit_h"
             )
         return None
     path = checkpoint or workspace.weights / shape.filename
     if not path.is_file():
         raise WeightsError(
-            f"{encoder} needs SAM's checkpoint, and {path} is not there; run 'sweeper weights get"
-            f" {encoder}', or download {BASE_URL}{shape.filename} by hand into {workspace.weights}"
+            f"{encoder} needs SAM's checkpoint, but {path} does not exist; run 'sweeper weights get"
+            f" {encoder}', or download {BASE_URL}{shape.filename} yourself into {workspace.weights}"
         )
     return path
 
 
 def encoder_fingerprint(encoder: str, checkpoint: Path | None) -> str:
-    """Identity of the weights: SHA-256 of the checkpoint (kept beside it), or vit_tiny's own.
+    """Identity of the weights: SHA-256 of the checkpoint, or the fixed one of vit_tiny.
 
     Raises:
-        WeightsError: The file is not the one that its name says, or holds another model.
+        WeightsError: The file does not match its name, or holds another model.
     """
     if checkpoint is None:
         return VIT_TINY_FINGERPRINT
@@ -56,18 +56,18 @@ def encoder_fingerprint(encoder: str, checkpoint: Path | None) -> str:
 
 
 def check_checkpoint(path: Path, encoder: str | None = None) -> str:
-    """SHA-256 of the file, after checking the MD5 start that SAM's file names end with.
+    """SHA-256 of the file, after checking the MD5 prefix that ends SAM's file names.
 
-    The result is kept in `<name>.sha256.json` with the file's size and time, so that 2.6 GB are
+    The result is cached in `<name>.sha256.json` with the file's size and time, so that 2.6 GB are
     read once and not at every start.
 
     Args:
         path: The file.
-        encoder: Also make sure that it holds this model, `vit_b`, `vit_l` or `vit_h`.
+        encoder: Also check that it holds this model, `vit_b`, `vit_l` or `vit_h`.
 
     Raises:
-        WeightsError: The MD5 does not start with the name's suffix, or the file is truncated,
-            foreign, or of another model.
+        WeightsError: The MD5 does not start with the name's suffix, or the file is truncated, in
+            another format, or of another model.
     """
     stat = path.stat()
     sidecar = path.with_name(path.name + ".sha256.json")
@@ -84,7 +84,7 @@ def check_checkpoint(path: Path, encoder: str | None = None) -> str:
         "sha256": sha256,
         "holds": encoder,
     }
-    with contextlib.suppress(OSError):  # a read-only folder: all is checked anew each time
+    with contextlib.suppress(OSError):  # a read-only folder: hashed again at every start
         sidecar.write_text(json.dumps(values))
     return sha256
 
@@ -101,23 +101,23 @@ def _check_content(path: Path, encoder: str) -> None:
 
 
 def _hashed(path: Path) -> str:
-    """SHA-256 of the file; its MD5 must start as the name says."""
+    """SHA-256 of the file; raises if its MD5 does not start as the name says."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(8 * 2**20):
             sha256.update(block)
             md5.update(block)
-    expected = md5_start(path.name)
+    expected = md5_prefix(path.name)
     if expected is not None and not md5.hexdigest().startswith(expected):
         raise WeightsError(
-            f"{path} is damaged or incomplete: its MD5 is {md5.hexdigest()}, the file name says it"
+            f"{path} is damaged or incomplete: its MD5 is {md5.hexdigest()}, its name says that it"
             f" starts with {expected}; remove it and run 'sweeper weights get' again"
         )
     return sha256.hexdigest()
 
 
-def md5_start(filename: str) -> str | None:
-    """The start of the MD5 that one of SAM's own file names carries; None for other names."""
+def md5_prefix(filename: str) -> str | None:
+    """The MD5 prefix in one of SAM's file names; None for other names."""
     names = {shape.filename for shape in encoders().values()}
     if filename not in names:
         return None

@@ -1,4 +1,4 @@
-"""The one folder everything lands in, and where in it."""
+"""The workspace: the one folder that everything is written to, and the paths in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Absolute places of everything the product writes.
+    """Absolute paths of everything that sweeper writes.
 
     Attributes:
         root: The folder itself, absolute.
@@ -25,7 +25,7 @@ class Workspace:
 
     @classmethod
     def open(cls, root: Path) -> Workspace:
-        """The workspace at `root`, created if need be.
+        """The workspace at `root`, created if it does not exist.
 
         Raises:
             WorkspaceError: The folder cannot be created or written to.
@@ -55,22 +55,22 @@ class Workspace:
 
     @property
     def weights(self) -> Path:
-        """Checkpoints of SAM."""
+        """SAM's checkpoints."""
         return self.root / "weights"
 
     @property
     def trainings(self) -> Path:
-        """The ledger: one folder a training, named by its train_id."""
+        """The ledger: one folder per training, named by its train_id."""
         return self.root / "trainings"
 
     @property
     def sweeps(self) -> Path:
-        """One folder a sweep: its resolved space and its plan."""
+        """One folder per sweep: its resolved search space and its plan."""
         return self.root / "sweeps"
 
     @property
     def logs(self) -> Path:
-        """Logs of Ray and of the driver."""
+        """Log files of Ray and of the driver."""
         return self.root / "logs"
 
     @property

@@ -1,1 +1,1 @@
-"""What is kept in MLflow: the only place that imports it; the driver is the only writer."""
+"""Stores results in MLflow; the only package that imports it. Only the driver writes."""

@@ -1,8 +1,8 @@
-"""Reads MLflow's SQLite file directly: a table must not wait seconds for `import mlflow`.
+"""Reads MLflow's SQLite file directly, so that a table need not wait for `import mlflow`.
 
 Deviation: MLflow's client is not used for reading; importing it takes 4 to 7 s and `search_runs`
-1 s for 1,000 runs, against 0.3 s here. The tables read (experiments, runs, params, tags,
-latest_metrics) have kept their columns since MLflow 1; a contract test compares with the client.
+1 s for 1,000 runs, against 0.3 s here. The columns of the tables read (experiments, runs, params,
+tags, latest_metrics) have not changed since MLflow 1; a contract test compares with the client.
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ class MlflowReader:
 
     Attributes:
         database: The SQLite file.
-        artifacts: The workspace's artifact folder; runs' files are looked for below it, wherever
-            the workspace was when they were written.
+        artifacts: The workspace's artifact folder; files of runs are expected below it, even if the
+            workspace was moved after they were written.
     """
 
     database: Path
     artifacts: Path
 
     def sweeps(self) -> tuple[TrackedSweep, ...]:
-        """Every sweep, the one that was run last at the end."""
+        """All sweeps; the most recently run one is last."""
         return tuple(
             TrackedSweep(
                 name=name,
@@ -81,39 +81,39 @@ class MlflowReader:
         )
 
     def runs(self, sweep: str) -> tuple[TrackedRun, ...]:
-        """The newest attempt of each of a sweep's trainings, with its scores."""
+        """The latest attempt of each training of a sweep, with its scores."""
         return tuple(self._with_scores(run) for run in self.runs_without_scores(sweep))
 
     def runs_without_scores(self, sweep: str) -> tuple[TrackedRun, ...]:
-        """The same without opening the runs' files."""
+        """As `runs`, but without opening the runs' files."""
         tags = self._values("tags", sweep)
         params = self._values("params", sweep)
-        numbers = self._values("latest_metrics", sweep)
-        newest: dict[str, TrackedRun] = {}
+        metrics = self._values("latest_metrics", sweep)
+        latest: dict[str, TrackedRun] = {}
         for run_id, name, uri in self._query(_RUNS, sweep):
-            own = tags[run_id]
-            if "train_id" not in own or "status" not in own:
-                continue  # a driver died while it wrote this; it is logged again at its next start
-            newest[own["train_id"]] = TrackedRun(
+            run_tags = tags[run_id]
+            if "train_id" not in run_tags or "status" not in run_tags:
+                continue  # the driver was killed while writing it; the next run logs it again
+            latest[run_tags["train_id"]] = TrackedRun(
                 run_id=run_id,
                 sweep=sweep,
                 name=name,
-                status=TrialStatus(own["status"]),
+                status=TrialStatus(run_tags["status"]),
                 params=params[run_id],
-                tags=own,
-                summary=numbers[run_id],
+                tags=run_tags,
+                summary=metrics[run_id],
                 evaluations={
                     key.removeprefix(EVALUATION_TAG): json.loads(value)
-                    for key, value in own.items()
+                    for key, value in run_tags.items()
                     if key.startswith(EVALUATION_TAG)
                 },
                 scores=(),
                 artifacts=artifact_folder(uri, self.artifacts),
             )
-        return tuple(newest.values())
+        return tuple(latest.values())
 
     def unfinished(self, sweep: str) -> tuple[tuple[str, str], ...]:
-        """(train_id, run id) of the runs that MLflow shows as running."""
+        """(train_id, run_id) of the runs whose status in MLflow is RUNNING."""
         return tuple((str(train_id), str(run_id)) for train_id, run_id in self._query(_OPEN, sweep))
 
     def _with_scores(self, run: TrackedRun) -> TrackedRun:
@@ -136,7 +136,7 @@ class MlflowReader:
         except sqlite3.Error as err:
             raise TrackingError(
                 f"the MLflow store {self.database} cannot be read ({err}); if it is damaged, move"
-                " it away and run the sweep again: results are logged anew from the trainings"
+                " it away and run the sweep again: results are logged again from the trainings"
             ) from err
 
 

@@ -1,4 +1,4 @@
-"""Runs MLflow's own web server on a workspace."""
+"""Starts MLflow's web server for a workspace."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ HOST = "127.0.0.1"
 
 
 def start_server(workspace: TrackingPlaces, port: int, log: Path) -> subprocess.Popen[bytes]:
-    """MLflow's server as a child process: one worker, no job runner, no telemetry.
+    """Start MLflow's server as a child process: one worker, no job runner, no telemetry.
 
     Args:
-        workspace: Whose store it shows; addresses of a moved workspace are put right first.
-        port: At 127.0.0.1.
-        log: Gets what the server says.
+        workspace: The workspace to show; if it was moved, its stored addresses are corrected first.
+        port: Port on 127.0.0.1.
+        log: File for the server's output.
     """
     relocate(workspace.mlflow_db, workspace.mlflow_artifacts)
     environment = {
         **os.environ,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        # its job runner needs 2 GB and 13 more processes, and nothing here uses it
+        # the job runner needs 2 GB and 13 more processes, and nothing here uses it
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     command = [
@@ -43,5 +43,5 @@ def start_server(workspace: TrackingPlaces, port: int, log: Path) -> subprocess.
 
 
 def sweep_url(sweep: TrackedSweep, port: int) -> str:
-    """Where a sweep's parent run is shown."""
+    """Address of the page that shows a sweep's parent run."""
     return f"http://{HOST}:{port}/#/experiments/{sweep.experiment_id}/runs/{sweep.run_id}"

@@ -1,4 +1,4 @@
-"""The door to MLflow's client: opened once, created under a lock, its faults one line each."""
+"""Access to MLflow's client: opened once, created under a lock, with one-line errors."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _BATCH_KEYS = 100  # the same for parameters and for tags
 
 
 class MlflowStore:
-    """MLflow's SQLite store of a workspace, for writing; mlflow is imported at the first use.
+    """MLflow's SQLite store of a workspace, for writing; mlflow is imported on first use.
 
-    Not safe for two threads; two processes may write at once.
+    Not thread-safe; two processes may write at once.
     """
 
     def __init__(self, database: Path, artifacts: Path) -> None:
@@ -36,7 +36,7 @@ class MlflowStore:
 
     @contextmanager
     def writing(self) -> Iterator[Any]:
-        """The client.
+        """MLflow's client, for use in a `with` block that turns its errors into ours.
 
         Raises:
             TrackingError: The store cannot be written.
@@ -48,8 +48,8 @@ class MlflowStore:
         except (MlflowException, OSError, sqlite3.Error) as err:
             line = str(err).strip().splitlines()[0]
             raise TrackingError(
-                f"the MLflow store {self._database} cannot be written ({line}); check its folder's"
-                " rights and free space, and that no other process holds it"
+                f"the MLflow store {self._database} cannot be written ({line}); check the folder's"
+                " permissions and free disk space, and that no other process has locked the store"
             ) from err
 
     def _client(self) -> Any:
@@ -59,7 +59,7 @@ class MlflowStore:
                 logging.getLogger(noisy).setLevel(logging.ERROR)
             from mlflow import MlflowClient
 
-            # two drivers that both create the tables leave a store that nobody can open
+            # two drivers that both create the tables leave a store that cannot be opened
             with FileLock(self._database.with_suffix(".lock")):
                 if self._database.exists():
                     relocate(self._database, self._artifacts)
@@ -71,21 +71,21 @@ class MlflowStore:
         return self._opened
 
     def _create(self) -> None:
-        """Make all tables in a file of another name, so that a kill leaves no half of a store."""
+        """Create all tables in a temporary file, so that a kill leaves no incomplete store."""
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        for left in self._database.parent.glob(f".{self._database.name}.new*"):
-            left.unlink()
-        made = self._database.with_name(f".{self._database.name}.new")
-        store = SqlAlchemyStore(f"sqlite:///{made}", self._artifacts.as_uri())
+        for leftover in self._database.parent.glob(f".{self._database.name}.new*"):
+            leftover.unlink()
+        partial = self._database.with_name(f".{self._database.name}.new")
+        store = SqlAlchemyStore(f"sqlite:///{partial}", self._artifacts.as_uri())
         store.engine.dispose()
-        with closing(sqlite3.connect(made)) as connection:
+        with closing(sqlite3.connect(partial)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-        made.replace(self._database)
+        partial.replace(self._database)
 
 
 def log_texts(client: Any, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-    """Keep parameters and tags, in batches that MLflow takes."""
+    """Log parameters and tags in batches within MLflow's limit."""
     from mlflow.entities import Param, RunTag
 
     for start in range(0, len(params), _BATCH_KEYS):
@@ -97,7 +97,7 @@ def log_texts(client: Any, run_id: str, params: Mapping[str, str], tags: Mapping
 
 
 def log_metrics(client: Any, run_id: str, metrics: Sequence[RunMetric]) -> None:
-    """Keep numbers, in batches that MLflow takes."""
+    """Log metrics in batches within MLflow's limit."""
     from mlflow.entities import Metric
 
     for start in range(0, len(metrics), _BATCH_METRICS):
@@ -106,7 +106,7 @@ def log_metrics(client: Any, run_id: str, metrics: Sequence[RunMetric]) -> None:
 
 
 def log_file(client: Any, run_id: str, name: str, path: Path) -> None:
-    """Keep a file under a name that need not be its own."""
+    """Log a file under a name that may differ from the file's own."""
     folder, _, file_name = name.rpartition("/")
     with tempfile.TemporaryDirectory() as temporary:
         copy = shutil.copyfile(path, f"{temporary}/{file_name}")

@@ -1,7 +1,7 @@
-"""Keeps sweeps in MLflow: the only writer.
+"""Stores sweeps in MLflow; the only writer.
 
-One experiment a search space, one parent run for each dataset and encoder it was run on, one child
-run a training. Everything goes through an explicit client and run id; workers write nothing.
+A search space has one experiment, with one parent run per dataset and encoder, and one child run
+per training. Every call uses an explicit client and run id; workers write nothing.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _MLFLOW_STATUS = {
     TrialStatus.FAILED: "FAILED",
 }
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""MLflow's pages then open with runs and charts rather than with language models."""
+"""With this tag MLflow's pages open with runs and charts, not with language models."""
 
 
 class MlflowTracker:
-    """A `Tracker` on the SQLite store of a workspace; see `Tracker` for what each method does.
+    """A `Tracker` that uses the MLflow store of a workspace; `Tracker` describes the methods.
 
-    Reading never imports mlflow. Not safe for two threads; two processes may write at once.
+    Reading never imports mlflow. Not thread-safe; two processes may write at once.
     """
 
     def __init__(self, workspace: TrackingPlaces) -> None:
@@ -47,21 +47,21 @@ class MlflowTracker:
         self._reader = MlflowReader(workspace.mlflow_db, workspace.mlflow_artifacts)
         self._store = MlflowStore(workspace.mlflow_db, workspace.mlflow_artifacts)
         self._open: dict[tuple[str, str], tuple[str, int]] = {}
-        """Run and attempt by (sweep, train_id) of what this process has begun and not ended."""
+        """(sweep, train_id) -> (run_id, attempt) of the runs that this process has open."""
         self._steps: dict[str, set[int]] = {}
-        """Epochs that a run's curves already hold."""
+        """run_id -> epochs that its curves already have."""
         self._parents: dict[str, TrackedSweep] = {}
 
     def prepare(self, sweep: str, plan: Mapping[str, Any]) -> None:
-        """Keep a sweep's plan, and make the sweep the latest one.
+        """Store a sweep's plan, and make the sweep the latest one.
 
-        Nothing is written, and mlflow is not imported, where both are so already.
+        If both are already so, nothing is written and mlflow is not imported.
 
         Raises:
             TrackingError: The store cannot be written.
         """
         sweeps = self._reader.sweeps()
-        known = next((found for found in sweeps if found.name == sweep), None)
+        known = next((tracked for tracked in sweeps if tracked.name == sweep), None)
         plain = json.loads(json.dumps(plan))
         if known is not None and known.plan == plain and sweeps[-1].name == sweep:
             return
@@ -75,7 +75,7 @@ class MlflowTracker:
                     client.set_tag(run_id, f"{group}.{key}", _text(value))
 
     def begin_training(self, start: TrainingStart) -> None:
-        """Open the run of a training that begins, so that its curves can be watched.
+        """Open the run of a training that starts, so that its curves can be watched.
 
         Raises:
             TrackingError: The store cannot be written.
@@ -89,7 +89,7 @@ class MlflowTracker:
     def log_epochs(
         self, sweep: str, train_id: str, epochs: Mapping[int, Mapping[str, float]]
     ) -> None:
-        """Add epochs to the curves of a training that was begun; one batch.
+        """Add epochs to the curves of a running training, in one batch.
 
         Raises:
             TrackingError: The store cannot be written.
@@ -100,10 +100,9 @@ class MlflowTracker:
                 self._log_epochs(client, run_id, epochs)
 
     def log_training(self, record: TrainingRecord) -> str:
-        """Keep a training that has ended; the run's id.
+        """Store a training that has ended; returns the run's id.
 
-        A training that failed and was tried again gets a new run; one that gained evaluations
-        keeps its run.
+        A failed training that was retried gets a new run; one with new evaluations keeps its run.
 
         Raises:
             TrackingError: The store cannot be written.
@@ -120,51 +119,53 @@ class MlflowTracker:
             )
             now_ms = int(time.time() * 1000)
             log_metrics(client, run_id, final_metrics(record, scores, now_ms))
-            kept = self._kept(client, run_id, record.evaluations)
-            client.log_text(run_id, encode((*kept, *scores)), ROWS_FILE)
+            other_scores = self._scores_of_others(client, run_id, record.evaluations)
+            client.log_text(run_id, encode((*other_scores, *scores)), ROWS_FILE)
             for name, path in (record.artifacts or {}).items():
                 log_file(client, run_id, name, path)
             client.set_terminated(run_id, _MLFLOW_STATUS[record.status])
-            # last, so that a run without it is known as half written
+            # written last, so that a run without this tag is known to be incomplete
             client.set_tag(run_id, "status", record.status.value)
             self._open.pop(key, None)
             return run_id
 
     def close_interrupted(self, sweep: str, running: Collection[str]) -> None:
-        """End the runs of trainings that nobody is at work on; going on opens them again.
+        """End the open runs of trainings that no process is running; a resume reopens them.
 
-        A driver that was killed leaves them as running for ever.
+        A killed driver leaves its runs in MLflow's status RUNNING.
 
         Args:
             sweep: The sweep.
-            running: Trainings that are at work now.
+            running: Trainings that are running now, by train_id.
 
         Raises:
             TrackingError: The store cannot be written.
         """
-        left = [run for train_id, run in self._reader.unfinished(sweep) if train_id not in running]
-        if left:
+        interrupted = [
+            run_id for train_id, run_id in self._reader.unfinished(sweep) if train_id not in running
+        ]
+        if interrupted:
             with self._store.writing() as client:
-                for run_id in left:
+                for run_id in interrupted:
                     client.set_terminated(run_id, "KILLED")
 
     def attach(self, sweep: TrackedSweep, files: Mapping[str, Path], note: str = "") -> None:
-        """Keep files (tables, figures, the page) with a sweep's parent run, by name.
+        """Store files (tables, figures, the page) with a sweep's parent run.
 
         Args:
             sweep: The sweep.
-            files: By their name in the run.
-            note: Markdown that the run's page shows below the sweep's description.
+            files: Name in the run -> file.
+            note: Markdown for the run's page, shown below the sweep's description.
         """
         with self._store.writing() as client:
             for name, path in files.items():
                 log_file(client, sweep.run_id, name, path)
             if note:
-                said = str(sweep.plan.get("description", ""))
-                client.set_tag(sweep.run_id, "mlflow.note.content", f"{said}\n\n{note}")
+                description = str(sweep.plan.get("description", ""))
+                client.set_tag(sweep.run_id, "mlflow.note.content", f"{description}\n\n{note}")
 
     def logged(self, sweep: str) -> dict[str, set[str]]:
-        """Per completed training of a sweep the evaluations whose numbers are kept."""
+        """train_id -> eval_ids with stored scores, for each completed training of a sweep."""
         return {
             run.train_id: {score.eval_id for score in run.scores} & set(run.evaluations)
             for run in self._reader.runs(sweep)
@@ -172,35 +173,35 @@ class MlflowTracker:
         }
 
     def sweeps(self) -> tuple[TrackedSweep, ...]:
-        """Every sweep, the one that was run last at the end."""
+        """All sweeps; the most recently run one is last."""
         return self._reader.sweeps()
 
     def results(self, sweeps: Sequence[str] | None = None) -> TrackedResults:
-        """What is kept of some sweeps, or of the latest one.
+        """Stored results of the named sweeps, or of the latest one.
 
         Args:
-            sweeps: Names; that of a search space means the newest of its sweeps.
+            sweeps: Names of sweeps; the name of a search space means its latest sweep.
 
         Raises:
-            TrackingError: There is no such sweep; names those there are.
+            TrackingError: There is no such sweep; the message lists the existing ones.
         """
-        found = {sweep.name: sweep for sweep in self._reader.sweeps()}
-        newest = {space_of(name): name for name in found}
-        wanted = list(found)[-1:] if sweeps is None else list(dict.fromkeys(sweeps))
-        named = [name if "@" in name else newest.get(name, name) for name in wanted]
-        unknown = [name for name in named if name not in found]
+        known = {sweep.name: sweep for sweep in self._reader.sweeps()}
+        latest = {space_of(name): name for name in known}
+        wanted = list(known)[-1:] if sweeps is None else list(dict.fromkeys(sweeps))
+        named = [name if "@" in name else latest.get(name, name) for name in wanted]
+        unknown = [name for name in named if name not in known]
         if unknown or not named:
-            what = f"no sweep {unknown[0]!r}" if unknown else "no sweep yet"
-            there = f"; there are: {', '.join(found)}" if found else ""
+            problem = f"no sweep {unknown[0]!r}" if unknown else "no sweep yet"
+            existing = f"; the sweeps are {', '.join(known)}" if known else ""
             raise TrackingError(
-                f"{what} in {self._database}{there}; make one with 'sweeper run SPACE.yaml'"
+                f"{problem} in {self._database}{existing}; start one with 'sweeper run SPACE.yaml'"
             )
         return TrackedResults(
-            sweeps=tuple(found[name] for name in named),
+            sweeps=tuple(known[name] for name in named),
             runs=tuple(run for name in named for run in self._reader.runs(name)),
             others=tuple(
                 name
-                for name in found
+                for name in known
                 if name not in named and space_of(name) in map(space_of, named)
             ),
         )
@@ -225,36 +226,36 @@ class MlflowTracker:
         for _ in range(2):
             if sweep in self._parents:
                 return self._parents[sweep]
-            self._parents.update({found.name: found for found in self._reader.sweeps()})
+            self._parents.update({known.name: known for known in self._reader.sweeps()})
             if sweep not in self._parents:
                 self.prepare(sweep, {"cells": [], "report": {}, "dataset": {}, "encoder": {}})
-                self._parents.update({found.name: found for found in self._reader.sweeps()})
-        raise TrackingError(f"sweep {sweep!r} vanished from {self._database}; run it again")
+                self._parents.update({known.name: known for known in self._reader.sweeps()})
+        raise TrackingError(f"sweep {sweep!r} was removed from {self._database}; run it again")
 
     def _child(
         self, client: Any, sweep: str, train_id: str, name: str, status: TrialStatus | None
     ) -> tuple[str, int]:
-        """The run to write to, and the number of the attempt.
+        """The run_id to write to, and the number of the attempt.
 
         Args:
-            client: MLflow's.
+            client: MLflow's client.
             sweep: The sweep.
             train_id: The training.
-            name: For people.
-            status: How the training ended; None where it begins.
+            name: Human name of the run.
+            status: How the training ended; None if it starts.
         """
         parent = self._parent(sweep)
-        before: list[Any] = client.search_runs(
+        earlier: list[Any] = client.search_runs(
             [parent.experiment_id],
             f"tags.train_id = '{train_id}' and tags.sweep = '{sweep}'",
             order_by=["attributes.start_time ASC"],
         )
-        if before and before[-1].data.tags.get("status") in (None, status and status.value):
-            run_id = str(before[-1].info.run_id)
+        if earlier and earlier[-1].data.tags.get("status") in (None, status and status.value):
+            run_id = str(earlier[-1].info.run_id)
             if run_id not in self._steps:
                 history = client.get_metric_history(run_id, CURVE)
                 self._steps[run_id] = {metric.step for metric in history}
-            return run_id, len(before)
+            return run_id, len(earlier)
         run = client.create_run(
             parent.experiment_id,
             run_name=name,
@@ -266,7 +267,7 @@ class MlflowTracker:
             },
         )
         self._steps[run.info.run_id] = set()
-        return run.info.run_id, len(before) + 1
+        return run.info.run_id, len(earlier) + 1
 
     def _log_epochs(
         self,
@@ -275,14 +276,14 @@ class MlflowTracker:
         epochs: Mapping[int, Mapping[str, float]],
         last: int | None = None,
     ) -> None:
-        """What the curves do not hold yet: a repeated epoch would be a second point."""
+        """Log the epochs that the curves do not have yet; a repeat would add a second point."""
         known = self._steps[run_id]
         metrics = epoch_metrics(epochs, int(time.time() * 1000), last)
         log_metrics(client, run_id, [metric for metric in metrics if metric[3] not in known])
         known.update(step for _, _, _, step in metrics)
 
-    def _kept(self, client: Any, run_id: str, replaced: Collection[str]) -> list[Any]:
-        """Scores of the run's other evaluations; a damaged file is written anew."""
+    def _scores_of_others(self, client: Any, run_id: str, replaced: Collection[str]) -> list[Any]:
+        """Stored scores of the run's evaluations that are not in `replaced`."""
         uri = client.get_run(run_id).info.artifact_uri
         scores = decode(artifact_folder(uri, self._artifacts) / ROWS_FILE)
         return [score for score in scores if score.eval_id not in replaced]

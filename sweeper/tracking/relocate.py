@@ -1,4 +1,4 @@
-"""A workspace that was moved or copied keeps its artifacts: MLflow stores absolute addresses."""
+"""Corrects MLflow's absolute file addresses after a workspace was moved or copied."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ADDRESSES = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
 
 
 def artifact_folder(uri: str, root: Path) -> Path:
-    """Where a run's files lie: below `root`, wherever the workspace was when they were written.
+    """Folder of a run's files below `root`, even if the workspace was moved after the run.
 
     Args:
-        uri: The address that MLflow keeps, `file://.../mlflow-artifacts/SWEEP/RUN/artifacts`.
-        root: The workspace's artifact folder of now.
+        uri: The address stored by MLflow, `file://.../mlflow-artifacts/SWEEP/RUN/artifacts`.
+        root: The workspace's current artifact folder.
     """
     path = Path(unquote(urlparse(uri).path))
     if root.name not in path.parts:
@@ -29,10 +29,10 @@ def artifact_folder(uri: str, root: Path) -> Path:
 
 
 def relocate(database: Path, root: Path) -> int:
-    """Point MLflow's addresses to `root`; how many were changed.
+    """Change MLflow's stored addresses to `root`; returns the number of changed addresses.
 
-    Deviation: MLflow has no call for this. Nothing but the two columns that hold addresses is
-    written, and only where a workspace's artifact folder is named.
+    Deviation: MLflow has no call for this. Only the two address columns are written, and only
+    addresses below a folder with the name of `root`.
 
     Raises:
         sqlite3.Error: The database cannot be read or written.
@@ -52,7 +52,7 @@ def relocate(database: Path, root: Path) -> int:
 def _moved(
     connection: sqlite3.Connection, table: str, column: str, root: Path
 ) -> Iterator[tuple[str, str]]:
-    """(old, new) of the addresses that name another place than `root`."""
+    """(old, new) for each stored address outside `root`."""
     for (old,) in connection.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall():
         if old and old.startswith("file:"):
             new = artifact_folder(old, root).as_uri()

@@ -1,9 +1,9 @@
-"""The file of per-case numbers that every run carries: `rows.json`.
+"""The per-case scores of a run, stored as its file `rows.json`.
 
-One line a case and protocol, in the layout of `mlflow.log_table`, so that MLflow's UI shows it as
-a table; json reads 1,000 of them in half a second, and without pandas. Columns are found by name:
-what a score needs, then one a metric, so that files of other versions, which have other metrics,
-can be read.
+The file has one line per case and protocol, in the layout of `mlflow.log_table`, so that MLflow's
+UI shows it as a table; json reads 1,000 files in half a second, without pandas. Columns are found
+by name: first those that identify a score, then one per metric, so that files of other versions,
+with other metrics, can be read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sweeper.errors import TrackingError
 from sweeper.tracking.tracker import Score
@@ -24,31 +24,45 @@ if TYPE_CHECKING:
 
 ROWS_FILE = "rows.json"
 
-_FACTS = Score._fields[:-1]
+_KEY_COLUMNS = Score._fields[:-2]
+_PATIENT = "patient"
+"""Missing from files written before patients were recorded: there each case is its own patient."""
 _NOT_MEASURED = ""
-"""In place of a number, where other lines of the file have that metric; undefined is null."""
+"""Stands for a metric that only other lines of the file have; an undefined value is null."""
 
 
 def scores_of(rows: Iterable[Row]) -> tuple[Score, ...]:
-    """Long rows gathered to one line a case and protocol, with the metrics that have a row."""
-    found: dict[tuple[str, str, str, str], tuple[str, int, dict[str, float]]] = {}
+    """Scores from long rows, one per case and protocol, with the metrics that have a row."""
+    scores: dict[tuple[str, str, str, str], Score] = {}
     for row in rows:
         key = (row.eval_id, row.case, row.structure, row.protocol)
-        found.setdefault(key, (row.target, row.n_slices, {}))[2][row.metric] = row.value
-    return tuple(
-        Score(eval_id, target, case, structure, protocol, n_slices, values)
-        for (eval_id, case, structure, protocol), (target, n_slices, values) in found.items()
-    )
+        score = Score(
+            row.eval_id,
+            row.target,
+            row.case,
+            row.structure,
+            row.protocol,
+            row.n_slices,
+            {},
+            row.patient,
+        )
+        values = cast("dict[str, float]", scores.setdefault(key, score).values)
+        values[row.metric] = row.value
+    return tuple(scores.values())
 
 
 def encode(scores: Sequence[Score]) -> str:
-    """The text of a rows file; undefined numbers are null, all others exact."""
+    """The text of a rows file; undefined values are null, all others are exact."""
     names = list(dict.fromkeys(name for score in scores for name in score.values))
     data = [
-        [*score[:-1], *(_plain(score.values.get(name, _NOT_MEASURED)) for name in names)]
+        [
+            *score[: len(_KEY_COLUMNS)],
+            score.patient,
+            *(_plain(score.values.get(name, _NOT_MEASURED)) for name in names),
+        ]
         for score in scores
     ]
-    return json.dumps({"columns": [*_FACTS, *names], "data": data})
+    return json.dumps({"columns": [*_KEY_COLUMNS, _PATIENT, *names], "data": data})
 
 
 def _plain(value: float | str) -> float | str | None:
@@ -56,38 +70,44 @@ def _plain(value: float | str) -> float | str | None:
 
 
 def decode(path: Path) -> tuple[Score, ...]:
-    """The scores in a rows file; none if there is no file, or a damaged one.
+    """The scores in a rows file; empty if the file is missing or damaged.
 
-    Either way the run's numbers are lost, tables show a dash, and the next `sweeper run` writes
-    the file anew from the training's folder.
+    The run's scores are then lost, tables show a dash, and the next `sweeper run` rewrites the file
+    from the training's folder.
 
     Raises:
-        TrackingError: The file is whole, and is no file of scores of this version or a former one.
+        TrackingError: The file is valid JSON, but not scores of this or an earlier version.
     """
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return ()
     columns, data = _table(content)
-    lacking = [name for name in _FACTS if name not in columns]
-    if lacking:
+    missing = [name for name in _KEY_COLUMNS if name not in columns]
+    if missing:
         raise TrackingError(
-            f"{path}: no column {', '.join(lacking)}; it has {', '.join(columns) or 'none'}, as"
-            " another version of sweeper wrote it: read it with that version, or remove the file"
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(columns) or 'none'}, so"
+            " another version of sweeper wrote it: read it with that version, or delete the file"
             " and `sweeper run` writes it again"
         )
-    facts = itemgetter(*map(columns.index, _FACTS))
+    key_values = itemgetter(*map(columns.index, _KEY_COLUMNS))
+    place = columns.index(_PATIENT) if _PATIENT in columns else None
     try:
-        return tuple(Score._make((*facts(line), _values(columns, line))) for line in data)
+        return tuple(
+            Score._make(
+                (*key_values(line), _values(columns, line), "" if place is None else line[place])
+            )
+            for line in data
+        )
     except (IndexError, TypeError, ValueError) as err:
         raise TrackingError(
-            f"{path}: a line is not what its columns {', '.join(columns)} say ({err}); remove the"
+            f"{path}: a line does not match the columns {', '.join(columns)} ({err}); delete the"
             " file, and `sweeper run` writes it again"
         ) from err
 
 
 def _table(content: Any) -> tuple[list[str], list[list[Any]]]:
-    """Columns and lines of a file; neither where it is laid out in another way."""
+    """Columns and lines of a file; both are empty if it has another layout."""
     match content:
         case {"columns": [*columns], "data": [*data]}:
             return [str(column) for column in columns], data
@@ -98,5 +118,5 @@ def _values(columns: Sequence[str], line: Sequence[Any]) -> dict[str, float]:
     return {
         name: math.nan if value is None else float(value)
         for name, value in zip(columns, line, strict=True)
-        if name not in _FACTS and value != _NOT_MEASURED
+        if name not in (*_KEY_COLUMNS, _PATIENT) and value != _NOT_MEASURED
     }

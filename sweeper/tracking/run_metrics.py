@@ -1,8 +1,8 @@
-"""Names and numbers of what a run shows in MLflow's curves and compare view.
+"""Names and values of a run's metrics in MLflow's curves and comparison view.
 
-Curves: `train_loss`, `validation_loss`, `source_dice` ... over epochs. Final numbers:
-`dice/desam2024/mean`, `dice/desam2024/<target>`, and the same for `strict`, of the main metric;
-summary numbers under their own names. Dice here is in [0, 1], the mean is over pooled target cases.
+Curves: `train_loss`, `validation_loss`, `source_dice` ... over epochs. Final values of the main
+metric: `dice/desam2024/mean`, `dice/desam2024/<target>`, and the same for the other protocols;
+summary values keep their names. Dice is in [0, 1] here; the mean pools all target cases.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from sweeper.tracking.tracker import Score
 
 EVALUATION_TAG = "evaluation."
-"""Begins the name of the tag that holds an evaluation's settings."""
+"""Prefix of the tags that hold the settings of the evaluations."""
 
 DENSE_EPOCHS = 100
-"""Epochs of which every one is a point of a curve; later ones are thinned."""
+"""Up to this epoch every epoch is a point of the curve; later epochs are thinned."""
 
 CURVE = "train_loss"
 """The curve that every training has."""
@@ -38,15 +38,15 @@ RunMetric = tuple[str, float, int, int]
 def epoch_metrics(
     epochs: Mapping[int, Mapping[str, float]], now_ms: int, last: int | None = None
 ) -> list[RunMetric]:
-    """Epochs' numbers as curves, `seconds` renamed to tell it from the whole training's.
+    """Points of the curves; `seconds` is renamed because the whole training has one too.
 
-    Every epoch up to `DENSE_EPOCHS`, then each 2nd, from twice as many each 4th ... and the last: a
-    rule that needs no knowledge of the end, so that it holds while a training runs. MLflow's pages
-    become slow with some thousand points a run.
+    Every epoch up to `DENSE_EPOCHS`, then every 2nd, from twice as many every 4th ..., and the last
+    one. The rule does not depend on the number of epochs, so that it works while a training runs.
+    MLflow's pages become slow with some thousand points per run.
 
     Args:
-        epochs: By number, 0-based.
-        now_ms: Time stamp of the points.
+        epochs: Metrics by the epoch's number, 0-based.
+        now_ms: Timestamp of the points, milliseconds.
         last: Number of the training's last epoch, if it has ended.
     """
     return [
@@ -62,7 +62,7 @@ def _stride(step: int) -> int:
 
 
 def final_metrics(record: TrainingRecord, scores: Sequence[Score], now_ms: int) -> list[RunMetric]:
-    """Summary numbers, the main metric by target for the first evaluation, its mean for others."""
+    """Summary values; of the main metric, the first evaluation's per target, and every mean."""
     metrics = [(legal_key(name), value, now_ms, 0) for name, value in record.summary.items()]
     metrics += _selected(record, now_ms)
     labels = _labels(record.evaluations)
@@ -83,7 +83,7 @@ def final_metrics(record: TrainingRecord, scores: Sequence[Score], now_ms: int) 
 
 
 def _selected(record: TrainingRecord, now_ms: int) -> list[RunMetric]:
-    """The source-validation numbers of the epoch whose weights were kept."""
+    """Validation loss and source Dice of the selected epoch."""
     epoch = int(record.summary.get("selected_epoch", -1))
     if not 0 <= epoch < len(record.epochs):
         return []
@@ -97,20 +97,20 @@ def _selected(record: TrainingRecord, now_ms: int) -> list[RunMetric]:
 def _by_target(
     record: TrainingRecord, scores: Sequence[Score], eval_id: str, protocol: str
 ) -> dict[str, list[float]]:
-    """Defined numbers of the main metric by domain, source-validation cases left out."""
-    found: dict[str, list[float]] = {}
+    """Defined values of the main metric by target domain, without source-validation cases."""
+    by_target: dict[str, list[float]] = {}
     is_fold = bool(record.params.get("fold"))
     for score in scores:
         value = score.values.get(MAIN.name, math.nan)
         if score.eval_id != eval_id or score.protocol != protocol or math.isnan(value):
             continue
         if is_fold or score.target != record.params.get("source"):
-            found.setdefault(score.target, []).append(value)
-    return found
+            by_target.setdefault(score.target, []).append(value)
+    return by_target
 
 
 def _labels(evaluations: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """What tells a run's evaluations apart, as ` grid_size 9`; empty where there is one."""
+    """Settings that differ between a run's evaluations, as ` grid_size 9`; empty if it has one."""
     keys = {key for settings in evaluations.values() for key in settings}
     varying = sorted(
         key for key in keys if len({settings.get(key) for settings in evaluations.values()}) > 1
@@ -122,12 +122,12 @@ def _labels(evaluations: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 
 
 def legal_key(key: str) -> str:
-    """A metric's name in the characters that MLflow allows."""
+    """A metric's name with only the characters that MLflow allows."""
     return re.sub(r"[^0-9A-Za-z_\-. :/]", "_", key)
 
 
 def record_tags(record: TrainingRecord, attempt: int) -> dict[str, str]:
-    """A run's tags: the record's, its evaluations' settings, and why it failed."""
+    """A run's tags: the record's, the settings of its evaluations, and the failure if any."""
     tags = {
         **record.tags,
         "train_id": record.train_id,

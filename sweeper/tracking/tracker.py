@@ -1,4 +1,4 @@
-"""What keeps the results of sweeps, and what it gives back."""
+"""The tracker interface, and the records that it returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TrackingPlaces(Protocol):
-    """Where a workspace keeps what is tracked."""
+    """Paths of a workspace's tracking data."""
 
     @property
     def mlflow_db(self) -> Path:
@@ -25,7 +25,7 @@ class TrackingPlaces(Protocol):
 
 
 class Score(NamedTuple):
-    """The numbers of one case under one protocol, as a run keeps them.
+    """The metrics of one case under one protocol, as a run stores them.
 
     Attributes:
         eval_id: Identity of the evaluation.
@@ -33,8 +33,9 @@ class Score(NamedTuple):
         case: Case id.
         structure: Segmented structure.
         protocol: Name of the scoring protocol.
-        n_slices: Slices that entered the numbers.
-        values: Those metrics by name that the case was scored by; nan where undefined.
+        n_slices: Number of slices that the metrics were computed from.
+        values: Metric -> value; nan if undefined. Metrics that were not computed are absent.
+        patient: Whose scan it is; empty if the case is its own patient.
     """
 
     eval_id: str
@@ -44,22 +45,23 @@ class Score(NamedTuple):
     protocol: str
     n_slices: int
     values: Mapping[str, float]
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedRun:
-    """One training as the tracker holds it: its newest attempt.
+    """One training as the tracker stores it: its latest attempt.
 
     Attributes:
-        run_id: Id of the tracker's own.
+        run_id: The tracker's id of the run.
         sweep: Name of the sweep.
         name: Human name.
         status: How it ended.
         params: The flattened config.
         tags: See `TrainingRecord.tags`.
-        summary: Final numbers.
-        evaluations: Per eval_id its flattened settings.
-        scores: Every case of every evaluation.
+        summary: Final values by metric name.
+        evaluations: eval_id -> flattened settings of the evaluation.
+        scores: Scores of all cases in all evaluations.
         artifacts: Folder of the run's files.
     """
 
@@ -82,13 +84,13 @@ class TrackedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedSweep:
-    """A sweep as the tracker holds it.
+    """A sweep as the tracker stores it.
 
     Attributes:
-        name: Its name.
+        name: Name of the sweep.
         run_id: Id of the parent run.
-        experiment_id: Id of its experiment.
-        plan: What was handed to `Tracker.prepare`.
+        experiment_id: Id of the MLflow experiment.
+        plan: The plan that was passed to `Tracker.prepare`.
         artifacts: Folder of the parent run's files.
     """
 
@@ -101,12 +103,12 @@ class TrackedSweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedResults:
-    """What a report is made from.
+    """Tracked sweeps and runs, the input of a report.
 
     Attributes:
-        sweeps: The sweeps asked for.
-        runs: Their trainings, newest attempt of each.
-        others: Names of further sweeps of the same search spaces, on other data or encoders.
+        sweeps: The requested sweeps.
+        runs: Their trainings, the latest attempt of each.
+        others: Names of other sweeps of the same search spaces, on other data or encoders.
     """
 
     sweeps: tuple[TrackedSweep, ...]
@@ -116,14 +118,14 @@ class TrackedResults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingStart:
-    """A training that begins.
+    """A training that starts.
 
     Attributes:
         train_id: Identity of the training.
         sweep: Name of the sweep.
         name: Human name.
         params: The flattened config.
-        tags: As in `TrainingRecord`, so far as they are known before the end.
+        tags: As in `TrainingRecord`, but only those known before the training ends.
     """
 
     train_id: str
@@ -134,41 +136,42 @@ class TrainingStart:
 
 
 def sweep_name(space: str, datasets: Iterable[str], encoders: Iterable[str]) -> str:
-    """Name of a sweep: one space on two datasets, or with two encoders, is two sweeps.
+    """Name of a sweep, such as `ablation@phantom-vit_tiny`.
 
-    Such as `ablation@phantom-vit_tiny`; a space of methods that read images alone has no encoder.
+    One space on two datasets, or with two encoders, is two sweeps. If its methods read only images,
+    the name has no encoder.
     """
     parts = [",".join(sorted(set(names))) for names in (datasets, encoders)]
     return f"{space}@{'-'.join(part for part in parts if part)}"
 
 
 def space_of(sweep: str) -> str:
-    """Name of the search space that a sweep belongs to."""
+    """Name of a sweep's search space."""
     return sweep.partition("@")[0]
 
 
 class Tracker(Protocol):
-    """Keeps sweeps; only the driver holds one, and everything it takes may be said twice."""
+    """Stores sweeps; only the driver uses one. Every call may be repeated without harm."""
 
     def prepare(self, sweep: str, plan: Mapping[str, Any]) -> None:
-        """Keep a sweep's plan; a changed plan replaces the old one."""
+        """Store a sweep's plan; a changed plan replaces the old one."""
 
     def log_training(self, record: TrainingRecord) -> str:
-        """Keep a training that has ended; the run's id. Logged again, it replaces itself."""
+        """Store a training that has ended, replacing its earlier record; returns the run's id."""
 
     def begin_training(self, start: TrainingStart) -> None:
-        """Open the run of a training that begins, so that its curves can be watched."""
+        """Open the run of a training that starts, so that its curves can be watched."""
 
     def log_epochs(
         self, sweep: str, train_id: str, epochs: Mapping[int, Mapping[str, float]]
     ) -> None:
-        """Add epochs, by number, to the curves of a training that was begun."""
+        """Add epochs, by number, to the curves of a running training."""
 
     def close_interrupted(self, sweep: str, running: Collection[str]) -> None:
-        """End the runs of trainings that are not among those running."""
+        """End the open runs of trainings that are not in `running`."""
 
     def logged(self, sweep: str) -> dict[str, set[str]]:
-        """Per completed training of a sweep the evaluations that are kept."""
+        """train_id -> eval_ids that are stored, for each completed training of a sweep."""
 
     def results(self, sweeps: Sequence[str] | None = None) -> TrackedResults:
-        """What is kept of some sweeps, or of the latest one."""
+        """Stored results of the named sweeps, or of the latest one."""

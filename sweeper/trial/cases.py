@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from desam_model.training.folds import folds
+from desam_model.training.folds import folds, training_share
 from desam_model.types import Reads, Split
 from sweeper.errors import DataError
 from sweeper.factory import Sizes
@@ -76,7 +76,11 @@ def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:
 
 
 def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[str]) -> Cases:
-    """Cross-validation: scored is the fold; of the rest, each domain's last case validates."""
+    """Cross-validation by patient: the fold is scored; of the rest, the last 10 % validate.
+
+    Raises:
+        DataError: The method has no folds, or a domain has too few patients for them.
+    """
     train: list[str] = []
     validation: list[str] = []
     held_out: list[str] = []
@@ -86,9 +90,18 @@ def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[st
             f"{config.name()} has fold {config.fold}, but its method has no folds; remove it"
         )
     for domain in sources:
-        ids = [c.case for c in dataset.cases_of(domain)]
-        rest, test = folds(ids, n_folds, seed=0)[config.fold]
-        train += rest[:-1]
-        validation += rest[-1:]
-        held_out += test
+        scans: dict[str, list[str]] = {}
+        for record in dataset.cases_of(domain):
+            scans.setdefault(record.patient, []).append(record.case)
+        n_least = max(n_folds, 3)  # one is scored, one validates, one trains
+        if len(scans) < n_least:
+            raise DataError(
+                f"{domain} has {len(scans)} patients, and {n_folds} folds need {n_least}; set"
+                " method.folds lower, or leave the domain out"
+            )
+        rest, test = folds(list(scans), n_folds, seed=0)[config.fold]
+        n_train = training_share(len(rest))
+        train += [case for patient in rest[:n_train] for case in scans[patient]]
+        validation += [case for patient in rest[n_train:] for case in scans[patient]]
+        held_out += [case for patient in test for case in scans[patient]]
     return Cases(tuple(train), tuple(validation), tuple(held_out))

@@ -53,7 +53,7 @@ from sweeper.plan.job import TrainingJob
 from sweeper.store.dataset.store import CaseRecord
 from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
 from sweeper.store.embeddings.manifest import EmbeddingManifest
-from sweeper.store.embeddings.writer import ChunkWriter, Filling
+from sweeper.store.embeddings.writer import ChunkWriter, StoreWriter
 from sweeper.trial.run_trial import run_trial
 from sweeper.trial.scoring_settings import build_settings
 
@@ -249,9 +249,9 @@ def _write_data(folder: Path) -> tuple[str, str]:
     store = folder / "golden.embeddings"
     writer = ChunkWriter(store, manifest)
     labels = np.concatenate([case.label for case in cases])
-    with Filling(store, manifest) as filling:
-        for index in filling.missing:
-            filling.commit([writer.write(index, _embedding(draw, labels[index]))])
+    with StoreWriter(store, manifest) as store_writer:
+        for index in store_writer.missing:
+            store_writer.commit([writer.write(index, _embedding(draw, labels[index]))])
     return str(dataset.path), str(store)
 
 

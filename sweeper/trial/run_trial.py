@@ -23,6 +23,7 @@ from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
 from sweeper.trial.cases import Cases, Reader, choose_cases, sizes_of
+from sweeper.trial.convergence import measure
 from sweeper.trial.probe import probe
 from sweeper.trial.same_code import require_same_code
 from sweeper.trial.scoring_settings import build_settings
@@ -116,13 +117,17 @@ def _train(
         return False
     if len(result.epochs) < job.config.training.epochs:
         return False  # a pause: whoever asked for it says how it goes on
+    train = reader(cases.train)
+    losses = [epoch.train_loss for epoch in result.epochs]
+    batches = partial(Loader, batch_size=job.config.training.batch_size, device=device)
     folder.write(
         "fit",
         {
             **{k: v for k, v in asdict(result).items() if k != "epochs"},
             "epochs": [asdict(epoch) for epoch in result.epochs],
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "n_train_slices": len(reader(cases.train)),
+            "n_train_slices": len(train),
+            "convergence": asdict(measure(method, train, losses, batches)),
             "remedy": job.remedy,
             "train_cases": list(cases.train),
             "validation_cases": list(cases.validation),
@@ -147,6 +152,7 @@ def _score(
     view = reader(cases.scored)
     batches = partial(Loader, batch_size=batch_size, device=device)
     result = evaluate(method, view, settings, batches)
+    patients = {case: reader.dataset.case(case).patient for case in cases.scored}
     target = folder.evaluation_folder(eval_id)
     target.mkdir(parents=True, exist_ok=True)
     _save_masks(target / "masks.npz", result)
@@ -156,7 +162,9 @@ def _score(
         {
             "settings": config.evaluation.model_dump(mode="json"),
             "target": config.target,
-            "scores": [asdict(score) for score in result.scores],
+            "scores": [
+                {**asdict(score), "patient": patients[score.case]} for score in result.scores
+            ],
             "n_slices": len(view),
             "n_empty_slices": sum(_n_empty(p.mask) for p in result.predictions),
             "seconds": seconds,

@@ -98,7 +98,7 @@ def _train_until_it_fits(
         remedy = found
         gc.collect()  # what the failed attempt still holds in cycles
         folder.write("remedy", remedy.values())
-        folder.forget("failure")
+        folder.remove_records("failure")
 
 
 def _train_when_free(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from desam_model.training.process_memory import anonymous_bytes
 from sweeper.records import FailureReason
-from sweeper.store.processes import is_gone
+from sweeper.store.processes import has_ended
 
 if TYPE_CHECKING:
     from sweeper.store.ledger import TrainingFolder
@@ -71,7 +71,7 @@ class Watchdog:
                 text = f"no epoch ended for {waited:.0f} s (limit {limit:.0f} s)"
                 self._end(FailureReason.HUNG, HUNG_EXIT, text)
             # driver and lease
-            if ticks % _TICKS_PER_DRIVER_CHECK == 0 and is_gone(self._owner):
+            if ticks % _TICKS_PER_DRIVER_CHECK == 0 and has_ended(self._owner):
                 os._exit(ORPHAN_EXIT)  # its driver was killed; the next one resumes from last.pt
             if ticks % _TICKS_PER_RENEWAL == 0:
                 with contextlib.suppress(OSError):  # a full disk must not stop the watchdog

@@ -16,7 +16,7 @@ from sweeper.locks import FileLock
 from sweeper.plan.job import TrainingJob
 from sweeper.records import FailureReason, TrialOutcome
 from sweeper.store.ledger import TrainingFolder, read_json
-from sweeper.store.processes import is_here, mark
+from sweeper.store.processes import is_local, process_identity
 from sweeper.trial.failures import classify, describe
 from sweeper.trial.same_code import read_code
 from sweeper.trial.watchdog import Watchdog, kernel_oom_kills
@@ -42,7 +42,7 @@ def train_one(
 
     Returns:
         `COMPLETED`, `PRUNED` or `FAILED`; `TAKEN` if another process has it, which for what
-        `is_left_over` is said only after a minute; `DISK_FULL` if its disk has no room, where
+        `is_lease_ending` is said only after a minute; `DISK_FULL` if its disk has no room, where
         nothing may be left to read in its folder.
     """
     job = TrainingJob.from_json(text)
@@ -94,8 +94,11 @@ def _train_claimed(
             text = "the kernel killed its process for want of memory"
             folder.fail(FailureReason.HOST_OOM, text)
             return TrialOutcome.FAILED
-    folder.forget("failure", "pruned")
-    folder.write("attempt", {"owner": job.owner, "worker": mark(), "oom_kills": kernel_oom_kills()})
+    folder.remove_records("failure", "pruned")
+    folder.write(
+        "attempt",
+        {"owner": job.owner, "worker": process_identity(), "oom_kills": kernel_oom_kills()},
+    )
     folder.renew_lease(job.owner)
     watchdog = Watchdog(folder, job.owner, memory_bytes)
 
@@ -111,8 +114,8 @@ def _train_claimed(
         except Exception as error:
             outcome = _failed(error, folder)
         finally:
-            folder.forget("lease")
-    folder.forget("attempt")
+            folder.remove_records("lease")
+    folder.remove_records("attempt")
     return outcome
 
 
@@ -134,7 +137,7 @@ def _was_killed_for_memory(last: Mapping[str, Any]) -> bool:
 
     The counter is the machine's (or the container's), so an attempt elsewhere tells nothing.
     """
-    is_same_machine = is_here(str(last.get("worker", "")))
+    is_same_machine = is_local(str(last.get("worker", "")))
     return is_same_machine and kernel_oom_kills() > int(last.get("oom_kills", sys.maxsize))
 
 
@@ -144,7 +147,7 @@ def _claimed(folder: TrainingFolder, owner: str) -> Iterator[bool]:
     deadline = time.monotonic() + _LETS_GO_S
     lock = FileLock(folder.path / ".lock")
     try:
-        while not lock.try_take() and folder.is_left_over(owner) and time.monotonic() < deadline:
+        while not lock.try_take() and folder.is_lease_ending(owner) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         yield lock.is_held
     finally:

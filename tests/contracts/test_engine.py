@@ -27,7 +27,7 @@ from sweeper.engine import driver, ray_tune, search_tune
 from sweeper.errors import ResourceError
 from sweeper.records import Placement, TrialOutcome
 from sweeper.search.courses import Step
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -251,7 +251,7 @@ def test_what_an_earlier_attempt_of_the_sweep_still_holds_is_trained_when_it_let
 ) -> None:
     """As on a lost machine, whose worker lives on when Tune begins its training elsewhere."""
     sweep = Sweep(root=tmp_path, scripts={}, seeds=3, placement=placement())
-    let_go = hold(sweep.folder(0), mark())
+    let_go = hold(sweep.folder(0), process_identity())
 
     def let_go_when_it_is_to_come_again() -> None:
         while not any(state == "again" for _, state, _ in sweep.told.ends):
@@ -278,9 +278,9 @@ def test_what_another_sweep_that_lives_is_at_work_on_is_left_to_it(tmp_path: Pat
 
 
 def mark_of(pid: int) -> str:
-    """The mark of another process of this machine."""
+    """Identity of another process on this machine."""
     started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return f"{mark().rsplit('/', 2)[0]}/{pid}/{started}"
+    return f"{process_identity().rsplit('/', 2)[0]}/{pid}/{started}"
 
 
 @pytest.mark.slow

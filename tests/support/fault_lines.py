@@ -515,7 +515,8 @@ LINES = {
     "csv_patient_at_two_sites": (
         (
             "error [patient-twice] south0: patient ben is in north too, as north1; remove "
-            "one: a patient in two domains leaks the target"
+            "one: a patient in two domains leaks the target; if they are two people, give "
+            "each an id of their own"
         ),
     ),
     "csv_patient_on_both_sides_of_the_split": (

@@ -21,7 +21,7 @@ from sweeper.locks import FileLock
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.retry_loop import Rounds
 from sweeper.store.ledger import Ledger, TrainingFolder, read_json
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 from sweeper.store.workspace import Workspace
 from sweeper.trial.remedy import Remedy
 
@@ -159,7 +159,9 @@ def hold(folder: TrainingFolder, owner: str) -> Callable[[], None]:
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.path / ".lock")
     lock.take()
-    folder.write("attempt", {"owner": owner, "worker": mark(), "oom_kills": sys.maxsize})
+    folder.write(
+        "attempt", {"owner": owner, "worker": process_identity(), "oom_kills": sys.maxsize}
+    )
     folder.renew_lease(owner)
     return lock.release
 

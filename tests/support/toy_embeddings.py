@@ -10,7 +10,7 @@ from desam_model.encoder.shapes import PREPROCESSING
 from desam_model.types import Embedding
 from sweeper.store.embeddings.manifest import EmbeddingManifest
 from sweeper.store.embeddings.store import EmbeddingStore
-from sweeper.store.embeddings.writer import ChunkWriter, Filling
+from sweeper.store.embeddings.writer import ChunkWriter, StoreWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def make_embedding(k: int) -> Embedding:
 
 def fill(path: Path, manifest: EmbeddingManifest, indices=None) -> EmbeddingStore:
     writer = ChunkWriter(path, manifest)
-    with Filling(path, manifest) as filling:
-        for k in filling.missing if indices is None else indices:
-            filling.commit([writer.write(k, make_embedding(k))])
+    with StoreWriter(path, manifest) as store_writer:
+        for k in store_writer.missing if indices is None else indices:
+            store_writer.commit([writer.write(k, make_embedding(k))])
     return EmbeddingStore.open(path)

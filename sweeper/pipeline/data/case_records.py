@@ -60,6 +60,7 @@ def new_cases(
             content_hash="",
             has_geometry=facts.has_geometry,
             affine=facts.affine,
+            patient=case.patient or case.case,
         )
         yield NewCase(
             record=record if salt is None else _salt(record, salt), image=image, label=label
@@ -74,6 +75,7 @@ def _salt(record: CaseRecord, salt: str) -> CaseRecord:
     return replace(
         record,
         case=_salted_id(record.domain, record.case, salt),
+        patient=_salted_id(record.domain, record.patient, salt),
         image_file="",
         label_file="",
         source_hash=salted(record.source_hash, salt),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from desam_model.training.folds import training_share
 from desam_model.types import Split
 from sweeper.data.export import Exported, export_desam
 from sweeper.data.layouts.registry import read_source
 from sweeper.data.layouts.source import SITE_ALIASES
-from sweeper.data.splits import TRAIN_FRACTION
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def _remarks(store: DatasetStore) -> tuple[str, ...]:
         if domain not in SITE_ALIASES.values():
             remarks.append(f"{domain} is not one of the six sites that the released code supports")
         n, train = len(store.cases_of(domain)), len(store.cases_of(domain, Split.TRAIN))
-        if int(TRAIN_FRACTION * n) != train:
+        if training_share(n) != train:
             remarks.append(
                 f"{domain} has {train} training cases of {n} here, but"
-                f" {int(TRAIN_FRACTION * n)} in the released code"
+                f" {training_share(n)} in the released code"
             )
     return tuple(remarks)

@@ -15,7 +15,7 @@ from sweeper.data.privacy import salted
 from sweeper.data.set_checks import check_results, check_source
 from sweeper.data.splits import split_cases
 from sweeper.errors import DataError, StoreError
-from sweeper.locks import right_to_make
+from sweeper.locks import exclusive_write
 from sweeper.pipeline.data.case_records import new_cases
 from sweeper.pipeline.data.options import ImportOptions, content_key, import_key
 from sweeper.store.dataset.store import DatasetStore
@@ -70,7 +70,7 @@ def import_dataset(
     try:
         dataset = read_source(source, options.layout, structures=options.structures)
         key = import_key(dataset, options)
-        with right_to_make(target, lambda: progress(waits, 0, 1) if progress else None):
+        with exclusive_write(target, lambda: progress(waits, 0, 1) if progress else None):
             existing = _existing(target, key, dataset, options)
             if existing is not None:
                 return ImportReport(store=existing, is_unchanged=True)

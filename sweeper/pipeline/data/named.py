@@ -8,7 +8,7 @@ from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
 from sweeper.data.case_pool import default_processes
 from sweeper.data.phantom.abdomen import write_abdominal_phantom
 from sweeper.data.phantom.prostate import write_phantom
-from sweeper.locks import right_to_make
+from sweeper.locks import exclusive_write
 from sweeper.pipeline.data.importing import import_dataset
 from sweeper.pipeline.data.options import ImportOptions
 from sweeper.store.dataset.place import dataset_path
@@ -67,7 +67,7 @@ def _ensure(
     if target.exists():
         return target
     source = workspace.root / name
-    with right_to_make(source):
+    with exclusive_write(source):
         if not source.exists():
             write(source, None if progress is None else lambda n, of: progress(name, n, of))
     import_dataset(source, target, ImportOptions(layout=layout, is_synthetic=True), progress)

@@ -14,7 +14,7 @@ from sweeper.pipeline.running.live_curves import LiveCurves
 from sweeper.pipeline.running.overlays import draw_overlays
 from sweeper.pipeline.running.record import training_record
 from sweeper.records import FailureReason, TrainingRecord, TrialOutcome
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,7 +113,7 @@ class SweepListener:
         return False
 
     def _on_taken(self, name: str, folder: TrainingFolder) -> None:
-        if folder.is_left_over(mark()):
+        if folder.is_lease_ending(process_identity()):
             self.held.add(folder.train_id)
             self._display.ended(name, Ending.AGAIN, "an earlier process has not let go of it yet")
         else:

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from sweeper.store.ledger import TrainingFolder
 
 _CURVES = ("train_loss", "validation_loss", "source_dice", "lr", "seconds")
-_SUMMARY = ("selected_epoch", "seconds", "peak_memory_bytes", "trainable_parameters")
+_SUMMARY = (
+    "selected_epoch",
+    "seconds",
+    "peak_memory_bytes",
+    "trainable_parameters",
+    "n_train_slices",
+)
 
 
 def training_record(
@@ -32,6 +38,7 @@ def training_record(
     fit = folder.fit() or {}
     scores = {e.eval_id: folder.evaluation(e.eval_id) for e in training.evaluations}
     summary = {name: float(fit[name]) for name in _SUMMARY if name in fit}
+    summary |= {name: float(value) for name, value in fit.get("convergence", {}).items()}
     timed = [s["seconds_per_slice"] for s in scores.values() if s is not None]
     if timed:
         summary["evaluation_seconds_per_slice"] = min(timed)
@@ -77,6 +84,7 @@ def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Ro
             source=config.source,
             target=score["domain"],
             case=score["case"],
+            patient=score.get("patient") or score["case"],
             structure=score["structure"],
             protocol=score["protocol"],
             metric=metric,

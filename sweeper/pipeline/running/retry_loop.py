@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.plan.code_version import scoring_version
 from sweeper.plan.job import TrainingJob
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 from sweeper.trial.remedy import Remedy, apply, known_remedy, next_remedy, split
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Rounds:
         """Take out what has ended for good."""
         for train_id in self.listener.ended:
             if train_id in self.listener.again:
-                self.ledger.folder(train_id).forget("failure")
+                self.ledger.folder(train_id).remove_records("failure")
             elif train_id not in self.listener.held:
                 left.pop(train_id, None)
         if self.listener.held:  # who holds it ends soon, but a worker elsewhere cannot know that
@@ -127,7 +127,7 @@ class Rounds:
             embeddings=(training.data.embeddings if config.method.reads_embeddings() else None),
             folder=str(self.workspace.trainings / training.train_id),
             threads=placement.cpu,
-            owner=mark(),
+            owner=process_identity(),
             checkpoint=training.data.checkpoint,
             gpu=placement.gpu,
             remedy=remedy.text(config.training.batch_size) if remedy else None,

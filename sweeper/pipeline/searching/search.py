@@ -15,7 +15,7 @@ from sweeper.plan.expand import make_plan
 from sweeper.plan.job import TrainingJob
 from sweeper.records import FailureReason, TrialOutcome, TrialStatus
 from sweeper.store.ledger import Ledger
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -177,7 +177,7 @@ def _job(step: Step, workspace: Workspace, placement: Placement) -> TrainingJob:
         embeddings=training.data.embeddings if reads else None,
         folder=str(workspace.trainings / training.train_id),
         threads=placement.cpu,
-        owner=mark(),
+        owner=process_identity(),
         checkpoint=training.data.checkpoint,
         gpu=placement.gpu,
         until=step.until,

@@ -14,12 +14,9 @@ from PIL import Image
 
 from sweeper.report.aggregate import make_cell
 from sweeper.report.build import build_tables
-from sweeper.report.statistics.intervals import (
-    compare_rows,
-    defined_patients,
-    table_statistics,
-)
-from sweeper.report.statistics.significance import patient_means
+from sweeper.report.statistics.comparison import compare_rows, table_statistics
+from sweeper.report.statistics.contributions import defined_patients
+from sweeper.report.statistics.wilcoxon import patient_means
 from sweeper.report.words import SYNTHETIC
 
 if TYPE_CHECKING:
@@ -27,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sweeper.report.query import Query
-    from sweeper.report.statistics.intervals import Comparison
-    from sweeper.report.statistics.significance import Patient
+    from sweeper.report.statistics.comparison import Comparison
+    from sweeper.report.statistics.contributions import Patient
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Okabe and Ito's palette."""
@@ -145,13 +142,17 @@ def _legend(axes: mpl.axes.Axes, count: int) -> None:
 
 
 def forest_plot(query: Query) -> Figure | None:
-    """Differences to the baseline with 95 % intervals: over all, then by target site."""
+    """Differences to the baseline: over all, then by target site.
+
+    With 95 % intervals over seeds and patients where both rows have three seeds, and the site two
+    patients; else the difference alone.
+    """
     overall = table_statistics(query)
     labels = [row.label for row in overall.rows]
     if len(labels) < 2:
         return None
     sections: dict[str, tuple[Comparison, ...]] = {"all": overall.rows}
-    patients = defined_patients(query, labels)
+    patients = defined_patients([query.averaged(label) for label in labels])
     for site in query.domains:
         inside = [patient for patient in patients if patient[0] == site]
         if inside:
@@ -164,10 +165,11 @@ def forest_plot(query: Query) -> Figure | None:
     y = 0
     for section, found in sections.items():
         for row in found:
-            if row.delta is None or row.delta_interval is None:
+            if row.delta is None:
                 continue
             colour = COLOURS[order.index(row.label) % len(COLOURS)]
-            axes.plot(row.delta_interval, [y, y], color=colour, linewidth=1.5)
+            if row.delta_interval is not None:
+                axes.plot(row.delta_interval, [y, y], color=colour, linewidth=1.5)
             axes.plot([row.delta], [y], "s", color=colour, markersize=5)
             ticks.append((y, f"{section}: {row.label}"))
             y += 1
@@ -175,7 +177,9 @@ def forest_plot(query: Query) -> Figure | None:
     axes.axvline(0, color="grey", linewidth=0.8)
     axes.set_yticks([t for t, _ in ticks], [text for _, text in ticks], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel(f"difference to {overall.baseline}, {query.metric.label}, 95 % interval")
+    has_intervals = any(row.delta_interval for rows in sections.values() for row in rows)
+    meaning = "95 % interval over seeds and patients" if has_intervals else "no test, no interval"
+    axes.set_xlabel(f"difference to {overall.baseline}, {query.metric.label}, {meaning}")
     _leave_margin(figure)
     return figure
 
@@ -214,7 +218,7 @@ def _seed_averages(query: Query, label: str) -> dict[str, float]:
 
 
 def grid_plot(query: Query) -> Figure | None:
-    """The average over the number of prompt points, with its 95 % band; for grid-size tables."""
+    """The average over the number of prompt points, with its 95 % band where there is one."""
     if query.spec.rows != "grid_size":
         return None
     found = sorted(
@@ -225,13 +229,16 @@ def grid_plot(query: Query) -> Figure | None:
     figure = Figure(figsize=(5, 3.6))
     axes = figure.add_subplot()
     sizes = [size for size, _ in found]
-    low, high = zip(*(row.interval for _, row in found), strict=True)
-    axes.fill_between(sizes, low, high, color=COLOURS[0], alpha=0.2, label="95 % interval")
+    intervals = [row.interval for _, row in found if row.interval is not None]
+    if len(intervals) == len(found):
+        low, high = zip(*intervals, strict=True)
+        words = "95 % interval over seeds and patients"
+        axes.fill_between(sizes, low, high, color=COLOURS[0], alpha=0.2, label=words)
+        axes.legend(frameon=False, fontsize=8)
     axes.plot(sizes, [row.mean for _, row in found], "o-", color=COLOURS[0])
     axes.set_xticks(sizes, [f"{size}x{size}" for size in sizes], fontsize=8)
     axes.set_xlabel("prompt grid")
     axes.set_ylabel(query.metric.label)
-    axes.legend(frameon=False, fontsize=8)
     _leave_margin(figure)
     return figure
 

@@ -14,6 +14,7 @@ from sweeper.report.words import (
     delta_header,
     delta_text,
     draft_lines,
+    row_name,
 )
 
 if TYPE_CHECKING:
@@ -125,7 +126,10 @@ def _table(table: ReportTable) -> str:
 
 def _row(row: TableRow, table: ReportTable) -> str:
     css = ' class="published"' if row.origin is Origin.PUBLISHED else ""
-    cells = [f"<td>{escape(row.label)}</td>", *(_cell(cell, table.digits) for cell in row.cells)]
+    cells = [
+        f"<td>{escape(row_name(row))}</td>",
+        *(_cell(cell, table.digits) for cell in row.cells),
+    ]
     if table.baseline:
         value = "" if row.delta is None else f' data-value="{row.delta!r}"'
         cells.append(f"<td{value}>{escape(delta_text(row.delta, table.digits))}</td>")

@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sweeper.report.table import Mark, Origin
-from sweeper.report.words import caption_lines, cell_text, delta_header, delta_text, draft_lines
+from sweeper.report.words import (
+    caption_lines,
+    cell_text,
+    delta_header,
+    delta_text,
+    draft_lines,
+    row_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +39,7 @@ _ESCAPES = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "–": "--",
+    "†": r"$\dagger$",
     "Δ": r"$\Delta$",
     "→": r"$\to$",
     "->": r"$\to$",
@@ -86,7 +94,7 @@ def escape(text: str) -> str:
 
 
 def _cells(row: TableRow, table: ReportTable) -> list[str]:
-    cells = [escape(row.label), *(_cell(cell, table.digits) for cell in row.cells)]
+    cells = [escape(row_name(row)), *(_cell(cell, table.digits) for cell in row.cells)]
     if table.baseline:
         cells.append(escape(delta_text(row.delta, table.digits)))
     if row.origin is Origin.PUBLISHED:

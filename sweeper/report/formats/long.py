@@ -23,6 +23,7 @@ LONG_COLUMNS = (
     "source",
     "target",
     "case",
+    "patient",
     "structure",
     "protocol",
     "metric",
@@ -52,12 +53,18 @@ def render_long(query: Query) -> str:
         tail = (origin, *(entry.values.get(key, "") for key in _SETTINGS))
         if entry.run is None:
             status = "missing" if entry.status is None else entry.status.value
-            writer.writerow((*head, *[""] * 7, status, *tail))
+            writer.writerow((*head, *[""] * 8, status, *tail))
             continue
         for score in entry.run.scores:
             if score.eval_id != entry.eval_id:
                 continue
-            place = (score.target, score.case, score.structure, score.protocol)
+            place = (
+                score.target,
+                score.case,
+                score.patient or score.case,
+                score.structure,
+                score.protocol,
+            )
             for metric in dict.fromkeys((*metrics(), *score.values)):
                 shown, status = _number(score.values.get(metric))
                 writer.writerow((*head, *place, metric, shown, score.n_slices, status, *tail))

@@ -16,6 +16,7 @@ from sweeper.report.words import (
     delta_header,
     delta_text,
     draft_lines,
+    row_name,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def render_markdown(table: ReportTable) -> str:
     lines = [f"> **{line}**\n" for line in draft_lines(table)]
     body = []
     for row in table.rows:
-        label = f"*{row.label}*" if row.origin is Origin.PUBLISHED else row.label
+        label = f"*{row.label}*" if row.origin is Origin.PUBLISHED else row_name(row)
         cells = [label, *(_markdown_cell(cell, table.digits) for cell in row.cells)]
         body.append(cells + ([delta_text(row.delta, table.digits)] if table.baseline else []))
     return "\n".join([*lines, markdown_table(header, body, _escaped_caption(table))])
@@ -71,7 +72,7 @@ def render_csv(table: ReportTable) -> str:
         seeds = [f"{cell.seeds_done}/{cell.seeds_planned}" for cell in row.cells]
         stars = [cell.stars for cell in row.cells]
         delta = [row.delta] if table.baseline else []
-        lines.append([row.label, row.origin.value, *numbers, *seeds, *stars, *delta])
+        lines.append([row_name(row), row.origin.value, *numbers, *seeds, *stars, *delta])
     return csv_table((*draft_lines(table), *caption_lines(table)), lines)
 
 

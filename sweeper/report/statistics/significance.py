@@ -1,47 +1,53 @@
-"""Paired tests between rows: Wilcoxon's signed-rank over patients, Holm over a whole table.
+"""Tests between rows: seeds and patients resampled, Holm over a whole table.
 
-The unit is the patient, averaged over seeds, structures and (for the average) columns.
+A test claims something about a method, so it needs three seeds on both sides; a table with fewer
+has no stars, and says so.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
+from sweeper.report.statistics.contributions import (
+    contributions,
+    defined_patients,
+    seeds_of,
+)
 from sweeper.report.statistics.ranks import find_label
+from sweeper.report.statistics.two_level import (
+    MIN_SEEDS,
+    TwoLevel,
+    two_level,
+    two_level_difference,
+)
+from sweeper.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sweeper.report.measurements import Pool
     from sweeper.report.query import Query
+    from sweeper.report.statistics.contributions import Patient
 
 LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 AVERAGE_COLUMN = ""
 """Key of a row's average beside its columns."""
 
-Patient = tuple[str, str]
-"""(domain, case)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairedTest:
+class MethodTest:
     """One cell against the baseline's.
 
     Attributes:
         n_patients: Patients whose numbers are defined in both.
-        p: Two-sided Wilcoxon signed-rank p.
+        p: Two-sided p over seeds and patients.
         p_holm: `p` with Holm's correction over all tests of the table.
-        smallest_p: The smallest `p_holm` that it can reach, with so many patients in every test.
     """
 
     n_patients: int
     p: float
     p_holm: float
-    smallest_p: float
 
     @property
     def stars(self) -> str:
@@ -60,7 +66,7 @@ class TableTests:
     """
 
     baseline: str
-    tests: Mapping[tuple[str, str], PairedTest]
+    tests: Mapping[tuple[str, str], MethodTest]
     left_out: tuple[str, ...]
 
 
@@ -72,29 +78,61 @@ def table_tests(query: Query, baseline: str | None = None) -> TableTests:
     """
     usable, left_out = testable_rows(query)
     base = find_label(list(query.rows), baseline or query.spec.baseline or "")
-    if base not in usable:
-        return TableTests(baseline=base, tests={}, left_out=left_out)
-    means = {label: _means_by_column(query, label) for label in usable}
-    raw: dict[tuple[str, str], tuple[float, float, int]] = {}
+    reason = too_few_seeds(query, base) if base in usable else None
+    if base not in usable or reason:
+        needs = f"a claim about a method needs {MIN_SEEDS} seeds in both rows"
+        left = left_out if reason is None else (*left_out, f"{reason} ({needs})")
+        return TableTests(baseline=base, tests={}, left_out=left)
+    raw: dict[tuple[str, str], tuple[int, float]] = {}
     for label in usable:
         if label == base:
             continue
-        for column, own in means[label].items():
-            pairs = _pairs(own, means[base].get(column, {}))
-            raw[label, column] = (*signed_rank(pairs), len(pairs))
-    corrected = holm([p for p, _, _ in raw.values()])
-    # Holm's correction falls with every p, so that none goes below what the smallest of all give
-    reachable = holm([smallest for _, smallest, _ in raw.values()])
+        reason = too_few_seeds(query, label)
+        if reason is not None:
+            left_out = (*left_out, f"{label}: {reason}")
+            continue
+        row, base_row = query.averaged(label), query.averaged(base)
+        parts = {AVERAGE_COLUMN: (row, base_row)} | {
+            column: ({column: row[column]}, {column: base_row[column]}) for column in query.columns
+        }
+        for column, (cells, base_cells) in parts.items():
+            patients = defined_patients([cells, base_cells])
+            p = difference(cells, base_cells, query.spec.aggregate, patients).p()
+            if p is not None:
+                raw[label, column] = len(patients), p
+    corrected = holm([p for _, p in raw.values()])
     return TableTests(
         baseline=base,
         left_out=left_out,
         tests={
-            key: PairedTest(n_patients=n, p=p, p_holm=p_holm, smallest_p=smallest_p)
-            for (key, (p, _, n)), p_holm, smallest_p in zip(
-                raw.items(), corrected, reachable, strict=True
-            )
+            key: MethodTest(n_patients=n, p=p, p_holm=p_holm)
+            for (key, (n, p)), p_holm in zip(raw.items(), corrected, strict=True)
         },
     )
+
+
+def difference(
+    cells: Mapping[str, Mapping[str, Pool]],
+    base: Mapping[str, Mapping[str, Pool]],
+    aggregate: str,
+    patients: Sequence[Patient],
+) -> TwoLevel:
+    """A row less the baseline over some patients, paired by seed where both have the same seeds."""
+    values, base_values = (contributions(c, aggregate, patients) for c in (cells, base))
+    sites = [site for site, _ in patients]
+    if seeds_of(cells) == seeds_of(base):
+        return two_level(values - base_values, sites)
+    return two_level_difference(values, base_values, sites)
+
+
+def too_few_seeds(query: Query, label: str) -> str | None:
+    """Why nothing can be claimed of a row's method; None if something can."""
+    seeds = seeds_of(query.averaged(label))
+    if seeds is None:
+        return "different seeds in its columns: no test"
+    if len(seeds) < MIN_SEEDS:
+        return f"{'one seed' if len(seeds) == 1 else counted(len(seeds), 'seed')}: no test"
+    return None
 
 
 def testable_rows(query: Query) -> tuple[list[str], tuple[str, ...]]:
@@ -103,7 +141,7 @@ def testable_rows(query: Query) -> tuple[list[str], tuple[str, ...]]:
     for label in query.rows:
         by_column = query.averaged(label)
         if label in query.references:
-            left_out.append(f"{label}: an upper bound is no competitor")
+            left_out.append(f"{label}: an upper bound is not a competitor")
         elif set(query.columns) - set(by_column) or not all(
             pool.done == pool.planned for seeds in by_column.values() for pool in seeds.values()
         ):
@@ -111,45 +149,6 @@ def testable_rows(query: Query) -> tuple[list[str], tuple[str, ...]]:
         else:
             usable.append(label)
     return usable, tuple(left_out)
-
-
-def _means_by_column(query: Query, label: str) -> dict[str, dict[Patient, float]]:
-    by_column = query.averaged(label)
-    found = {column: patient_means([by_column[column]]) for column in query.columns}
-    found[AVERAGE_COLUMN] = patient_means(list(by_column.values()))
-    return found
-
-
-def patient_means(cells: Sequence[Mapping[str, Pool]]) -> dict[Patient, float]:
-    """Each patient's plain mean over the columns, seeds and structures of some cells."""
-    values: dict[Patient, list[float]] = defaultdict(list)
-    for by_seed in cells:
-        for pool in by_seed.values():
-            for numbers in pool.numbers.values():
-                for number in numbers:
-                    values[number.case[0], number.case[1]].append(number.value)
-    return {patient: fmean(found) for patient, found in values.items()}
-
-
-def _pairs(own: Mapping[Patient, float], base: Mapping[Patient, float]) -> list[float]:
-    """Differences of the patients that are defined in both."""
-    differences = (own[patient] - base[patient] for patient in own if patient in base)
-    return [difference for difference in differences if math.isfinite(difference)]
-
-
-def signed_rank(differences: Sequence[float]) -> tuple[float, float]:
-    """Two-sided Wilcoxon signed-rank p, and the smallest p that so many differences can reach.
-
-    Zero differences are left out, as Wilcoxon did; with none left both are 1. An approximation
-    (many ties) is never let below what the exact test could reach.
-    """
-    nonzero = [d for d in differences if d != 0.0]
-    if not nonzero:
-        return 1.0, 1.0
-    from scipy import stats  # costs a second, and most tables have no baseline
-
-    smallest = min(1.0, 2.0 ** (1 - len(nonzero)))
-    return max(smallest, float(stats.wilcoxon(nonzero).pvalue)), smallest
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -161,20 +160,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, (len(p_values) - rank) * p_values[i])
         adjusted[i] = min(1.0, running)
     return adjusted
-
-
-def reach_note(tests: TableTests) -> str:
-    """The smallest p that the tests can reach, and the stars that are refused for it."""
-    reachable = [test.smallest_p for test in tests.tests.values()]
-    if not reachable:
-        return ""
-    low, high = min(reachable), max(reachable)
-    span = f"{low:.2g}" if low == high else f"{low:.2g} to {high:.2g}, by cell"
-    refused = [stars for level, stars in LEVELS if low > level]
-    some = [stars for level, stars in LEVELS if low <= level < high]
-    line = f"Smallest reachable p after correction: {span}."
-    if refused:
-        line += f" Cannot be reached, so never printed: {', '.join(refused)}."
-    if some:
-        line += f" Out of reach of the cells with few patients: {', '.join(some)}."
-    return line

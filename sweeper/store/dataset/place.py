@@ -1,4 +1,4 @@
-"""Where a dataset lies that a person or a search space names: by its name, or by a path."""
+"""Finds the dataset store that a user or a search space names, by name or by path."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def dataset_path(workspace: Workspace, name_or_path: str) -> Path:
-    """Path of the dataset store that a name or a path stands for.
+    """Path of the dataset store with this name or path.
 
     Raises:
-        StoreError: A name is neither a dataset of the workspace nor a store in this folder.
+        StoreError: The name is neither a dataset of the workspace nor a store in this folder.
     """
-    found = find_dataset(workspace, name_or_path)
-    if found is not None:
-        return found
+    store_path = find_dataset(workspace, name_or_path)
+    if store_path is not None:
+        return store_path
     if looks_like_a_path(name_or_path):
         return _as_path(name_or_path)
     known = sorted(path.stem for path in workspace.datasets.glob("[!.]*.zarr"))
     raise StoreError(
-        f"dataset {name_or_path!r} is neither imported here"
+        f"dataset {name_or_path!r} is neither in this workspace"
         f" ({workspace.datasets / name_or_path}.zarr) nor a dataset store in this folder"
         f" ({_as_path(name_or_path)}); imported are {', '.join(known) or 'none'}. Import one:"
         " sweeper data import FOLDER --name NAME"
@@ -33,7 +33,7 @@ def dataset_path(workspace: Workspace, name_or_path: str) -> Path:
 
 
 def find_dataset(workspace: Workspace, name_or_path: str) -> Path | None:
-    """The store that is there: the workspace's of that name, else the one at that path."""
+    """The existing store: the workspace's with that name, else the one at that path, or None."""
     named = workspace.datasets / f"{name_or_path}.zarr"
     if not looks_like_a_path(name_or_path) and named.exists():
         return named
@@ -42,7 +42,7 @@ def find_dataset(workspace: Workspace, name_or_path: str) -> Path | None:
 
 
 def looks_like_a_path(text: str) -> bool:
-    """True for what cannot be a dataset's name: `./prostate`, `~/prostate`, `prostate.zarr`."""
+    """True if text cannot be a dataset's name: `./prostate`, `~/prostate`, `prostate.zarr`."""
     return os.sep in text or text.startswith((".", "~")) or text.endswith(".zarr")
 
 

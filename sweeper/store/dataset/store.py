@@ -1,4 +1,4 @@
-"""Dataset stores: images, label maps and the case table of one dataset, in one Zarr group."""
+"""Dataset stores: images, label maps and case table of one dataset, in one Zarr group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_AGAIN = "import it again with `sweeper data import SOURCE --name NAME --replace`"
+_IMPORT_AGAIN = "import it again with `sweeper data import SOURCE --name NAME --replace`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,24 +29,26 @@ class CaseRecord:
 
     Attributes:
         case: Unique id.
+        patient: Whose scan it is; the case's own id where the source does not say. Folds and
+            statistics keep a patient's scans together.
         domain: Site or modality.
-        split: Of its domain, by patient.
-        start: First of its slices in the store.
+        split: The split of its domain that it is in; all cases of a patient are in the same split.
+        start: Index of its first slice in the store.
         count: Number of its slices.
-        z: Positions of the slices in the source volume (after resampling, if any), ascending.
-        spacing_mm: (z, y, x) after resizing, millimetres.
-        foreground: Structure -> for each kept slice, whether it is there.
-        volume_ml: Structure -> volume in the source's label, millilitres.
+        z: Slice positions in the source volume (after resampling, if any), ascending.
+        spacing_mm: (z, y, x) voxel size after resizing, millimetres.
+        foreground: Structure -> for each kept slice, whether the slice shows it.
+        volume_ml: Structure -> its volume in the source's label map, millilitres.
         matrix: (rows, cols) of the source, in the canonical frame.
         n_source_slices: Slices of the source volume.
-        source_spacing_mm: (z, y, x) of the source.
-        image_file: Relative to the source's root; empty in a store with salted ids.
+        source_spacing_mm: (z, y, x) voxel size of the source, millimetres.
+        image_file: Path relative to the source's root; empty in a store with salted ids.
         label_file: Likewise.
         source_hash: SHA-256 over the image and label file; salted in a store with salted ids.
         content_hash: SHA-256 over the stored slices and labels.
         has_geometry: False where the files held no orientation or voxel size.
         affine: `(4, 4)` by rows, from (x, y, z) indices of the source volume in the canonical frame
-            to millimetres in RAS+; empty in a store made before it was kept.
+            to millimetres in RAS+; empty in a store of an earlier version that did not keep it.
     """
 
     case: str
@@ -67,10 +69,11 @@ class CaseRecord:
     content_hash: str
     has_geometry: bool
     affine: tuple[tuple[float, ...], ...] = ()
+    patient: str = ""
 
 
 class DatasetStore:
-    """A finished dataset store, read only; safe to share between threads and to pickle by path."""
+    """A finished dataset store, read-only; can be shared between threads, and pickles by path."""
 
     def __init__(self, path: Path, attributes: Mapping[str, Any], group: Any) -> None:
         self.path = path
@@ -83,22 +86,22 @@ class DatasetStore:
         """The store at `path`.
 
         Raises:
-            StoreError: There is none, it is not a dataset store, or it is incomplete.
+            StoreError: There is no dataset store, or it is incomplete.
         """
         path = Path(path).absolute()
         attributes = read_attributes(path)
         try:
             store = cls(path, attributes, zarr.open_group(path, mode="r"))
-        except (KeyError, ValueError) as err:  # an array's own zarr.json is lost or torn
+        except (KeyError, ValueError) as err:  # an array's zarr.json is missing or truncated
             raise StoreError(
-                f"dataset store {path} is damaged: {err} cannot be read; {_AGAIN}"
+                f"dataset store {path} is damaged: {err} cannot be read; {_IMPORT_AGAIN}"
             ) from err
         for name, array in (("image", store._image), ("label", store._label)):
             written = sum(1 for f in (path / name / "c").rglob("*") if f.is_file())
             if array.shape[0] != store.n_slices or written != store.n_slices:
                 raise StoreError(
                     f"dataset store {path} is damaged: {name} holds {written} of {store.n_slices}"
-                    f" slices; {_AGAIN}"
+                    f" slices; {_IMPORT_AGAIN}"
                 )
         return store
 
@@ -112,37 +115,37 @@ class DatasetStore:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over voxels, labels, splits, spacing and ids; no folder and no order."""
+        """16 hex digits over voxels, labels, splits, spacing and ids, whatever the cases' order."""
         return str(self._attributes["fingerprint"])
 
     @property
     def is_synthetic(self) -> bool:
-        """True for a phantom: tables made from it say so."""
+        """True for a phantom; tables of its results say so."""
         return bool(self._attributes["is_synthetic"])
 
     @property
     def preprocessing(self) -> Mapping[str, Any]:
-        """Domain -> the settings its volumes were prepared with."""
+        """Domain -> the preprocessing settings of its volumes."""
         return dict(self._attributes["preprocessing"])
 
     @property
     def split_rule(self) -> str:
-        """How training and validation cases were told apart."""
+        """Rule that split the cases into training and validation."""
         return str(self._attributes["split_rule"])
 
     @property
     def import_key(self) -> str:
-        """Hash of sources and settings of the import that made the store."""
+        """Hash of the source files' names and of the settings of the import."""
         return str(self._attributes["import_key"])
 
     @property
     def content_key(self) -> str:
-        """Hash of contents and settings of that import; empty in a store made before there was."""
+        """Hash of the files' contents and the settings; empty in a store of an earlier version."""
         return str(self._attributes.get("content_key", ""))
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """Cases that were left out, and why."""
+        """Skipped cases and the reason for each."""
         return dict(self._attributes["skipped"])
 
     @property
@@ -152,12 +155,12 @@ class DatasetStore:
 
     @property
     def layout(self) -> str:
-        """Name of the layout of its source."""
+        """Name of the source's layout."""
         return str(self._attributes["layout"])
 
     @property
     def label_values(self) -> Mapping[str, int]:
-        """Structure -> its value in the source's labels, where the user named them."""
+        """Structure -> its value in the source's labels, if the user named the structures."""
         return dict(self._attributes["label_values"])
 
     @property
@@ -167,17 +170,17 @@ class DatasetStore:
 
     @property
     def image_size_px(self) -> int:
-        """Side of the square slices."""
+        """Side length of the square slices."""
         return int(self._attributes["image_size_px"])
 
     @property
     def image_channels(self) -> int:
-        """Channels of the images: 1 for grey, 3 for colour."""
+        """Image channels: 1 for grey, 3 for colour."""
         return int(self._attributes["image_channels"])
 
     @property
     def n_slices(self) -> int:
-        """Slices of all cases."""
+        """Number of slices of all cases."""
         return sum(case.count for case in self.cases)
 
     @cached_property
@@ -229,7 +232,7 @@ class DatasetStore:
         return self._read("label", index)
 
     def mask(self, index: int, structure: str) -> NDArray[np.uint8]:
-        """`(H, W)` uint8, 1 where the structure is.
+        """`(H, W)` uint8 mask of a structure in a slice, 0 or 1.
 
         Raises:
             StoreError: The dataset has no such structure.
@@ -252,7 +255,7 @@ class DatasetStore:
         return self._read_case("label", case)
 
     def damaged_cases(self) -> tuple[str, ...]:
-        """Cases whose voxels or labels are not those that were written."""
+        """Cases whose voxels or labels differ from those that were written."""
         return tuple(case.case for case in self.cases if not self._is_as_written(case))
 
     def _is_as_written(self, case: CaseRecord) -> bool:
@@ -262,7 +265,7 @@ class DatasetStore:
             return False
 
     def _read(self, name: str, index: int) -> NDArray[np.uint8]:
-        """One slice of `image` or `label`; its chunk carries a checksum, and damage an error."""
+        """One slice of `image` or `label`; the chunk's checksum turns damage into an error."""
         array = self._image if name == "image" else self._label
         try:
             plane: NDArray[np.uint8] = np.asarray(array[index])
@@ -270,12 +273,12 @@ class DatasetStore:
             case = next(c.case for c in reversed(self.cases) if c.start <= index)
             raise StoreError(
                 f"case {case} of dataset store {self.path} is damaged: its {name} cannot be decoded"
-                f" ({err}); {_AGAIN}"
+                f" ({err}); {_IMPORT_AGAIN}"
             ) from err
         return plane
 
     def _read_case(self, name: str, case: CaseRecord) -> NDArray[np.uint8]:
-        """All slices of a case, one by one: of several at once Zarr leaves tasks at a damage."""
+        """All slices of a case, one by one: after an error a batched read leaves tasks running."""
         return np.stack([self._read(name, case.start + n) for n in range(case.count)])
 
 
@@ -291,6 +294,7 @@ def _record(plain: Mapping[str, Any]) -> CaseRecord:
     values = dict(plain)
     values["split"] = Split(values["split"])
     values["foreground"] = {k: tuple(v) for k, v in values["foreground"].items()}
+    values["patient"] = values.get("patient") or values["case"]
     values["affine"] = tuple(tuple(row) for row in values.get("affine", ()))
     for key in ("z", "spacing_mm", "matrix", "source_spacing_mm"):
         values[key] = tuple(values[key])
@@ -305,7 +309,7 @@ def read_attributes(path: Path) -> Mapping[str, Any]:
     """The attributes of the finished dataset store at `path`.
 
     Raises:
-        StoreError: There is none, it is not a dataset store, of another version, or incomplete.
+        StoreError: There is no dataset store, or it is incomplete or of another version.
     """
     file = path / "zarr.json"
     if not file.is_file():
@@ -318,13 +322,13 @@ def read_attributes(path: Path) -> Mapping[str, Any]:
     except (ValueError, KeyError) as err:
         raise StoreError(f"{file} cannot be read ({err}); import the dataset again") from err
     if attributes.get("format") != FORMAT:
-        raise StoreError(f"{path} is a Zarr store, but not a dataset store; name another")
+        raise StoreError(f"{path} is a Zarr store, but not a dataset store; choose another path")
     if not attributes.get("complete"):
         raise StoreError(f"dataset store {path} is incomplete; import it again to finish it")
     if attributes.get("version") != VERSION:
         raise StoreError(
-            f"dataset store {path} has format version {attributes.get('version')}, this sweeper"
+            f"dataset store {path} has format version {attributes.get('version')}, but this sweeper"
             f" reads {VERSION}; import the dataset again"
         )
-    found: Mapping[str, Any] = attributes
-    return found
+    checked: Mapping[str, Any] = attributes
+    return checked

@@ -1,4 +1,4 @@
-"""A view: the slices of some cases that hold a structure, loading only what the method reads."""
+"""Views: the slices of some cases that show a structure, with only the fields a method reads."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from sweeper.store.embeddings.store import EmbeddingStore
 
 _CACHE_BYTES = 256 * 2**20
-"""Decoded references and images that one view keeps; 1,350 slices need 177 MB."""
+"""Decoded references and images that one view caches; 1,350 slices need 177 MB."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a slice of the view lies."""
+class _SlicePosition:
+    """Position of one slice of the view in the dataset store."""
 
     case: CaseRecord
     index: int
@@ -32,29 +32,29 @@ class _Place:
 
 
 class SliceView(Sequence[Slice]):
-    """A lazy sequence of slices, in the order of the cases and of ascending z."""
+    """A lazy sequence of slices, ordered by case, then by ascending z."""
 
     def __init__(
         self,
         dataset: DatasetStore,
-        places: Sequence[_Place],
+        positions: Sequence[_SlicePosition],
         *,
         structure: str,
         reads: frozenset[Reads],
         embeddings: EmbeddingStore | None,
     ) -> None:
         self._dataset = dataset
-        self._places = places
+        self._positions = positions
         self._structure = structure
         self._reads = reads
         self._embeddings = embeddings
         self._cache: dict[tuple[str, int], Tensor] = {}
         self._cached_bytes = 0
-        # The stores may hold the same cases in another order.
+        # the embedding store may hold the cases in another order
         self._starts = {} if embeddings is None else embeddings.manifest.starts
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
     @overload
     def __getitem__(self, position: int) -> Slice: ...
@@ -64,32 +64,32 @@ class SliceView(Sequence[Slice]):
         if isinstance(position, slice):
             return SliceView(
                 self._dataset,
-                self._places[position],
+                self._positions[position],
                 structure=self._structure,
                 reads=self._reads,
                 embeddings=self._embeddings,
             )
-        return self._slice(self._places[position])
+        return self._slice(self._positions[position])
 
-    def _slice(self, place: _Place) -> Slice:
+    def _slice(self, position: _SlicePosition) -> Slice:
         embedding = None
         if self._embeddings is not None:
-            offset = place.index - place.case.start
-            embedding = self._embeddings.embedding(self._starts[place.case.case] + offset)
+            offset = position.index - position.case.start
+            embedding = self._embeddings.embedding(self._starts[position.case.case] + offset)
         return Slice(
-            case=place.case.case,
-            domain=place.case.domain,
+            case=position.case.case,
+            domain=position.case.domain,
             structure=self._structure,
-            z=place.z,
-            is_last_foreground=place.is_last,
-            spacing_mm=place.case.spacing_mm,
-            reference=self._cached("mask", place.index),
-            image=self._cached("image", place.index) if Reads.IMAGE in self._reads else None,
+            z=position.z,
+            is_last_foreground=position.is_last,
+            spacing_mm=position.case.spacing_mm,
+            reference=self._cached("mask", position.index),
+            image=self._cached("image", position.index) if Reads.IMAGE in self._reads else None,
             embedding=embedding,
         )
 
     def _cached(self, field: str, index: int) -> Tensor:
-        """Decoded pixels, kept as long as they fit; they are small, and asked for every epoch."""
+        """Decoded pixels, cached while they fit: they are small and needed in every epoch."""
         key = (field, index)
         if key not in self._cache:
             pixels = (
@@ -113,15 +113,15 @@ def slice_view(
     reads: frozenset[Reads],
     embeddings: EmbeddingStore | None = None,
 ) -> SliceView:
-    """The slices of `cases` in which `structure` is present.
+    """The slices of `cases` that show `structure`.
 
     Args:
         dataset: The images and references.
-        cases: Case ids, in the order wanted.
-        structure: One of the dataset's structures; slices without it are left out, `z` counts
-            those that stay, and the case's last one is marked.
-        reads: What the method needs; nothing else is loaded.
-        embeddings: Needed if `reads` has embeddings; otherwise left alone.
+        cases: Case ids; the view keeps their order.
+        structure: One of the dataset's structures; slices without it are left out, `z` numbers
+            the remaining ones, and the case's last one is marked.
+        reads: The fields the method needs; nothing else is loaded.
+        embeddings: Required if `reads` contains embeddings; otherwise ignored.
 
     Raises:
         StoreError: Unknown case or structure; embeddings missing, incomplete, or of other images.
@@ -129,7 +129,7 @@ def slice_view(
     records = {record.case: record for record in dataset.cases}
     if structure not in dataset.structures:
         raise StoreError(
-            f"dataset {dataset.name} has no structure {structure!r}, it has"
+            f"dataset {dataset.name} has no structure {structure!r}; it has"
             f" {', '.join(dataset.structures)}"
         )
     unknown = [case for case in cases if case not in records]
@@ -138,29 +138,29 @@ def slice_view(
             f"dataset {dataset.name} has no case {unknown[0]!r}; 'sweeper data show"
             f" {dataset.name}' lists its cases"
         )
-    wanted = embeddings if Reads.EMBEDDING in reads else None
+    used = embeddings if Reads.EMBEDDING in reads else None
     if Reads.EMBEDDING in reads:
-        _require_fitting(dataset, embeddings)
-    places = [place for case in cases for place in _places(records[case], structure)]
-    return SliceView(dataset, places, structure=structure, reads=reads, embeddings=wanted)
+        _require_embeddings_of(dataset, embeddings)
+    positions = [position for case in cases for position in _positions_in(records[case], structure)]
+    return SliceView(dataset, positions, structure=structure, reads=reads, embeddings=used)
 
 
-def _places(record: CaseRecord, structure: str) -> list[_Place]:
+def _positions_in(record: CaseRecord, structure: str) -> list[_SlicePosition]:
     flags = record.foreground[structure]
     kept = [record.start + offset for offset, present in enumerate(flags) if present]
-    return [_Place(record, index, z, z == len(kept) - 1) for z, index in enumerate(kept)]
+    return [_SlicePosition(record, index, z, z == len(kept) - 1) for z, index in enumerate(kept)]
 
 
-def _require_fitting(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> None:
+def _require_embeddings_of(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> None:
     if embeddings is None:
         raise StoreError(
-            f"the method reads embeddings and dataset {dataset.name} came without; make them with"
+            f"the method reads embeddings, but dataset {dataset.name} has none; make them with"
             f" 'sweeper embed {dataset.name}'"
         )
     if embeddings.dataset_fingerprint != dataset.fingerprint:
         raise StoreError(
-            f"embedding store {embeddings.path} was made of other images (dataset fingerprint"
-            f" {embeddings.dataset_fingerprint}, {dataset.name} has {dataset.fingerprint}); run"
+            f"embedding store {embeddings.path} was made from other images (dataset fingerprint"
+            f" {embeddings.dataset_fingerprint}, but {dataset.name} has {dataset.fingerprint}); run"
             f" 'sweeper embed {dataset.name}'"
         )
     if not embeddings.is_complete():

@@ -1,4 +1,4 @@
-"""Writes dataset stores: beside their place first, so that what is there is always whole."""
+"""Writes dataset stores to a temporary folder first, so that the final path is always complete."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCase:
-    """One case to be written: its arrays and what is known of it.
+    """One case to be written: its arrays and its record.
 
     Attributes:
-        record: `start` is set by the writer; `content_hash` too.
+        record: Its entry in the case table; the writer sets `start`, `count` and `content_hash`.
         image: `(n, C, H, W)` uint8.
         label: `(n, H, W)` uint8.
     """
@@ -38,20 +38,20 @@ class NewCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetFacts:
-    """What a store says of the whole dataset.
+    """What a store records about the whole dataset.
 
     Attributes:
         name: Short name.
         structures: Names of the label values 1, 2, ...
         is_synthetic: True for the phantoms.
         preprocessing: Domain -> its settings as plain values.
-        split_rule: In words.
-        import_key: Hash of sources and settings; the same import is not done again.
-        skipped: Case -> why it was left out.
-        content_key: The same with contents of files in the place of names, sizes and times.
+        split_rule: Description of the rule.
+        import_key: Hash of source files and settings; the same import is not repeated.
+        skipped: Case -> why it was skipped.
+        content_key: The same hash over file contents instead of names, sizes and times.
         source: Folder or file it was imported from; empty in a store with salted ids.
         layout: Name of the source's layout.
-        label_values: Structure -> its value in the source's labels, where the user named them.
+        label_values: Structure -> its value in the source's labels, if the user named them.
     """
 
     name: str
@@ -68,12 +68,12 @@ class DatasetFacts:
 
 
 def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> DatasetStore:
-    """Write a store beside `path`, then move it there; an interrupted writer leaves `path` alone.
+    """Write a store beside `path`, then move it there; an interruption leaves `path` unchanged.
 
     Args:
-        path: Of the store, `NAME.zarr`; one that is there is replaced at the end.
-        facts: Of the whole dataset.
-        cases: At least one; read once, in the order of the store.
+        path: Of the store, `NAME.zarr`; an existing store is replaced at the end.
+        facts: About the whole dataset.
+        cases: At least one; iterated once; the store keeps their order.
     """
     path = path.absolute()
     partial = path.with_name(f".{path.name}.partial")
@@ -82,11 +82,11 @@ def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> 
     group = zarr.create_group(partial, attributes={"format": FORMAT, "complete": False})
     records: list[CaseRecord] = []
     arrays: tuple[Any, Any] | None = None
-    for new in cases:
-        arrays = arrays or _create_arrays(group, new)
-        records.append(_append(arrays, new, records))
+    for case in cases:
+        arrays = arrays or _create_arrays(group, case)
+        records.append(_append(arrays, case, records))
     if arrays is None:
-        raise StoreError(f"dataset {facts.name} has no case to write; check its source")
+        raise StoreError(f"dataset {facts.name} has no cases to write; check its source")
     group.attrs.put(_as_attributes(facts, records, arrays[0]))
     old = path.with_name(f".{path.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -100,7 +100,7 @@ def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> 
 def fingerprint_of(
     records: Sequence[CaseRecord], structures: Sequence[str], preprocessing: Mapping[str, Any]
 ) -> str:
-    """16 hex digits that any change of voxels, labels, ids, splits or spacing changes."""
+    """16 hex digits that change with any voxel, label, id, patient, split or spacing."""
     table = sorted(
         [
             record.case,
@@ -109,6 +109,8 @@ def fingerprint_of(
             list(record.z),
             [round(s, 6) for s in record.spacing_mm],
             record.content_hash,
+            # a case that is its own patient: as in stores of before patients were kept
+            *([record.patient] if record.patient not in ("", record.case) else []),
         ]
         for record in records
     )
@@ -117,7 +119,7 @@ def fingerprint_of(
 
 
 def _create_arrays(group: Any, first: NewCase) -> tuple[Any, Any]:
-    """Empty arrays, one chunk a slice; checksummed so that a flipped bit is an error."""
+    """Empty arrays with one chunk per slice; checksums turn a flipped bit into an error."""
     arrays = [
         group.create_array(
             name,
@@ -132,14 +134,14 @@ def _create_arrays(group: Any, first: NewCase) -> tuple[Any, Any]:
     return arrays[0], arrays[1]
 
 
-def _append(arrays: tuple[Any, Any], new: NewCase, before: Sequence[CaseRecord]) -> CaseRecord:
+def _append(arrays: tuple[Any, Any], new: NewCase, previous: Sequence[CaseRecord]) -> CaseRecord:
     image, label = arrays
     if new.image.shape[1:] != image.shape[1:]:
         raise StoreError(
-            f"case {new.record.case} has slices of shape {new.image.shape[1:]}, the cases before it"
+            f"case {new.record.case} has slices of shape {new.image.shape[1:]}, earlier cases have"
             f" {tuple(image.shape[1:])}; all cases of a dataset need the same channels"
         )
-    start = sum(record.count for record in before)
+    start = sum(record.count for record in previous)
     stop = start + len(new.image)
     image.resize((stop, *image.shape[1:]))
     label.resize((stop, *label.shape[1:]))
@@ -150,6 +152,7 @@ def _append(arrays: tuple[Any, Any], new: NewCase, before: Sequence[CaseRecord])
         "start": start,
         "count": stop - start,
         "content_hash": content_hash(new.image, new.label),
+        "patient": new.record.patient or new.record.case,
     }
     return CaseRecord(**values)
 

@@ -1,4 +1,4 @@
-"""Where a slice's bytes come from: a memory map on a local disk, or Zarr's own reader."""
+"""Reads a slice's bytes: through a memory map on a local disk, or through Zarr's reader."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
     from sweeper.store.embeddings.manifest import EmbeddingManifest
 
-# torch is imported where tensors are made: plans and status open stores and need none.
+# torch is imported where tensors are made: plans and status open stores without it
 
 
 class DamagedChunkError(Exception):
-    """A chunk is lost, has the wrong size or cannot be decoded; says which of these."""
+    """A chunk is missing, has the wrong size or cannot be decoded; the message says which."""
 
 
 class ChunkSource(Protocol):
-    """Gives one slice of one array as stored; thread-safe.
+    """Reads one slice of one array in the stored form; thread-safe.
 
     Attributes:
-        is_mapped: The tensors are memory maps, which may be kept at no cost of memory.
+        is_mapped: The tensors are memory maps, so that keeping them costs no memory.
     """
 
     is_mapped: ClassVar[bool]
@@ -31,7 +31,7 @@ class ChunkSource(Protocol):
         """The slice, unchecked.
 
         Raises:
-            DamagedChunkError: It is lost or cannot be read.
+            DamagedChunkError: It is missing or cannot be read.
         """
 
 
@@ -45,7 +45,7 @@ class MappedChunks:
         self._manifest = manifest
 
     def read(self, array: str, index: int) -> Tensor:
-        """A map of the chunk's file."""
+        """A memory map of the chunk's file."""
         import torch
 
         shape, dtype = self._manifest.arrays[array]
@@ -55,7 +55,7 @@ class MappedChunks:
         try:
             size = chunk.stat().st_size
         except FileNotFoundError as err:
-            raise DamagedChunkError(f"its file {array}/{chunk.name} is lost") from err
+            raise DamagedChunkError(f"its file {array}/{chunk.name} is missing") from err
         if size != count * torch_dtype.itemsize:
             raise DamagedChunkError(
                 f"{array} has {size} bytes, expected {count * torch_dtype.itemsize}"
@@ -64,7 +64,7 @@ class MappedChunks:
 
 
 class ZarrChunks:
-    """Through Zarr, for compressed stores; by integer index only (sources.md S59)."""
+    """Reads compressed stores through Zarr, by integer index only (sources.md S59)."""
 
     is_mapped: ClassVar[bool] = False
 
@@ -73,7 +73,7 @@ class ZarrChunks:
         self._arrays: dict[str, Any] = {}
 
     def read(self, array: str, index: int) -> Tensor:
-        """A decoded copy of the chunk; a lost one reads as nan and fails its checksum."""
+        """A decoded copy of the chunk; a missing one reads as nan and fails its checksum."""
         import torch
         import zarr
 

@@ -1,4 +1,4 @@
-"""The journal of a store: one line a slice, written when all bytes of the slice are in place."""
+"""The journal of a store: one line per slice, written after all bytes of the slice."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ JOURNAL = "commits.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A slice that counts.
+    """Entry of the journal: the slice is completely written.
 
     Attributes:
-        index: Slice.
+        index: Index of the slice.
         checksums: CRC-32C of each array's uncompressed little-endian bytes, by array name.
     """
 
@@ -29,7 +29,7 @@ class Commit:
     checksums: Mapping[str, int]
 
     def line(self) -> str:
-        """The journal's line, with its newline."""
+        """The line in the journal, with its newline."""
         return json.dumps({"slice": self.index, "crc32c": dict(self.checksums)}) + "\n"
 
 
@@ -39,7 +39,7 @@ def checksum(values: np.ndarray) -> int:
 
 
 def parse_journal(text: str) -> dict[int, Commit]:
-    """All commits by slice; a torn line does not count, a revoked slice not any more."""
+    """All valid commits by slice, without truncated lines and revoked slices."""
     commits: dict[int, Commit] = {}
     for line in text.splitlines():
         try:
@@ -55,7 +55,7 @@ def parse_journal(text: str) -> dict[int, Commit]:
 
 
 def read_journal(store: Path) -> dict[int, Commit]:
-    """All commits of a store on a local disk; empty where there is none yet."""
+    """All commits of a store on a local disk; empty if there are none yet."""
     try:
         return parse_journal((store / JOURNAL).read_text(errors="replace"))
     except FileNotFoundError:
@@ -63,20 +63,20 @@ def read_journal(store: Path) -> dict[int, Commit]:
 
 
 def append_commits(store: Path, commits: Iterable[Commit]) -> None:
-    """Make slices count."""
+    """Append commits to the journal."""
     _append(store, "".join(commit.line() for commit in commits))
 
 
 def revoke_commits(store: Path, slices: Iterable[int]) -> None:
-    """Make slices not count any more, so that they are made anew."""
+    """Revoke the commits of slices, so that they are re-created."""
     _append(store, "".join(json.dumps({"slice": i, "crc32c": None}) + "\n" for i in slices))
 
 
 def _append(store: Path, lines: str) -> None:
-    """Add lines in one write; a torn last line is ended first, so that it spoils no other."""
+    """Append lines in one write; a truncated last line is first ended with a newline."""
     with (store / JOURNAL).open("ab+") as file:
-        torn = False
+        is_truncated = False
         if file.tell() > 0:
             file.seek(-1, 2)
-            torn = file.read(1) != b"\n"
-        file.write((("\n" if torn else "") + lines).encode())
+            is_truncated = file.read(1) != b"\n"
+        file.write((("\n" if is_truncated else "") + lines).encode())

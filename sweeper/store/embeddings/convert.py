@@ -1,4 +1,4 @@
-"""From one precision to a smaller one without the encoder, and what that costs in error."""
+"""Converts a store to a lower precision without the encoder, and measures the error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from desam_model.encoder.precision import PRECISIONS
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.commits import read_journal
 from sweeper.store.embeddings.store import EmbeddingStore
-from sweeper.store.embeddings.writer import ChunkWriter, Filling, dequantise, quantise, require_room
+from sweeper.store.embeddings.writer import (
+    ChunkWriter,
+    StoreWriter,
+    dequantise,
+    quantise,
+    require_disk_space,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantisationError:
-    """How far int8 is from float16 on a sample.
+    """Differences between int8 and float16 on a sample of slices.
 
     Attributes:
         maximum: Largest difference.
         mean: Mean difference.
-        maximum_of_std: Largest difference as a part of its channel's standard deviation.
+        maximum_of_std: Largest difference as a fraction of its channel's standard deviation.
         mean_of_std: Mean difference, likewise.
-        n_slices: Slices of the sample.
+        n_slices: Number of slices in the sample.
     """
 
     maximum: float
@@ -47,36 +53,36 @@ def convert_store(
     precision: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> EmbeddingStore:
-    """A store of the same embeddings in a smaller precision; continues one that was interrupted.
+    """A store of the same embeddings in a lower precision; resumes an interrupted conversion.
 
     Raises:
-        StoreError: The source is incomplete, or not more precise; the target is something else.
+        StoreError: The source is incomplete or not more precise; the target is another store.
     """
     smaller = PRECISIONS[source.precision].smaller
     if precision not in smaller:
         raise StoreError(
-            f"{source.path.name} is {source.precision} and converts to"
-            f" {' or '.join(smaller) or 'nothing smaller'}, not to {precision};"
+            f"{source.path.name} is {source.precision} and can be converted to"
+            f" {' or '.join(smaller) or 'no lower precision'}, not to {precision};"
             f" the precisions are {', '.join(PRECISIONS)}"
         )
     if not source.is_complete():
         raise StoreError(
-            f"{source.path.name} has {len(source.commits)} of {source.n_slices} slices; finish it"
+            f"{source.path.name} has {len(source.commits)} of {source.n_slices} slices; complete it"
             " with 'sweeper embed' before converting"
         )
     manifest = replace(source.manifest, precision=precision)
-    require_room(target, manifest, manifest.n_slices - len(read_journal(target)))
+    require_disk_space(target, manifest, manifest.n_slices - len(read_journal(target)))
     writer = ChunkWriter(target, manifest)
-    with Filling(target, manifest) as filling:
-        for index in filling.missing:
-            filling.commit([writer.write(index, source.embedding(index))])
+    with StoreWriter(target, manifest) as store_writer:
+        for index in store_writer.missing:
+            store_writer.commit([writer.write(index, source.embedding(index))])
             if progress is not None:
                 progress(index + 1, manifest.n_slices)
     return EmbeddingStore.open(target)
 
 
 def quantisation_error(sample: Iterable[Embedding]) -> QuantisationError:
-    """The error of int8 against float16 over a sample of slices (no batch axis)."""
+    """Differences between int8 and float16 over a sample of slices (no batch axis)."""
     maximum = maximum_of_std = 0.0
     means, means_of_std, n_slices = [], [], 0
     for embedding in sample:
@@ -97,7 +103,7 @@ def quantisation_error(sample: Iterable[Embedding]) -> QuantisationError:
 
 
 def _errors(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Absolute differences `(C, h, w)`, and the same over the channel's standard deviation."""
+    """Absolute differences `(C, h, w)`, and these divided by the channel's standard deviation."""
     error = (dequantise(*quantise(values)).float() - values.float()).abs()
     spread = values.float().std(dim=(-2, -1), keepdim=True)
     return error, error / torch.where(spread > 0, spread, torch.ones_like(spread))

@@ -1,4 +1,4 @@
-"""The embedding stores of a workspace: what is there, how big, who uses it, whether it is whole."""
+"""The embedding stores of a workspace: which exist, their sizes, users and damage."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSummary:
-    """One embedding store, as listed.
+    """One embedding store in a list.
 
     Attributes:
         store: The store.
         size_bytes: Bytes on disk.
-        users: Trainings of the ledger that read it, by train_id.
-        methods: What these trainings train, for people.
+        users: The train_ids of the ledger's trainings that read it.
+        methods: Human names of these trainings.
     """
 
     store: EmbeddingStore
@@ -36,7 +36,7 @@ class StoreSummary:
 
 
 def summarise_stores(workspace: Workspace) -> tuple[list[StoreSummary], list[Path]]:
-    """All embedding stores of the workspace by name, and the folders that are none."""
+    """All embedding stores of the workspace ordered by name, and folders that are not stores."""
     users = _users(workspace)
     summaries, foreign = [], []
     for path in sorted(workspace.embeddings.glob("*.zarr")):
@@ -57,16 +57,16 @@ def summarise_stores(workspace: Workspace) -> tuple[list[StoreSummary], list[Pat
 
 
 def find_store(workspace: Workspace, name: str) -> EmbeddingStore:
-    """The store of that name in the workspace, with or without `.zarr`.
+    """The store of the workspace with this name, with or without `.zarr`.
 
     Raises:
-        StoreError: There is none of that name.
+        StoreError: There is no store with this name.
     """
     known = {path.stem: path for path in sorted(workspace.embeddings.glob("*.zarr"))}
     path = known.get(name.removesuffix(".zarr"))
     if path is None:
         raise StoreError(
-            f"there is no embedding store {name!r} in {workspace.embeddings}; there is"
+            f"there is no embedding store {name!r} in {workspace.embeddings}; the stores are"
             f" {', '.join(known) or 'none'}"
         )
     return EmbeddingStore.open(path)
@@ -75,7 +75,7 @@ def find_store(workspace: Workspace, name: str) -> EmbeddingStore:
 def damaged_slices(
     store: EmbeddingStore, progress: Callable[[int, int], None] | None = None
 ) -> dict[int, str]:
-    """Committed slices whose bytes are not those that were committed, with the reason."""
+    """Committed slices whose bytes differ from those that were committed, with the reason."""
     fresh = EmbeddingStore(store.path, store.manifest, store.commits)
     committed = sorted(store.commits)
     damaged: dict[int, str] = {}
@@ -100,7 +100,7 @@ def damaged_slices(
 
 
 def remove_store(path: Path) -> None:
-    """Delete a store: first out of sight in one step, then its files."""
+    """Delete a store: first renamed atomically, then its files."""
     doomed = path.with_name(f".{path.name}.removing")
     shutil.rmtree(doomed, ignore_errors=True)
     path.rename(doomed)
@@ -109,12 +109,12 @@ def remove_store(path: Path) -> None:
 
 
 def _users(workspace: Workspace) -> dict[str, dict[str, str]]:
-    """What is trained, by training, by the fingerprint of the embeddings it reads."""
+    """Embedding fingerprint -> train_id -> human name of the trainings that read it."""
     users: dict[str, dict[str, str]] = {}
     for folder in Ledger(workspace.trainings):
         description = folder.config() or {}
         embedding = (description.get("identity") or {}).get("embedding")
         if embedding:
-            of_store = users.setdefault(str(embedding), {})
-            of_store[folder.train_id] = str(description.get("name", folder.train_id))
+            names = users.setdefault(str(embedding), {})
+            names[folder.train_id] = str(description.get("name", folder.train_id))
     return users

@@ -1,4 +1,4 @@
-"""What an embedding store says about itself before its first slice is written."""
+"""The manifest of an embedding store, written before its first slice."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class EmbeddingManifest:
     Attributes:
         dataset: Name of the dataset, for people.
         dataset_fingerprint: Identity of the images.
-        encoder: Its name, see `desam_model.encoder.shapes.encoders`.
+        encoder: Name of the encoder, see `desam_model.encoder.shapes.encoders`.
         encoder_fingerprint: Identity of the encoder's weights.
-        precision: Precision of the stored numbers.
-        preprocessing: What is done to an image before the encoder, in words.
+        precision: Precision of the stored values.
+        preprocessing: Description of what is done to an image before the encoder.
         compute: Arithmetic of the encoder: `float32` (the package's own), `float32-fused`,
-            `bf16-fused` or `fp16-fused`; a store is filled by one of them only.
-        block: Slices encoded together; the blocks are fixed, so that a continued store is byte
-            for byte what an uninterrupted one is.
-        codec: `none` on a local disk, so that a slice is a memory map; `zstd` for the wire.
-        n_slices: Slices of the dataset.
-        num_taps: Taps of a slice.
+            `bf16-fused` or `fp16-fused`; all slices of a store use the same one.
+        block: Slices encoded together; the blocks are fixed, so that a resumed store is byte
+            for byte equal to an uninterrupted one.
+        codec: `none` on a local disk, so that a slice is a memory map; `zstd` behind a URL.
+        n_slices: Number of slices of the dataset.
+        num_taps: Number of taps per slice.
         tap_channels: Channels of a tap.
         neck_channels: Channels of the neck.
         grid_hw: Tokens per column and per row.
@@ -74,7 +74,7 @@ class EmbeddingManifest:
         return {case: start for (case, _), start in zip(self.cases, ends, strict=False)}
 
     def slice_name(self, index: int) -> str:
-        """A slice as people name it, such as `slice 12 (case A-ISBI-003, its 4th)`."""
+        """A slice for messages, such as `slice 12 (case A-ISBI-003, number 3 from 0)`."""
         for case, start in reversed(self.starts.items()):
             if start <= index:
                 return f"slice {index} (case {case}, number {index - start} from 0)"
@@ -82,7 +82,7 @@ class EmbeddingManifest:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the numbers, 16 hex digits: images, preparation, weights, precision."""
+        """Identity of the values, 16 hex digits: images, preprocessing, weights, precision."""
         parts = {name: getattr(self, name) for name in _IDENTITY}
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -103,7 +103,7 @@ class EmbeddingManifest:
 
     @property
     def slice_bytes(self) -> int:
-        """Bytes of one slice, uncompressed, with scales."""
+        """Bytes of one slice, uncompressed, including scales."""
         h, w = self.grid_hw
         channels = self.num_taps * self.tap_channels + self.neck_channels
         scales = 4 * channels if PRECISIONS[self.precision].has_scales else 0
@@ -115,19 +115,19 @@ class EmbeddingManifest:
         return f"{array}/c.{index}{zeros}"
 
     def require_same(
-        self, wanted: EmbeddingManifest, where: Path | str, *, to_fill: bool = False
+        self, wanted: EmbeddingManifest, where: Path | str, *, to_write: bool = False
     ) -> None:
-        """Refuse to mix: this store must hold what is wanted.
+        """Raise unless this store has the wanted identity.
 
         Args:
-            wanted: What the caller would make.
-            where: Place of this store, for the message.
-            to_fill: Also the arithmetic, blocks, codec and order must be the same.
+            wanted: The manifest of the store that the caller needs.
+            where: Path or URL of this store, for the message.
+            to_write: The caller will write, so arithmetic, blocks, codec and order must match too.
 
         Raises:
-            StoreError: Naming every difference.
+            StoreError: Names every difference.
         """
-        names = (*_IDENTITY, *(_LAYOUT if to_fill else ()))
+        names = (*_IDENTITY, *(_LAYOUT if to_write else ()))
         differences = [
             f"{name.replace('_', ' ')} is {getattr(self, name)!r}, wanted {getattr(wanted, name)!r}"
             for name in names
@@ -135,12 +135,12 @@ class EmbeddingManifest:
         ]
         if differences:
             raise StoreError(
-                f"embedding store {where} belongs to something else: {'; '.join(differences)};"
-                " name another place, or remove it with 'sweeper embeddings gc'"
+                f"embedding store {where} does not match: {'; '.join(differences)};"
+                " choose another path, or remove the store with 'sweeper embeddings gc'"
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as kept in the store's Zarr attributes."""
+        """The manifest as plain values for the store's Zarr attributes."""
         return {"format": FORMAT, **asdict(self), "cases": [list(c) for c in self.cases]}
 
 
@@ -158,7 +158,7 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
     """The manifest in a Zarr group's `zarr.json`.
 
     Raises:
-        StoreError: It is not an embedding store, or of a later format.
+        StoreError: It is not an embedding store, or it has a later format.
     """
     try:
         values = dict(json.loads(group_json)["attributes"][MANIFEST_KEY])
@@ -166,7 +166,7 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
         if format_version != FORMAT:
             raise StoreError(
                 f"embedding store {where} has format {format_version}, this sweeper reads {FORMAT};"
-                " install the sweeper that wrote it, or embed again"
+                " install the version of sweeper that wrote it, or embed again"
             )
         values["grid_hw"] = tuple(values["grid_hw"])
         values["cases"] = tuple((str(case), int(count)) for case, count in values["cases"])

@@ -1,7 +1,7 @@
-"""Embedding stores behind a URL: copied with checksums, or read through a cache on this disk.
+"""Embedding stores behind a URL: copied with checksums, or read through a cache on the local disk.
 
-A remote store is the same Zarr layout with zstd chunks. Its journal is one object, written anew
-after every few slices, so that an interrupted copy goes on where it was.
+A remote store has the same Zarr layout, with zstd chunks. Its journal is one object that is
+rewritten after every few slices, so that an interrupted copy can be resumed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def is_url(uri: str | Path) -> bool:
-    """Whether a place is a URL and not a path."""
+    """True if the store's address is a URL and not a path."""
     return "://" in str(uri)
 
 
 class RemoteFolder:
-    """A folder behind `s3://`, `gs://`, `az://` or `file://`; credentials as their tools read them.
+    """A folder behind `s3://`, `gs://`, `az://` or `file://`; uses the usual cloud credentials.
 
     Raises:
         StoreError: The `s3` extra is not installed, or the URL cannot be used.
@@ -47,15 +47,15 @@ class RemoteFolder:
             self._store = from_url(self.url, **options)
         except Exception as err:
             raise StoreError(
-                f"cannot use {url} as a place for embeddings: {_first_line(err)}; give s3://, gs://,"
-                " az:// or file:// with a bucket or folder"
+                f"cannot use {url} for embeddings: {_first_line(err)}; use an s3://, gs://, az://"
+                " or file:// URL with a bucket or folder"
             ) from err
 
     def get(self, key: str) -> bytes | None:
-        """An object's bytes, or None where there is none.
+        """An object's bytes, or None if it does not exist.
 
         Raises:
-            StoreError: The place cannot be reached or read.
+            StoreError: The URL cannot be reached or read.
         """
         try:
             return bytes(self._store.get(key).bytes())
@@ -68,7 +68,7 @@ class RemoteFolder:
         """Write an object.
 
         Raises:
-            StoreError: The place cannot be reached or written.
+            StoreError: The URL cannot be reached or written.
         """
         try:
             self._store.put(key, content)
@@ -76,13 +76,13 @@ class RemoteFolder:
             raise StoreError(f"cannot write {self.url}/{key}: {_first_line(err)}") from err
 
     def keys(self) -> set[str]:
-        """The objects that are there.
+        """Keys of all objects in the folder.
 
         Raises:
-            StoreError: The place cannot be reached or listed.
+            StoreError: The URL cannot be reached or listed.
         """
         try:
-            return {str(one["path"]) for batch in self._store.list() for one in batch}
+            return {str(item["path"]) for batch in self._store.list() for item in batch}
         except Exception as err:
             raise StoreError(f"cannot list {self.url}: {_first_line(err)}") from err
 
@@ -101,7 +101,7 @@ class RemoteFolder:
         return parse_manifest(text, self.url)
 
     def commits(self) -> dict[int, Commit]:
-        """The slices that are there."""
+        """Commits of the slices that the store holds, by slice."""
         return parse_journal((self.get(JOURNAL) or b"").decode(errors="replace"))
 
     def values(
@@ -110,28 +110,28 @@ class RemoteFolder:
         """One slice of one array, decoded and checked.
 
         Raises:
-            StoreError: It is not there, or not what was committed.
+            StoreError: It is missing, or its bytes differ from those that were committed.
         """
         key = manifest.chunk_key(array, index)
         content = self.get(key)
         where = f"{manifest.slice_name(index)} of {self.url}"
         if content is None or index not in commits:
             raise StoreError(f"{where} is missing; push the store again")
-        way = f"remove {key} there and push the store again"
+        fix = f"remove {key} there and push the store again"
         try:
             values = decode_chunk(content, manifest, array)
         except (RuntimeError, ValueError) as err:
-            raise StoreError(f"{where} is damaged: {array}: {err}; {way}") from err
+            raise StoreError(f"{where} is damaged: {array}: {err}; {fix}") from err
         if checksum(values) != commits[index].checksums.get(array):
-            raise StoreError(f"{where} is damaged: checksum of {array}; {way}")
+            raise StoreError(f"{where} is damaged: wrong checksum of {array}; {fix}")
         return values
 
 
 class RemoteChunks:
     """Chunks of a remote store, kept as files in a cache of bounded size on this machine.
 
-    The cache is shared by all workers of a node and by all stores; the files used longest ago go
-    first, whose store they may be.
+    All workers of a node and all stores share the cache; the least recently used files are removed
+    first, whichever store they belong to.
     """
 
     is_mapped: ClassVar[bool] = False
@@ -171,24 +171,24 @@ class RemoteChunks:
         return torch.from_numpy(values)
 
     def _keep(self, file: Path, values: np.ndarray) -> None:
-        """Put a file into the cache and drop the oldest ones beyond the limit."""
+        """Add a file to the cache and remove the least recently used ones above the size limit."""
         if values.nbytes > self._limit:
             return
         with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as partial:
             partial.write(values.tobytes())
         Path(partial.name).replace(file)
-        found = []
-        for kept in self._root.glob("*/*"):
+        cached = []
+        for path in self._root.glob("*/*"):
             try:
-                stat = kept.stat()
+                stat = path.stat()
             except FileNotFoundError:
-                continue  # another worker dropped it
-            found.append((stat.st_mtime_ns, stat.st_size, kept))
-        excess = sum(size for _, size, _ in found) - self._limit
-        for _, size, kept in sorted(found):
+                continue  # another worker removed it
+            cached.append((stat.st_mtime_ns, stat.st_size, path))
+        excess = sum(size for _, size, _ in cached) - self._limit
+        for _, size, path in sorted(cached):
             if excess <= 0:
                 break
-            kept.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             excess -= size
 
 

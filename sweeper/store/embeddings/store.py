@@ -1,7 +1,7 @@
-"""Reading embeddings: on a local disk a slice is a memory map of its Zarr chunk, checked once.
+"""Reads embeddings: on a local disk a slice is a memory map of its Zarr chunk, checked once.
 
-No Zarr code runs on that path, and nothing is loaded: pages are shared by all workers of a node
-through the page cache, and the kernel may drop them. Compressed stores are read through Zarr.
+Zarr is not involved then, and nothing is copied to memory: all workers of a node share the page
+cache, and the kernel may drop its pages. Compressed stores are read through Zarr.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _MAX_MAPS = 32768
 
 
 class EmbeddingStore:
-    """A store of frozen embeddings, open for reading; safe to use from several threads.
+    """A store of frozen embeddings, opened for reading; can be used from several threads.
 
     Attributes:
         path: The Zarr group's folder, or its URL.
-        manifest: Identity, shapes and origin.
+        manifest: The store's identity, shapes and origin.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class EmbeddingStore:
 
         Args:
             uri: A folder, or a URL (`s3://`, `gs://`, `file://`) with the store's name last.
-            cache: Folder on this disk that keeps slices of a URL; by default
+            cache: Local folder that keeps slices of a URL; by default
                 `~/.cache/sweeper/embeddings`; shared by all stores and workers of this machine.
-            cache_bytes: Size that the cache does not grow beyond.
+            cache_bytes: Largest size of the cache.
 
         Raises:
-            StoreError: There is no store, or it is not an embedding store.
+            StoreError: There is no embedding store at `uri`.
         """
         if is_url(uri):
             remote = RemoteFolder(str(uri))
@@ -113,22 +113,22 @@ class EmbeddingStore:
 
     @property
     def n_slices(self) -> int:
-        """Slices of the dataset, committed or not."""
+        """Number of slices of the dataset, committed or not."""
         return self.manifest.n_slices
 
     @property
     def num_taps(self) -> int:
-        """Taps of a slice."""
+        """Number of taps per slice."""
         return self.manifest.num_taps
 
     @property
     def tap_channels(self) -> int:
-        """Channels of a tap."""
+        """Number of channels of a tap."""
         return self.manifest.tap_channels
 
     @property
     def neck_channels(self) -> int:
-        """Channels of the neck."""
+        """Number of channels of the neck."""
         return self.manifest.neck_channels
 
     @property
@@ -143,28 +143,28 @@ class EmbeddingStore:
 
     @property
     def commits(self) -> Mapping[int, Commit]:
-        """Slices that count, with their checksums, as of opening."""
+        """Committed slices with their checksums, as of opening the store."""
         return self._commits
 
     def is_complete(self) -> bool:
-        """Whether every slice is in."""
+        """True if every slice is committed."""
         return len(self._commits) == self.n_slices
 
     def embedding(self, index: int) -> Embedding:
-        """One slice's embedding without a batch axis as stored: int8 is whole numbers and scales.
+        """One slice's embedding in the stored form, without a batch axis; int8 comes with scales.
 
-        On a local uncompressed store its tensors are copy-on-write memory maps: writing to them
+        In a local uncompressed store its tensors are copy-on-write memory maps: writing to them
         changes nothing on disk.
 
         Raises:
-            StoreError: The slice is missing or its bytes are not those that were committed.
+            StoreError: The slice is missing, or its bytes differ from those that were committed.
             IndexError: There is no such slice.
         """
         mapped = self._mapped.get(index)
         if mapped is not None:
             return mapped
         if not 0 <= index < self.n_slices:
-            raise IndexError(f"slice is {index}, {self.path.name} has 0..{self.n_slices - 1}")
+            raise IndexError(f"slice is {index}, but {self.path.name} has 0..{self.n_slices - 1}")
         taps, neck = self.values("taps", index), self.values("neck", index)
         scales = None
         if self.precision == "int8":
@@ -175,28 +175,28 @@ class EmbeddingStore:
         return embedding
 
     def values(self, array: str, index: int) -> Tensor:
-        """One slice of one array as stored; checked against its commit on the first read.
+        """One slice of one array in the stored form; checked against its commit on first read.
 
         Raises:
-            StoreError: The slice is missing or its bytes are not those that were committed.
+            StoreError: The slice is missing, or its bytes differ from those that were committed.
         """
         key = (array, index)
-        found = self._maps.get(key)
-        if found is not None:
-            return found
+        mapped = self._maps.get(key)
+        if mapped is not None:
+            return mapped
         commit = self._commits.get(index)
         if commit is None:
             raise StoreError(
-                f"{self.manifest.slice_name(index)} is not in {self.path}"
-                f" ({len(self._commits)} of {self.n_slices} are); run the same 'sweeper embed'"
-                " again to fill it"
+                f"{self.manifest.slice_name(index)} is missing in {self.path}"
+                f" ({len(self._commits)} of {self.n_slices} slices are there); run the same"
+                " 'sweeper embed' again to complete it"
             )
         try:
             tensor = self._chunks.read(array, index)
         except DamagedChunkError as err:
             raise self._damaged(index, str(err)) from err
         if checksum(tensor.numpy()) != commit.checksums.get(array):
-            raise self._damaged(index, f"{array} does not have the checksum it was written with")
+            raise self._damaged(index, f"the checksum of {array} is wrong")
         if self._chunks.is_mapped:
             if len(self._maps) >= _MAX_MAPS:
                 self._maps.clear()
@@ -207,5 +207,5 @@ class EmbeddingStore:
     def _damaged(self, index: int, reason: str) -> StoreError:
         return StoreError(
             f"{self.manifest.slice_name(index)} of {self.path} is damaged: {reason}; 'sweeper"
-            f" embeddings verify {self.path.name} --repair' makes it anew"
+            f" embeddings verify {self.path.name} --repair' re-creates it"
         )

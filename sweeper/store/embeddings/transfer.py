@@ -1,4 +1,4 @@
-"""Whole embedding stores copied to a URL and back, slice by slice, each with its checksum."""
+"""Copies whole embedding stores to a URL and back, slice by slice, each with its checksum."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sweeper.store.embeddings.commits import JOURNAL
 from sweeper.store.embeddings.remote import RemoteFolder
 from sweeper.store.embeddings.writer import (
     ChunkWriter,
-    Filling,
+    StoreWriter,
     create_store,
     encode_chunk,
-    require_room,
+    require_disk_space,
 )
 
 if TYPE_CHECKING:
@@ -29,23 +29,23 @@ _SLICES_PER_JOURNAL = 16
 def push(
     store: EmbeddingStore, url: str, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Copy a local store to `url`, compressed; what is there already is not sent again.
+    """Copy a local store to `url`, compressed; slices that are already there are not sent again.
 
     Raises:
-        StoreError: The URL holds something else or cannot be written; a local slice is damaged.
+        StoreError: The URL holds another store or cannot be written; a local slice is damaged.
     """
     remote = RemoteFolder(url)
     manifest = replace(store.manifest, codec="zstd")
     if remote.get("zarr.json") is None:
         _put_metadata(remote, manifest)
-    remote.manifest().require_same(manifest, url, to_fill=True)
+    remote.manifest().require_same(manifest, url, to_write=True)
     commits = remote.commits()
-    there = remote.keys() if commits else set()  # a lost object is sent again
+    remote_keys = remote.keys() if commits else set()  # a missing object is sent again
     todo = [
         index
         for index in sorted(store.commits)
         if commits.get(index) != store.commits[index]
-        or any(manifest.chunk_key(array, index) not in there for array in manifest.arrays)
+        or any(manifest.chunk_key(array, index) not in remote_keys for array in manifest.arrays)
     ]
     for done, index in enumerate(todo, start=1):
         for array in manifest.arrays:
@@ -65,16 +65,16 @@ def pull(
     wanted: EmbeddingManifest | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Copy what `url` holds of a store to `path`, uncompressed; continues an interrupted copy.
+    """Copy the slices at `url` to the store `path`, uncompressed; resumes an interrupted copy.
 
     Args:
         url: Of the remote store.
-        path: Of the local store, which may be there in part.
-        wanted: What the store must be.
-        progress: Called with slices done and to do.
+        path: Of the local store, which may already hold some slices.
+        wanted: The manifest that the remote store must match, if any.
+        progress: Called with the number of copied slices and the total.
 
     Raises:
-        StoreError: There is nothing, something else, or something damaged at either place.
+        StoreError: Either store is missing, damaged, or another store.
     """
     remote = RemoteFolder(url)
     remote_manifest = remote.manifest()
@@ -83,18 +83,18 @@ def pull(
     manifest = replace(remote_manifest, codec="none")
     commits = remote.commits()
     writer = ChunkWriter(path, manifest)
-    with Filling(path, manifest) as filling:
-        todo = [index for index in filling.missing if index in commits]
-        require_room(path, manifest, len(todo))
+    with StoreWriter(path, manifest) as store_writer:
+        todo = [index for index in store_writer.missing if index in commits]
+        require_disk_space(path, manifest, len(todo))
         for done, index in enumerate(todo, start=1):
             arrays = {a: remote.values(remote_manifest, a, index, commits) for a in manifest.arrays}
-            filling.commit([writer.write_stored(index, arrays)])
+            store_writer.commit([writer.write_stored(index, arrays)])
             if progress is not None:
                 progress(done, len(todo))
 
 
 def _put_metadata(remote: RemoteFolder, manifest: EmbeddingManifest) -> None:
-    """The store's `zarr.json` files; the group's last, because it makes the store exist."""
+    """Write the store's `zarr.json` files; the group's last, because it makes the store exist."""
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / "store.zarr"
         create_store(local, manifest)

@@ -1,8 +1,8 @@
-"""Writing an embedding store: manifest first, then chunks, then a commit a slice.
+"""Writes embedding stores: first the manifest, then the chunks, then one commit per slice.
 
-Who may write what: any number of `ChunkWriter`s, in threads, processes or on other nodes, put
-chunks of disjoint slices; one `Filling`, which holds the store's lock, creates the store and is
-the only writer of the journal.
+Any number of `ChunkWriter`s, in threads, processes or on other nodes, may write the
+chunks of disjoint slices. One `StoreWriter`, which holds the store's lock, creates the store and
+is the only writer of its journal.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _TEMPORARY = ".partial"
 
 
 class ChunkWriter:
-    """Puts the bytes of slices into a store that exists; thread-safe for different slices."""
+    """Writes the chunks of slices to an existing store; thread-safe for different slices."""
 
     def __init__(self, path: Path, manifest: EmbeddingManifest) -> None:
         self._path = path
@@ -52,14 +52,14 @@ class ChunkWriter:
 
     @property
     def precision(self) -> str:
-        """Precision that is stored."""
+        """Precision of the stored values."""
         return self._manifest.precision
 
     def write(self, index: int, embedding: Embedding) -> Commit:
-        """Put one slice and return the commit that makes it count once journalled.
+        """Write one slice and return its commit, which the journal still needs.
 
         Args:
-            index: Slice.
+            index: Index of the slice.
             embedding: On the CPU, without a batch axis.
 
         Raises:
@@ -69,12 +69,12 @@ class ChunkWriter:
         return self.write_stored(index, stored_arrays(embedding, self._manifest, index))
 
     def write_stored(self, index: int, arrays: Mapping[str, np.ndarray]) -> Commit:
-        """Put one slice whose arrays are as stored already, such as a copied one."""
+        """Write one slice whose arrays are already in the stored form, such as a copied one."""
         for name, values in arrays.items():
-            self._put(name, index, values)
+            self._write_chunk(name, index, values)
         return Commit(index, {name: checksum(values) for name, values in arrays.items()})
 
-    def _put(self, name: str, index: int, values: np.ndarray) -> None:
+    def _write_chunk(self, name: str, index: int, values: np.ndarray) -> None:
         target = self._path / self._manifest.chunk_key(name, index)
         partial = target.with_name(
             f"{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{_TEMPORARY}"
@@ -85,16 +85,16 @@ class ChunkWriter:
         except OSError as err:
             raise WorkspaceError(
                 f"{self._manifest.slice_name(index)} cannot be written to {self._path}"
-                f" ({err.strerror}); make room or the folder writable, and run the same command"
-                " again to go on"
+                f" ({err.strerror}); free disk space or make the folder writable, then run the"
+                " same command again to resume"
             ) from err
         partial.replace(target)
 
 
-class Filling:
-    """The right to fill one store; a context manager that holds the store's lock.
+class StoreWriter:
+    """The only writer of one store's journal: a context manager that holds the store's lock.
 
-    A second process waits for the first and then finds the work done.
+    A second process waits for the first and then finds the slices already written.
     """
 
     def __init__(
@@ -115,8 +115,8 @@ class Filling:
         try:
             if not self._path.exists():
                 create_store(self._path, self._manifest)
-            found = parse_manifest((self._path / "zarr.json").read_bytes(), self._path)
-            found.require_same(self._manifest, self._path, to_fill=True)
+            existing = parse_manifest((self._path / "zarr.json").read_bytes(), self._path)
+            existing.require_same(self._manifest, self._path, to_write=True)
             _remove_partial_files(self._path)
             self._done = set(read_journal(self._path))
         except BaseException:
@@ -134,24 +134,24 @@ class Filling:
 
     @property
     def missing(self) -> list[int]:
-        """Slices that do not count yet, ascending."""
+        """Indices of the slices without a commit, ascending."""
         return [i for i in range(self._manifest.n_slices) if i not in self._done]
 
     def commit(self, commits: Iterable[Commit]) -> None:
-        """Make slices count; their chunks are in place."""
+        """Commit slices whose chunks are written."""
         commits = list(commits)
         append_commits(self._path, commits)
         self._done.update(c.index for c in commits)
 
     def revoke(self, slices: Iterable[int]) -> None:
-        """Make damaged slices not count any more."""
+        """Revoke the commits of damaged slices."""
         slices = list(slices)
         revoke_commits(self._path, slices)
         self._done.difference_update(slices)
 
 
-def is_being_filled(path: Path) -> bool:
-    """Whether a process holds the right to fill this store now."""
+def is_being_written(path: Path) -> bool:
+    """True if a process holds the store's lock now."""
     return is_locked(_lock_file(path))
 
 
@@ -160,12 +160,12 @@ def _lock_file(path: Path) -> Path:
 
 
 def create_store(path: Path, manifest: EmbeddingManifest) -> None:
-    """An empty store with its manifest and all array metadata, appearing at once."""
+    """Create an empty store with its manifest and all array metadata, atomically."""
     import zarr
 
-    building = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
-    shutil.rmtree(building, ignore_errors=True)
-    group = zarr.open_group(str(building), mode="w", zarr_format=3)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
+    shutil.rmtree(partial, ignore_errors=True)
+    group = zarr.open_group(str(partial), mode="w", zarr_format=3)
     for name, (shape, dtype) in manifest.arrays.items():
         group.create_array(
             name,
@@ -174,23 +174,23 @@ def create_store(path: Path, manifest: EmbeddingManifest) -> None:
             dtype=dtype,
             compressors=_codecs(manifest),
             filters=None,
-            # A chunk that is not there reads as nan, never as zeros that look like data.
+            # a missing chunk reads as nan, never as zeros that look like data
             fill_value=-128 if dtype == "int8" else float("nan"),
             chunk_key_encoding={"name": "default", "separator": "."},
         )
     group.attrs[MANIFEST_KEY] = manifest.to_json()
-    building.rename(path)
+    partial.rename(path)
 
 
 def stored_arrays(
     embedding: Embedding, manifest: EmbeddingManifest, index: int
 ) -> dict[str, np.ndarray]:
-    """A slice's arrays exactly as stored, by name, contiguous.
+    """A slice's arrays by name, in the stored form, contiguous.
 
     Raises:
         StoreError: A value is not finite in the stored precision, or a shape is wrong.
     """
-    import torch  # by whoever encodes; plans and status open stores and need none
+    import torch  # only encoding needs it; plans and status open stores without it
 
     values = {"taps": torch.stack(embedding.taps), "neck": embedding.neck}
     arrays: dict[str, np.ndarray] = {}
@@ -203,7 +203,7 @@ def stored_arrays(
             )
         if manifest.precision == "int8":
             _require_finite(tensor.half(), manifest, index, name)
-            # From the float16 values, so that a converted store equals an encoded one.
+            # from the float16 values, so that a converted store equals an encoded one
             whole, scale = quantise(tensor.half())
             arrays[name], arrays[f"{name}_scale"] = whole.numpy(), scale.numpy()
         else:
@@ -214,7 +214,7 @@ def stored_arrays(
 
 
 def encode_chunk(values: np.ndarray, codec: Codec) -> bytes | memoryview:
-    """One chunk's bytes as Zarr's codecs would write them."""
+    """The bytes of one chunk as Zarr's codecs would write them."""
     if codec == "none":
         return values.reshape(-1).view(np.uint8).data
     from numcodecs.zstd import Zstd
@@ -231,21 +231,21 @@ def _codecs(manifest: EmbeddingManifest) -> list[dict[str, object]] | None:
 def _require_finite(tensor: Tensor, manifest: EmbeddingManifest, index: int, name: str) -> None:
     if not bool(tensor.isfinite().all()):
         raise StoreError(
-            f"{manifest.slice_name(index)}: {name} holds values that are not finite as"
+            f"{manifest.slice_name(index)}: {name} has values that are not finite in"
             f" {manifest.precision}; embed with --precision float32, or check the checkpoint"
         )
 
 
 def _remove_partial_files(path: Path) -> None:
-    """What a killed writer left; nobody else writes while the lock is held."""
-    for building in path.parent.glob(f"{path.name}.*{_TEMPORARY}"):
-        shutil.rmtree(building, ignore_errors=True)
+    """Remove what a killed writer left; nobody else writes while the lock is held."""
+    for folder in path.parent.glob(f"{path.name}.*{_TEMPORARY}"):
+        shutil.rmtree(folder, ignore_errors=True)
     for partial in path.glob(f"*/*{_TEMPORARY}"):
         partial.unlink(missing_ok=True)
 
 
 SPARE_BYTES = 512 * 2**20
-"""Disk that filling a store leaves free."""
+"""Disk space that must stay free after a store is written."""
 
 
 def free_bytes(path: Path) -> int:
@@ -255,18 +255,18 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def require_room(path: Path, manifest: EmbeddingManifest, n_missing: int) -> None:
-    """Refuse what the disk cannot hold.
+def require_disk_space(path: Path, manifest: EmbeddingManifest, n_missing: int) -> None:
+    """Raise if the disk has too little space for the missing slices.
 
     Raises:
-        WorkspaceError: With what is needed and what is free.
+        WorkspaceError: Says how much space is needed and how much is free.
     """
     needed, free = n_missing * manifest.slice_bytes + SPARE_BYTES, free_bytes(path)
     if n_missing and needed > free:
         raise WorkspaceError(
-            f"the disk of {path.parent} has {free / 1e9:.1f} GB free, {n_missing} slices need"
-            f" {needed / 1e9:.1f} GB with a reserve; free some, choose --precision int8, or another"
-            " place with --workspace"
+            f"the disk of {path.parent} has {free / 1e9:.1f} GB free, but {n_missing} slices need"
+            f" {needed / 1e9:.1f} GB with a reserve; free some space, use --precision int8, or name"
+            " another disk with --workspace"
         )
 
 
@@ -274,7 +274,7 @@ _LEVELS = 127.0
 
 
 def quantise(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Whole numbers -127..127 and the scale of each channel, so that `q * scale` is the value.
+    """Integers -127..127 and the scale of each channel; `q * scale` is the value.
 
     Args:
         values: `(..., C, h, w)` finite floats.
@@ -292,5 +292,5 @@ def quantise(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dequantise(whole: Tensor, scale: Tensor) -> Tensor:
-    """The values `(..., C, h, w)`, float16, of `quantise`'s numbers."""
+    """The float16 values `(..., C, h, w)` of what `quantise` returned."""
     return (whole.float() * scale[..., None, None]).half()

@@ -1,4 +1,4 @@
-"""One holder at a time; who waits is told once, and a removed file is no lock any more."""
+"""One holder at a time; a waiting process is notified once; a deleted lock file locks nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from sweeper.locks import FileLock, is_locked, right_to_make
+from sweeper.locks import FileLock, exclusive_write, is_locked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_one_holds_it_and_another_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_second_lock_is_refused_at_once_while_the_first_is_held(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "x.lock"
     assert not is_locked(file)
     assert not file.exists()
@@ -34,7 +34,7 @@ def test_one_holds_it_and_another_is_refused_at_once(tmp_path: Path) -> None:
     other.release()
 
 
-def test_who_waits_is_told_once_and_then_has_it(tmp_path: Path) -> None:
+def test_a_waiting_process_is_notified_once_and_then_holds_the_lock(tmp_path: Path) -> None:
     file, told = tmp_path / "x.lock", []
     waiter = FileLock(file)
     with ThreadPoolExecutor(1) as pool:
@@ -49,11 +49,11 @@ def test_who_waits_is_told_once_and_then_has_it(tmp_path: Path) -> None:
     waiter.release()
 
 
-def test_a_second_one_waits_for_the_file_that_is_there_now(tmp_path: Path) -> None:
+def test_a_waiting_writer_locks_the_current_file_and_not_a_deleted_one(tmp_path: Path) -> None:
     path, inside = tmp_path / "x.zarr", []
 
     def make(number: int) -> None:
-        with right_to_make(path):
+        with exclusive_write(path):
             inside.append(number)
             time.sleep(0.02)
             assert inside[-1] == number  # nobody else came in

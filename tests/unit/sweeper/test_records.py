@@ -92,7 +92,7 @@ def test_no_module_spells_an_outcome_or_a_status_out() -> None:
             for node in ast.walk(tree)
             if isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("write", "forget")
+            and node.func.attr in ("write", "remove_records")
             for argument in node.args
         }
         found = [

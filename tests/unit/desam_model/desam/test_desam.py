@@ -180,3 +180,43 @@ def test_the_loss_is_taken_at_the_logits_size_and_resamples_nothing_where_sizes_
         fine = torch.nn.functional.interpolate(batch.reference, scale_factor=2)
         doubled = Batch(reference=fine, embedding=batch.embedding)
         torch.testing.assert_close(model.validation_loss(doubled), model.validation_loss(batch))
+
+
+def ablated(ablation: Ablation, seed: int = 0) -> DeSAM:
+    return build_desam(
+        tap_channels=12,
+        neck_channels=16,
+        grid_hw=(8, 8),
+        input_px=128,
+        ablation=ablation,
+        seed=seed,
+    )
+
+
+def test_ablations_of_one_seed_start_from_the_same_weights_where_they_share_a_part():
+    full = ablated(Ablation.FULL).state_dict()
+    for ablation in Ablation:
+        own = ablated(ablation).state_dict()
+        assert own.keys() <= full.keys()
+        assert all(torch.equal(own[name], full[name]) for name in own)
+    other = ablated(Ablation.FULL, seed=1).state_dict()
+    assert any(not torch.equal(other[name], full[name]) for name in full)
+
+
+def test_iou_head_differs_from_pdmm_only_by_nothing_but_the_gate():
+    """Trained alike with one seed, both have the same PDMM, weight for weight."""
+    trained = {}
+    for ablation in (Ablation.PDMM_ONLY, Ablation.IOU_HEAD):
+        model = ablated(ablation)
+        draws = torch.Generator().manual_seed(3)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(weights, lr=1e-3)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model.training_loss(batch_of(2), draws).total.backward()
+            optimizer.step()
+        trained[ablation] = model.pdmm.state_dict()
+    gated, plain = trained[Ablation.IOU_HEAD], trained[Ablation.PDMM_ONLY]
+    start = ablated(Ablation.PDMM_ONLY).pdmm.state_dict()
+    assert all(torch.equal(gated[name], plain[name]) for name in plain)
+    assert not torch.equal(plain["head.weight"], start["head.weight"])

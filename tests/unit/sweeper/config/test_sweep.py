@@ -98,7 +98,7 @@ def test_the_ablation_space_is_six_sites_times_four_ablations() -> None:
         ),
         (
             BASE + "  training: {lr: {grid: [1e-5], choice: [1e-3]}}\n",
-            ["s.yaml:6", "a searched value has one key, this has 2"],
+            ["s.yaml:6", "a searched value has one key, but this has 2"],
         ),
         (BASE + "  training: {lr: [1e-4, 1e-3]}\n", ["s.yaml:6", "to try several values write"]),
         (BASE + "  epochs: 5\n", ["s.yaml:6", "did you mean 'training.epochs'"]),
@@ -120,10 +120,10 @@ def test_the_ablation_space_is_six_sites_times_four_ablations() -> None:
             BASE + "  method2:\n    grid:\n",
             ["s.yaml:7", "trial.method2.grid", "is None"],
         ),
-        ("name: t\nname: u\n", ["s.yaml:2", "stands twice"]),
+        ("name: t\nname: u\n", ["s.yaml:2", "duplicate key"]),
         ("name: [t\n", ["s.yaml", "not valid YAML"]),
         ("- a\n", ["s.yaml", "a list", "expected a mapping"]),
-        ("", ["s.yaml", "nothing"]),
+        ("", ["s.yaml", "is empty"]),
     ],
 )
 def test_a_wrong_space_gets_one_line_with_file_line_key_and_remedy(

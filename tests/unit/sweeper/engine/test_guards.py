@@ -17,7 +17,7 @@ from sweeper.errors import ResourceError
 from sweeper.pipeline.running.placement import check_packing, measured_gpu_peak
 from sweeper.records import FailureReason, Placement
 from sweeper.store.ledger import Ledger
-from sweeper.store.processes import is_gone, mark, short
+from sweeper.store.processes import has_ended, process_identity, short_identity
 from sweeper.trial.failures import loss_of
 from sweeper.trial.watchdog import kernel_oom_kills
 from sweeper.trial.worker import take_device
@@ -88,26 +88,27 @@ def test_a_process_is_gone_only_when_it_surely_ended() -> None:
         [
             sys.executable,
             "-c",
-            "from sweeper.store.processes import mark; print(mark(), flush=True); input()",
+            "from sweeper.store.processes import process_identity as identity;"
+            " print(identity(), flush=True); input()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert sleeper.stdout is not None
-    its_mark = sleeper.stdout.readline().strip()
-    assert not is_gone(its_mark)
+    its_identity = sleeper.stdout.readline().strip()
+    assert not has_ended(its_identity)
     sleeper.kill()
     deadline = time.monotonic() + 5
-    while not is_gone(its_mark) and time.monotonic() < deadline:  # a zombie counts as gone
+    while not has_ended(its_identity) and time.monotonic() < deadline:  # a zombie counts as gone
         time.sleep(0.01)
-    assert is_gone(its_mark)
+    assert has_ended(its_identity)
     sleeper.communicate()
-    assert not is_gone(mark())
-    host, namespace, pid, started = mark().split("/")
-    assert is_gone(f"{host}/{namespace}/{pid}/{int(started) + 1}")  # the number was given again
-    assert not is_gone(f"elsewhere/1/{pid}/{started}")  # nobody here can know
-    assert short(mark()) == f"{host} pid {pid}"
+    assert not has_ended(process_identity())
+    host, namespace, pid, started = process_identity().split("/")
+    assert has_ended(f"{host}/{namespace}/{pid}/{int(started) + 1}")  # the number was given again
+    assert not has_ended(f"elsewhere/1/{pid}/{started}")  # nobody here can know
+    assert short_identity(process_identity()) == f"{host} pid {pid}"
 
 
 def test_a_ray_that_does_not_start_in_time_is_one_line_after_a_second_try(
@@ -136,9 +137,9 @@ def test_a_ray_that_does_not_start_in_time_is_one_line_after_a_second_try(
 def test_the_folders_of_killed_sweeps_are_removed_and_those_of_living_ones_are_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    host, namespace, pid, started = mark().split("/")
+    host, namespace, pid, started = process_identity().split("/")
     for name, owner in (
-        ("alive", mark()),
+        ("alive", process_identity()),
         ("dead", f"{host}/{namespace}/{pid}/{int(started) + 1}"),
     ):
         (tmp_path / name).mkdir()

@@ -89,7 +89,7 @@ def test_an_interrupted_training_is_missing_and_a_running_one_is_running(
     assert states(plan, ledger)[0] is State.MISSING
     folder.renew_lease("host-1")
     assert cells_of(plan, ledger)[0].note == "run by host-1"
-    folder.forget("lease")
+    folder.remove_records("lease")
     assert states(plan, ledger)[0] is State.MISSING
 
 
@@ -102,7 +102,11 @@ def test_a_worker_that_was_killed_here_is_lost_at_once_and_a_stopped_one_is_not(
     folder.write("lease", {**lease, "time": lease["time"] - 3600})
     assert states(plan, ledger)[0] is State.RUNNING  # this very process: slow, not dead
     done = subprocess.run(
-        [sys.executable, "-c", "from sweeper.store.processes import mark; print(mark())"],
+        [
+            sys.executable,
+            "-c",
+            "from sweeper.store.processes import process_identity; print(process_identity())",
+        ],
         capture_output=True,
         text=True,
         check=True,

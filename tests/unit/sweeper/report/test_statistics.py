@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hand_made import plain, results, run
+from scipy import stats
 
 from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_table
 from sweeper.report.query import Query, make_query
-from sweeper.report.statistics.intervals import contributions, resample_counts, table_statistics
-from sweeper.report.statistics.significance import holm, patient_means, signed_rank, table_tests
+from sweeper.report.statistics.comparison import table_statistics
+from sweeper.report.statistics.contributions import contributions, defined_patients
+from sweeper.report.statistics.significance import holm, table_tests
 from sweeper.report.statistics.table import statistics_table
+from sweeper.report.statistics.wilcoxon import patient_means, signed_rank
 
 if TYPE_CHECKING:
     from sweeper.tracking.tracker import TrackedRun
@@ -44,91 +48,129 @@ def test_holm_steps_down_and_never_decreases() -> None:
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
-def eight(method: str, gains: tuple[float, ...]):
+def eight(method: str, gains: tuple[float, ...], seed: int = 0, shift: float = 0.0) -> TrackedRun:
     """Trained on A; eight patients of B with Dice 0.30 ... 0.37 plus gains."""
-    return run(method, "A", {"B": tuple(0.3 + 0.01 * i + gain for i, gain in enumerate(gains))})
+    dice = tuple(0.3 + 0.01 * i + gain + shift for i, gain in enumerate(gains))
+    return run(method, "A", {"B": dice}, seed=seed)
 
 
-def compared(**spec) -> Query:
-    base = eight("base", (0.0,) * 8)
-    better = eight("better", tuple(0.01 * rank for rank in range(1, 9)))
-    # the difference with rank 2 is negative
-    mixed = eight("mixed", (0.01, -0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08))
-    return make_query(
-        results(base, better, mixed), ReportSpec(columns="source", baseline="base", **spec)
-    )
+GAINS = tuple(0.01 * rank for rank in range(1, 9))
+SHIFTS = (-0.005, 0.0, 0.005)
+"""Of the better row's three seeds."""
 
 
-def test_stars_in_the_table_are_those_of_a_worked_example() -> None:
-    # raw: better 2/256 (all signs equal), mixed 6/256 (W- = 2), in column A and in the average,
-    # which are the same numbers here. Holm over four tests: 4 x 2/256, then not below it,
-    # then 2 x 6/256, then not below it
-    tests = table_tests(compared()).tests
-    assert {key: test.p_holm for key, test in tests.items()} == pytest.approx(
-        {
-            ("better", "A"): 8 / 256,
-            ("better", ""): 8 / 256,
-            ("mixed", "A"): 12 / 256,
-            ("mixed", ""): 12 / 256,
-        }
-    )
-    made = build_table(compared())
+def compared(n_seeds: int = 3, **spec) -> Query:
+    runs = []
+    for seed, shift in enumerate(SHIFTS[:n_seeds]):
+        runs += [
+            eight("base", (0.0,) * 8, seed),
+            eight("better", GAINS, seed, shift),
+            eight("same", (0.01, -0.01) * 4, seed),
+        ]
+    return make_query(results(*runs), ReportSpec(columns="source", baseline="base", **spec))
+
+
+def half_width(level: float) -> float:
+    """Of `better` less `base`: seeds differ by -0.5, 0 and 0.5 points, patients by 1 ... 8."""
+    t_seeds = stats.t.ppf(1 - level / 2, 2)
+    t_patients = stats.t.ppf(1 - level / 2, 7)
+    return math.sqrt(t_seeds**2 * 0.25 / 3 + t_patients**2 * np.var(range(1, 9), ddof=1) / 8)
+
+
+def test_a_difference_its_interval_and_its_p_are_those_of_a_worked_example() -> None:
+    better = next(row for row in table_statistics(compared()).rows if row.label == "better")
+    assert better.delta == pytest.approx(4.5)
+    half = half_width(0.05)
+    assert better.delta_interval == pytest.approx((4.5 - half, 4.5 + half))
+    assert better.test is not None
+    # the interval at the level p just touches 0
+    assert half_width(better.test.p) == pytest.approx(4.5)
+    assert better.first_share is not None
+    assert better.first_share > 0.9
+
+
+def test_stars_are_those_of_the_tests_with_holms_correction() -> None:
+    query = compared()
+    tests = table_tests(query).tests
+    # column A and the average are the same numbers here
+    assert set(tests) == {("better", "A"), ("better", ""), ("same", "A"), ("same", "")}
+    assert tests["better", "A"].p_holm == pytest.approx(4 * tests["better", "A"].p)
+    assert tests["same", ""].p_holm == 1.0
+    made = build_table(query)
+    stars = tests["better", ""].stars
+    assert stars == "*"
     assert [[cell.stars for cell in row.cells] for row in made.rows] == [
         ["", ""],
-        ["*", "*"],
-        ["*", "*"],
+        [stars, stars],
+        ["", ""],
     ]
     words = " ".join(made.caption)
-    assert "against base" in words
+    assert "against base, over seeds and over patients within sites" in words
     assert "Holm over the table's 4 tests" in words
-    # 4 x 2/256 is the smallest p: two stars need less
-    assert "Smallest reachable p after correction: 0.031." in words
-    assert "never printed: ***, **." in words
 
 
-def test_stars_that_so_few_patients_cannot_reach_are_refused() -> None:
-    # every patient gains, but 6 patients and 4 tests reach no less than 4 x 2/64
-    made = build_table(
-        make_query(
-            results(*plain(method="low"), *plain(method="high", gain=0.05)),
-            ReportSpec(columns="source", baseline="low"),
-        )
-    )
-    assert all(cell.stars == "" for row in made.rows for cell in row.cells)
-    assert any("never printed: ***, **, *." in line for line in made.caption)
-
-
-def test_what_can_be_reached_counts_holms_steps_so_that_no_refused_star_is_printed() -> None:
-    # 20 patients at A, 6 at B, 26 in the average: B's 2/64 comes last, and Holm multiplies it by 1
-    def trained(method: str, gain: float) -> tuple[TrackedRun, ...]:
-        gains = [0.3 + gain * (i + 1) for i in range(20)]
-        return (
-            run(method, "A", {"B": tuple(gains)}),
-            run(method, "B", {"A": tuple(gains[:6])}),
-        )
-
-    spec = ReportSpec(columns="source", baseline="low")
-    query = make_query(results(*trained("low", 0.0), *trained("high", 0.01)), spec)
+@pytest.mark.parametrize(("n_seeds", "words"), [(1, "one seed: no test"), (2, "2 seeds: no test")])
+def test_with_fewer_than_three_seeds_nothing_is_claimed_of_a_method(
+    n_seeds: int, words: str
+) -> None:
+    query = compared(n_seeds)
     made = build_table(query)
-    assert [cell.stars for cell in made.rows[1].cells] == ["***", "*", "***"]
-    assert table_tests(query).tests["high", "B"].smallest_p == 2 / 64
-    words = " ".join(made.caption)
-    assert "Smallest reachable p after correction: 8.9e-08 to 0.031, by cell." in words
-    assert "Out of reach of the cells with few patients: ***, **." in words
+    assert all(cell.stars == "" for row in made.rows for cell in row.cells)
+    assert any(words in line for line in made.caption)
+    found = table_statistics(query)
+    for row in found.rows:
+        assert (row.interval, row.delta_interval, row.first_share, row.test) == (None,) * 4
+    # the patients of these trained networks are another matter, and say so
+    assert found.rows[1].wilcoxon_p is not None
+    text = statistics_table(found, "t", 2)
+    assert "p Wilcoxon (these networks)" in text.header
+    assert any(words in note for note in text.notes)
+    assert text.rows[1][4] == f"+{found.rows[1].delta:.2f}"
+
+
+def test_a_row_with_fewer_seeds_than_three_is_not_tested_and_the_others_are() -> None:
+    runs = [eight(name, GAINS, seed) for seed in range(3) for name in ("base", "three")]
+    query = make_query(
+        results(*runs, eight("lonely", GAINS, 0)), ReportSpec(columns="source", baseline="base")
+    )
+    tests = table_tests(query)
+    assert {label for label, _ in tests.tests} == {"three"}
+    assert tests.left_out == ("lonely: one seed: no test",)
+
+
+def test_rows_with_other_seeds_than_the_baseline_are_compared_without_pairing_seeds() -> None:
+    runs = [eight("base", (0.0,) * 8, seed, SHIFTS[seed]) for seed in range(3)]
+    runs += [eight("other", (0.0,) * 8, seed + 5, SHIFTS[seed]) for seed in range(3)]
+    query = make_query(results(*runs), ReportSpec(columns="source", baseline="base"))
+    other = table_statistics(query).rows[1]
+    # paired, the seeds would cancel; unpaired they add: two variances of 0.25/3
+    half = stats.t.ppf(0.975, 2) * math.sqrt(2 * 0.25 / 3)
+    assert other.delta_interval == pytest.approx((-half, half))
+
+
+def test_a_method_against_itself_with_other_seeds_has_no_stars() -> None:
+    """Three seeds of one method as three rows: nothing may be claimed of any."""
+    runs = [
+        run("pdmm_only", "A", {"B": tuple(0.41 - 0.02 * seed + 0.01 * i for i in range(12))},
+            seed=seed, params={"method.name": f"seed{seed}"})
+        for seed in range(3)
+    ]  # fmt: skip
+    made = build_table(make_query(results(*runs), ReportSpec(columns="source", baseline="seed0")))
+    assert [row.cells[-1].stars for row in made.rows] == ["", "", ""]
 
 
 def test_no_stars_without_a_named_row_or_when_they_are_not_wanted() -> None:
     plain_table = build_table(compared(stars=False))
     assert all(cell.stars == "" for row in plain_table.rows for cell in row.cells)
-    assert not any("Wilcoxon" in line for line in plain_table.caption)
+    assert not any("Stars" in line for line in plain_table.caption)
 
 
 def test_the_statistics_and_the_stars_are_one_family_of_tests() -> None:
-    found = table_statistics(compared())
-    assert [row.test.p_holm for row in found.rows if row.test] == [8 / 256, 12 / 256]
+    query = compared()
+    found, tests = table_statistics(query), table_tests(query).tests
+    assert [row.test for row in found.rows if row.test] == [tests["better", ""], tests["same", ""]]
     words = " ".join(statistics_table(found, "t", 2).notes)
     assert "Holm over the 4 tests" in words
-    assert "Smallest reachable p after correction: 0.031" in words
 
 
 @pytest.mark.parametrize("aggregate", ["cases", "sites"])
@@ -137,9 +179,12 @@ def test_the_patients_contributions_sum_to_the_tables_own_average(aggregate: str
         results(*plain(seed=0), *plain(seed=1, gain=0.3)),
         ReportSpec(columns="source", aggregate=aggregate),
     )
-    parts = contributions(query.pools["unet"], aggregate)
+    row = query.pools["unet"]
+    patients = defined_patients([row])
+    parts = contributions(row, aggregate, patients)
     average = build_table(query).rows[0].cells[-1].value
-    assert sum(parts.values()) == pytest.approx(average)
+    assert parts.shape == (2, len(patients))
+    assert parts.sum(axis=1).mean() == pytest.approx(average)
     # b1 under source A 60 and C 20, equal in both seeds
     means = patient_means(list(query.pools["unet"].values()))
     assert means["B", "b1"] == pytest.approx(40)
@@ -148,8 +193,8 @@ def test_the_patients_contributions_sum_to_the_tables_own_average(aggregate: str
 def test_over_some_patients_the_average_is_theirs_and_not_a_part_of_the_whole() -> None:
     query = make_query(results(*plain()), ReportSpec(columns="source"))
     # patients of C: 20 under source A, 30 under B; source C has none of them
-    only_c = contributions(query.pools["unet"], "cases", frozenset({("C", "c1")}))
-    assert sum(only_c.values()) == pytest.approx(25)
+    only_c = contributions(query.pools["unet"], "cases", [("C", "c1")])
+    assert only_c == pytest.approx(25)
 
 
 def test_source_validation_is_in_no_statistic_of_a_matrix() -> None:
@@ -171,33 +216,15 @@ def test_structures_of_a_patient_are_one_unit() -> None:
     assert patient_means([by_column["A"]])["C", "c1"] == pytest.approx(25)
 
 
-def test_resampling_keeps_the_number_of_patients_of_every_site() -> None:
-    patients = [("A", "a1"), ("A", "a2"), ("B", "b1")]
-    counts = resample_counts(patients, n_resamples=500)
-    assert (counts[:, :2].sum(axis=1) == 2).all()
-    assert (counts[:, 2] == 1).all()
-    assert np.unique(counts[:, 0]).tolist() == [0, 1, 2]
-
-
-def test_a_bootstrap_interval_is_that_of_a_worked_example() -> None:
-    # one site with two patients, 40 and 60: resampled means are 40, 50, 60 with 1/4, 1/2, 1/4,
-    # so that the 2.5 and 97.5 percentiles are the ends; the difference is 10 or 0, so 0 ... 10
-    base = run("base", "A", {"B": (0.4, 0.6)})
-    other = run("other", "A", {"B": (0.5, 0.6)})
-    query = make_query(results(base, other), ReportSpec(columns="source", baseline="base"))
-    low, high = table_statistics(query).rows
-    assert (low.mean, low.interval) == (pytest.approx(50), pytest.approx((40, 60)))
-    assert high.delta == pytest.approx(5)
-    assert high.delta_interval == pytest.approx((0, 10), abs=1e-9)
-    # both are the same in the quarter of resamples that draws the second patient twice, and share
-    # it: first in 3/4 + 1/8 of them
-    assert high.first_share == pytest.approx(7 / 8, abs=0.02)
-    assert low.first_share == pytest.approx(1 / 8, abs=0.02)
-
-
 def test_lower_is_better_for_distances() -> None:
     query = make_query(
-        results(eight("near", (0.1,) * 8), eight("far", (0.0,) * 8)),
+        results(
+            *(
+                eight(name, gains, seed)
+                for seed in range(3)
+                for name, gains in (("near", (0.1,) * 8), ("far", (0.0,) * 8))
+            )
+        ),
         ReportSpec(columns="source", metric="hd95_mm"),
     )
     found = table_statistics(query)
@@ -231,7 +258,8 @@ def test_incomplete_rows_and_upper_bounds_are_left_out_by_name() -> None:
     assert [row.label for row in found.rows] == ["whole"]
     assert found.left_out == (
         "half: incomplete",
-        "upper_bound all_sites: an upper bound is no competitor",
+        "upper_bound all_sites: an upper bound is not a competitor",
+        "one seed: no test (a claim about a method needs 3 seeds in both rows)",
     )
 
 
@@ -243,3 +271,18 @@ def test_an_incomplete_baseline_is_no_baseline_and_no_other_row_takes_its_place(
     )
     assert table_statistics(query).rows == ()
     assert all(cell.stars == "" for row in build_table(query).rows for cell in row.cells)
+
+
+def test_two_scans_of_a_patient_are_one_unit() -> None:
+    def scanned_twice(method: str, gain: float, seed: int) -> TrackedRun:
+        made = run(
+            method, "A", {"B": tuple(0.3 + gain + 0.01 * (i // 2) for i in range(8))}, seed=seed
+        )
+        scores = tuple(s._replace(patient=f"p{int(s.case[1:]) - 1 >> 1}") for s in made.scores)
+        return replace(made, scores=scores)
+
+    runs = [scanned_twice(m, g, s) for s in range(3) for m, g in (("base", 0.0), ("other", 0.1))]
+    query = make_query(results(*runs), ReportSpec(columns="source", baseline="base"))
+    found = table_statistics(query)
+    assert {row.n_patients for row in found.rows} == {4}
+    assert len(patient_means([query.pools["base"]["A"]])) == 4

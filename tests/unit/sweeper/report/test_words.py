@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hand_made import plain, results, run
+from hand_made import SITES, plain, results, run
 
 from sweeper.config.report import ReportSpec
 from sweeper.errors import ConfigError
@@ -118,7 +118,7 @@ def test_rows_that_are_not_tested_are_named_where_stars_are_explained() -> None:
     masks = (imported(run("nnunet", "A", {"B": (0.6,) * 3, "C": (0.6,)})),)
     found = with_imported(*plain(), *plain(method="csdg"), masks=masks)
     words = " ".join(table(found, baseline="unet").caption)
-    assert "Not tested: nnunet [imported]: incomplete." in words
+    assert "Not tested: nnunet [imported]: incomplete; one seed: no test" in words
 
 
 def test_a_condition_may_name_a_method_and_an_unknown_one_is_no_row() -> None:
@@ -126,3 +126,35 @@ def test_a_condition_may_name_a_method_and_an_unknown_one_is_no_row() -> None:
     assert [row.label for row in table(found, where=("method=csdg",)).rows] == ["csdg"]
     with pytest.raises(ConfigError, match=r"^where: 'nokey' is in no training"):
         table(found, where=("nokey=3",))
+
+
+def two_domains(*sources: str, target: str = "") -> str:
+    """The caption of trainings on some of two or three domains."""
+    runs = [
+        run(
+            "unet",
+            source,
+            {t: (0.5, 0.6) for t in ([target] if target else SITES) if t != source},
+            params={"target": target} if target else {},
+        )
+        for source in sources
+    ]
+    return table(results(*runs)).caption[0]
+
+
+def test_the_caption_says_all_others_only_where_all_others_were_tested() -> None:
+    assert "(trained on it, tested on all others)" in two_domains("A", "B", "C")
+    assert "(trained on it, tested on C)" in two_domains("A", "B", target="C")
+    assert "(trained on it, tested on A: C; C: A)" in " ".join(
+        table(
+            results(
+                run("unet", "A", {"C": (0.5,)}, params={"target": "C"}),
+                run("unet", "C", {"A": (0.5,)}, params={"target": "A"}),
+            )
+        ).caption
+    )
+
+
+def test_a_target_columns_caption_names_the_only_source() -> None:
+    made = table(results(run("unet", "A", dict.fromkeys("BC", (0.5,)))), columns="target")
+    assert "(tested on it, trained on A)" in made.caption[0]

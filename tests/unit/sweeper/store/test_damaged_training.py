@@ -1,4 +1,4 @@
-"""A training that meets a damaged embedding stops with the slice named."""
+"""A training that reads a damaged embedding fails, and its message names the slice."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def job_on(dataset: DatasetStore, store: EmbeddingStore, folder: Path, sweep: st
     ).to_json()
 
 
-def test_a_flipped_byte_stops_the_training_with_slice_and_case_named(tmp_path):
+def test_a_flipped_byte_fails_the_training_and_names_slice_and_case(tmp_path):
     workspace = Workspace.open(tmp_path / "workspace")
     dataset = write_small_dataset(workspace.datasets / "small.zarr")
     store = ensure_embeddings(workspace, dataset, "vit_tiny")

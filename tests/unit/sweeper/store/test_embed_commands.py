@@ -13,7 +13,7 @@ from sweeper.engine.embed import Workers, actors_that_fit
 from sweeper.errors import ResourceError, StoreError, WeightsError
 from sweeper.pipeline.embed import ensure_embeddings
 from sweeper.store.embeddings.store import EmbeddingStore
-from sweeper.store.embeddings.writer import Filling
+from sweeper.store.embeddings.writer import StoreWriter
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_a_store_is_made_listed_verified_repaired_converted_and_removed(dataset)
     assert "int8 against float16 on 3 slices: error at most" in int8.output
     listed = run(dataset, "embeddings", "list")
     assert listed.output.count("6/6 slices") == 2
-    asked = run(dataset, "embeddings", "gc")  # no answer is a no
+    asked = run(dataset, "embeddings", "gc")  # no answer means no
     assert "small-vit_tiny-float16" in asked.output
     assert store.path.exists()
     removed = run(dataset, "embeddings", "gc", "--yes")
@@ -64,10 +64,10 @@ def test_a_store_is_made_listed_verified_repaired_converted_and_removed(dataset)
     assert not list(store.path.parent.glob("*.zarr"))
 
 
-def test_a_store_that_is_being_filled_is_not_removed(dataset):
+def test_a_store_that_is_being_written_is_not_removed(dataset):
     run(dataset, "embed", "small")
     path = next(dataset.path.parents[1].glob("embeddings/*.zarr"))
-    with Filling(path, EmbeddingStore.open(path).manifest):
+    with StoreWriter(path, EmbeddingStore.open(path).manifest):
         kept = run(dataset, "embeddings", "gc", "--yes")
     assert "is being written now; not removed" in kept.output
     assert path.exists()
@@ -75,7 +75,7 @@ def test_a_store_that_is_being_filled_is_not_removed(dataset):
     assert not path.exists()
 
 
-def test_a_store_travels_through_a_url(dataset, tmp_path):
+def test_a_store_is_pushed_to_a_url_and_pulled_back(dataset, tmp_path):
     url = f"file://{tmp_path}/shared"
     assert run(dataset, "embed", "small", "--push", url).exit_code == 0
     run(dataset, "embeddings", "gc", "--yes")
@@ -86,24 +86,24 @@ def test_a_store_travels_through_a_url(dataset, tmp_path):
 
 
 def test_a_missing_checkpoint_is_one_line_with_the_command(dataset):
-    found = run(dataset, "embed", "small", "--encoder", "vit_h")
-    assert isinstance(found.exception, WeightsError)
-    assert "sweeper weights get vit_h" in str(found.exception)
+    result = run(dataset, "embed", "small", "--encoder", "vit_h")
+    assert isinstance(result.exception, WeightsError)
+    assert "sweeper weights get vit_h" in str(result.exception)
 
 
 @pytest.mark.parametrize("place", ["ftp://host/folder", "no/url/at/all"])
-def test_a_place_that_is_no_store_is_one_line(dataset, place):
-    found = run(dataset, "embed", "small", "--push", place)
-    assert isinstance(found.exception, StoreError)
-    assert "give s3://, gs://, az:// or file://" in str(found.exception)
-    assert len(str(found.exception).splitlines()) == 1
+def test_an_address_that_is_not_a_store_is_one_line(dataset, place):
+    result = run(dataset, "embed", "small", "--push", place)
+    assert isinstance(result.exception, StoreError)
+    assert "use an s3://, gs://, az:// or file://" in str(result.exception)
+    assert len(str(result.exception).splitlines()) == 1
     run(dataset, "embeddings", "gc", "--yes")
 
 
-def test_a_mirror_that_is_no_url_is_refused(dataset):
-    found = run(dataset, "weights", "get", "vit_b", "--url", "mirror")
-    assert isinstance(found.exception, WeightsError)
-    assert "--url is 'mirror', expected a URL" in str(found.exception)
+def test_a_mirror_that_is_not_a_url_is_refused(dataset):
+    result = run(dataset, "weights", "get", "vit_b", "--url", "mirror")
+    assert isinstance(result.exception, WeightsError)
+    assert "--url is 'mirror', expected a URL" in str(result.exception)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_mirror_that_is_no_url_is_refused(dataset):
         (Workers(actors=2, gpu=0.1), {"CPU": 4.0, "GPU": 1.0}, 2),
     ],
 )
-def test_there_is_an_actor_for_each_core_gpu_or_share_of_one(workers, resources, count):
+def test_there_is_one_actor_per_core_gpu_or_fraction_of_a_gpu(workers, resources, count):
     assert actors_that_fit(workers, resources) == count
 
 
@@ -127,7 +127,7 @@ def test_there_is_an_actor_for_each_core_gpu_or_share_of_one(workers, resources,
         (Workers(actors=9), {"CPU": 8.0}, "9 actors with 1 CPU each .* has 8 CPU"),
     ],
 )
-def test_actors_for_whom_there_is_no_room_are_refused_and_not_waited_for(workers, resources, line):
+def test_too_many_actors_are_refused_at_once(workers, resources, line):
     with pytest.raises(ResourceError, match=line):
         actors_that_fit(workers, resources)
 

@@ -82,13 +82,13 @@ def test_a_disk_that_cannot_hold_the_store_is_refused_before_encoding(workspace,
     usage = shutil.disk_usage(workspace.root)._replace(free=10**6)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     dataset = FakeDataset(per_case=2)
-    with pytest.raises(WorkspaceError, match=r"0\.0 GB free, 4 slices need"):
+    with pytest.raises(WorkspaceError, match=r"0\.0 GB free, but 4 slices need"):
         ensure_embeddings(workspace, dataset, "vit_tiny")
     assert dataset.image_reads == []
     assert not list(workspace.root.rglob("*.zarr"))
 
 
-def test_a_disk_that_fills_up_names_the_slice_and_the_same_command_goes_on(workspace, monkeypatch):
+def test_a_full_disk_names_the_slice_and_the_same_command_resumes(workspace, monkeypatch):
     dataset, room = FakeDataset(per_case=10), [40]
 
     def encode_chunk(values, codec):
@@ -99,7 +99,7 @@ def test_a_disk_that_fills_up_names_the_slice_and_the_same_command_goes_on(works
 
     with monkeypatch.context() as patch:
         patch.setattr("sweeper.store.embeddings.writer.encode_chunk", encode_chunk)
-        with pytest.raises(WorkspaceError, match=r"slice 19 .*No space left on device.*go on"):
+        with pytest.raises(WorkspaceError, match=r"slice 19 .*No space left on device.*resume"):
             ensure_embeddings(workspace, dataset, "vit_tiny")
     said: list[str] = []
     assert ensure_embeddings(workspace, dataset, "vit_tiny", say=said.append).is_complete()
@@ -122,7 +122,7 @@ def test_auto_is_half_precision_where_the_hardware_has_it(
     assert wanted_manifest(FakeDataset(), encoder, "weights", "float16").compute == compute
 
 
-def test_a_compressed_store_is_made_continued_and_holds_the_same_numbers(workspace, tmp_path):
+def test_a_compressed_store_is_resumed_and_holds_the_same_numbers(workspace, tmp_path):
     dataset = FakeDataset(per_case=9)
     plain = ensure_embeddings(workspace, dataset, "vit_tiny", into=tmp_path / "plain.zarr")
 
@@ -156,7 +156,7 @@ def test_encoding_on_a_gpu_gives_what_the_cpu_gives(workspace, tmp_path, monkeyp
 
 
 def test_a_missing_checkpoint_says_where_to_put_it(workspace):
-    with pytest.raises(WeightsError, match=r"sweeper weights get vit_b.*by hand into .*weights"):
+    with pytest.raises(WeightsError, match=r"sweeper weights get vit_b.*yourself into .*weights"):
         ensure_embeddings(workspace, FakeDataset(), "vit_b")
     with pytest.raises(WeightsError, match="reads no checkpoint"):
         ensure_embeddings(workspace, FakeDataset(), "vit_tiny", checkpoint=Path("x.pth"))

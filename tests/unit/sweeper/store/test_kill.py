@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 @dataclass
 class LoggedDataset(FakeDataset):
-    """Writes down which slices each process read."""
+    """Logs which slices each process read."""
 
     log: Path = Path("log")
 
@@ -39,7 +39,7 @@ class LoggedDataset(FakeDataset):
 
 
 def log_encoded(log: Path) -> None:
-    """Make this process write down how many slices it encodes."""
+    """Make this process log how many slices it encodes."""
     encode = FrozenSamEncoder.encode
 
     def logged(self, frames):
@@ -80,7 +80,7 @@ def committed_slices(path: Path) -> Counter[int]:
 
 
 def read_slices(log: Path) -> dict[int, Counter[int]]:
-    """How often each process read each slice; a torn last line of a killed one is left out."""
+    """How often each process read each slice, without truncated last lines."""
     reads: dict[int, Counter[int]] = {}
     for line in log.read_text().splitlines() if log.exists() else ():
         process, index = line.split()
@@ -94,10 +94,10 @@ def finish(child: int) -> None:
 
 
 def uninterrupted(folder: Path, n_slices: int) -> tuple[dict[str, str], float]:
-    """The bytes of a store made in one go, and how long it took."""
-    began = time.monotonic()
+    """The bytes of a store written without interruption, and how long it took."""
+    start = time.monotonic()
     finish(start_embedding(folder, "whole.zarr", n_slices))
-    return digest(folder / "whole.zarr"), time.monotonic() - began
+    return digest(folder / "whole.zarr"), time.monotonic() - start
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_kill_9_at_any_moment_costs_a_few_blocks_and_no_byte(tmp_path, rounds, n
     assert set(committed_slices(store.path).values()) == {1}
     assert not list(tmp_path.rglob("*.partial"))
     for process, slices in read_slices(tmp_path / "killed.zarr.log").items():
-        # A process takes a slice once, and none that counted when it began: so a kill costs a
-        # slice at most one more encoding.
+        # A process encodes a slice once, and none that was committed when it started: so a kill
+        # costs a slice at most one more encoding.
         assert set(slices.values()) == {1}
         assert not set(slices) & committed_before.get(process, set())
     block = store.manifest.block
     encoded = sum(map(int, (tmp_path / "killed.zarr.encoded").read_text().split()))
-    # One block was being computed, up to three were computed and not committed.
+    # one block was being encoded, up to three were encoded but not committed
     assert n_slices <= encoded <= n_slices + 4 * block * kills
     logging.getLogger(__name__).info("%d kills: %d of %d encoded", kills, encoded, n_slices)
 

@@ -1,4 +1,4 @@
-"""MedSAM's own starting weights, from the search space to the plan."""
+"""MedSAM's own initial weights, from the search space to the plan."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def facts_of(tmp_path):
     return facts
 
 
-def test_medsams_own_weights_are_what_its_decoder_starts_from(facts_of, tmp_path):
+def test_medsams_decoder_starts_from_its_own_weights(facts_of, tmp_path):
     file = tmp_path / "medsam_vit_b.pth"
     file.write_bytes(b"weights")
-    plain, own = facts_of(), facts_of(start=str(file))
-    assert (plain.checkpoint, plain.start) == (None, None)
-    assert own.checkpoint == str(file)
-    assert own.start == hashlib.sha256(b"weights").hexdigest()
-    assert own.embedding_fingerprint == plain.embedding_fingerprint
+    default, medsam = facts_of(), facts_of(start=str(file))
+    assert (default.checkpoint, default.start) == (None, None)
+    assert medsam.checkpoint == str(file)
+    assert medsam.start == hashlib.sha256(b"weights").hexdigest()
+    assert medsam.embedding_fingerprint == default.embedding_fingerprint
 
 
-def test_starting_weights_that_are_not_there_get_one_clear_line(facts_of, tmp_path):
-    with pytest.raises(StoreError, match="leave start out"):
+def test_missing_initial_weights_are_one_clear_line(facts_of, tmp_path):
+    with pytest.raises(StoreError, match="remove it to start from the encoder"):
         facts_of(start=str(tmp_path / "nowhere.pth"))

@@ -71,16 +71,18 @@ def server(monkeypatch):
 
 
 def test_a_checkpoint_is_downloaded_checked_and_not_fetched_twice(server, tmp_path):
-    told = []
-    path = get_weights("vit_b", tmp_path, base_url=server.url, progress=lambda *at: told.append(at))
+    reported = []
+    path = get_weights(
+        "vit_b", tmp_path, base_url=server.url, progress=lambda *at: reported.append(at)
+    )
     assert path.read_bytes() == CONTENT
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert reported[-1] == (len(CONTENT), len(CONTENT))
     get_weights("vit_b", tmp_path, base_url=server.url)
     assert server.ranges == [None]
     assert check_checkpoint(path) == hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_a_cut_connection_and_an_interrupted_download_go_on_where_they_were(server, tmp_path):
+def test_a_dropped_connection_and_an_interrupted_download_are_resumed(server, tmp_path):
     (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:1000])
     server.cuts = [2_000_000]
     path = get_weights("vit_b", tmp_path, base_url=server.url)
@@ -90,7 +92,7 @@ def test_a_cut_connection_and_an_interrupted_download_go_on_where_they_were(serv
     assert [p.name for p in tmp_path.glob("*.part")] == []
 
 
-def test_a_download_that_was_all_there_is_only_checked(server, tmp_path):
+def test_a_complete_download_is_only_checked(server, tmp_path):
     (tmp_path / f"{NAME}.part").write_bytes(CONTENT)
     assert get_weights("vit_b", tmp_path, base_url=server.url).read_bytes() == CONTENT
 
@@ -103,7 +105,7 @@ def test_a_wrong_file_is_refused_by_its_md5_and_removed(server, tmp_path):
     assert get_weights("vit_b", tmp_path, base_url=server.url).read_bytes() == CONTENT
 
 
-def test_a_wrong_file_that_a_person_put_there_is_refused_and_left(server, tmp_path):
+def test_a_wrong_file_that_the_user_put_there_is_refused_and_kept(server, tmp_path):
     (tmp_path / NAME).write_bytes(CONTENT[:-1])
     with pytest.raises(WeightsError, match=r"is damaged or incomplete: its MD5 .*; remove it"):
         get_weights("vit_b", tmp_path, base_url=server.url)
@@ -125,7 +127,7 @@ def test_the_command_shows_progress_and_says_where_the_file_is(server, tmp_path,
     assert out == f"{path}: 10 MB, SHA-256 {hashlib.sha256(CONTENT).hexdigest()}\n"
     assert "vit_b MB: 10/10" in err
     assert len(err.splitlines()) > 2
-    assert len(server.ranges) == 2  # the cut connection was taken up again
+    assert len(server.ranges) == 2  # the dropped connection was resumed
 
 
 def test_the_command_without_a_network_prints_one_line(tmp_path, capsys):
@@ -134,12 +136,12 @@ def test_the_command_without_a_network_prints_one_line(tmp_path, capsys):
     assert out == ""
     assert len(err.splitlines()) == 1
     assert "sam_vit_h_4b8939.pth" in err
-    assert f"by hand on another machine and put it into {tmp_path / 'weights'}" in err
+    assert f"on another machine and copy it to {tmp_path / 'weights'}" in err
 
 
-def test_without_a_network_it_says_what_to_download_by_hand_and_where_to_put_it(tmp_path):
+def test_without_a_network_it_says_what_to_download_and_where_to_copy_it(tmp_path):
     name = encoder_shape("vit_b").filename
-    with pytest.raises(WeightsError, match=rf"{name} .*by hand .*put it into {tmp_path}"):
+    with pytest.raises(WeightsError, match=rf"{name} .*another machine .*copy it to {tmp_path}"):
         get_weights("vit_b", tmp_path, base_url="http://127.0.0.1:9/nothing")
 
 
@@ -148,7 +150,7 @@ def test_a_missing_page_says_so(server, tmp_path):
         get_weights("vit_l", tmp_path, base_url=server.url)
 
 
-def test_the_hash_is_kept_and_made_anew_when_the_file_changes(tmp_path):
+def test_the_hash_is_cached_and_recomputed_when_the_file_changes(tmp_path):
     path = tmp_path / "mine.pth"
     path.write_bytes(b"one")
     assert check_checkpoint(path) == hashlib.sha256(b"one").hexdigest()

@@ -57,6 +57,7 @@ def row(eval_id: str, case: str, metric: str, value: float) -> Row:
         source="A-ISBI",
         target="B-ISBI_1.5",
         case=case,
+        patient=f"patient of {case}",
         structure="prostate",
         protocol="strict",
         metric=metric,
@@ -148,7 +149,7 @@ def test_a_training_logged_twice_is_one_run_and_may_gain_evaluations(
     assert run.summary["dice/strict/mean grid_size 25"] == 0.9
 
 
-def test_the_newest_attempt_of_a_failed_training_counts(tracker: MlflowTracker) -> None:
+def test_the_latest_attempt_of_a_failed_training_counts(tracker: MlflowTracker) -> None:
     tracker.prepare("attempts", PLAN)
     failure = Failure(
         reason=FailureReason.CUDA_OOM, message="out of memory", traceback_hash="x", log_path="/l"
@@ -164,7 +165,7 @@ def test_the_newest_attempt_of_a_failed_training_counts(tracker: MlflowTracker) 
     assert (run.run_id, run.status, run.tags["attempt"]) == (second, TrialStatus.COMPLETED, "2")
 
 
-def test_a_run_whose_driver_died_in_the_middle_is_logged_anew(
+def test_a_run_whose_driver_died_in_the_middle_is_logged_again(
     tracker: MlflowTracker, places: Places
 ) -> None:
     tracker.prepare("halved", PLAN)
@@ -184,13 +185,13 @@ def test_preparing_an_older_sweep_again_makes_it_the_latest(tracker: MlflowTrack
     assert tracker.results().sweeps[0].name == "older"
 
 
-def test_an_unknown_sweep_is_named_with_those_there_are(tracker: MlflowTracker) -> None:
+def test_an_unknown_sweep_is_an_error_that_lists_the_known_ones(tracker: MlflowTracker) -> None:
     tracker.prepare("known", PLAN)
-    with pytest.raises(TrackingError, match=r"no sweep 'unknown'.*there are:.*known"):
+    with pytest.raises(TrackingError, match=r"no sweep 'unknown'.*the sweeps are .*known"):
         tracker.results(["unknown"])
 
 
-def test_a_store_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database at all, but long enough to be read as one")
     tracker = MlflowTracker(Places(tmp_path))
     with pytest.raises(TrackingError, match=r"MLflow store .*mlflow.db cannot be"):
@@ -228,7 +229,7 @@ def open_run(places: Places, sweep: str) -> str:
     return run_id
 
 
-def test_curves_grow_while_a_training_runs_and_no_point_comes_twice(
+def test_curves_grow_while_a_training_runs_without_repeated_points(
     tracker: MlflowTracker, places: Places
 ) -> None:
     tracker.prepare("live@d", PLAN)
@@ -247,7 +248,9 @@ def test_curves_grow_while_a_training_runs_and_no_point_comes_twice(
     assert mlflow_run(places, run_id).info.status == "FINISHED"
 
 
-def test_a_killed_drivers_run_is_closed_and_goes_on_in_the_same_curves(places: Places) -> None:
+def test_a_killed_drivers_run_is_closed_and_resumes_in_the_same_curves(
+    places: Places,
+) -> None:
     start = replace(START, sweep="killed@d")
     first = MlflowTracker(places)
     first.prepare("killed@d", PLAN)
@@ -265,7 +268,7 @@ def test_a_killed_drivers_run_is_closed_and_goes_on_in_the_same_curves(places: P
     assert history(places, run_id) == [(0, 1.0), (1, 0.5)]
 
 
-def test_a_lost_or_damaged_rows_file_is_no_result_and_is_logged_again(
+def test_a_missing_or_damaged_rows_file_gives_no_scores_and_is_logged_again(
     tracker: MlflowTracker, places: Places
 ) -> None:
     record = replace(RECORD, sweep="lost@d")
@@ -332,7 +335,7 @@ def test_one_space_on_two_datasets_is_two_sweeps_in_one_experiment(
     assert len(runs) == 2
 
 
-def test_a_driver_that_is_killed_while_the_store_is_made_leaves_no_half_of_it(
+def test_a_driver_killed_while_it_creates_the_store_leaves_no_incomplete_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore

@@ -1,4 +1,4 @@
-"""Rows by name: of this version, of former and later ones, and of none."""
+"""The rows file: columns are found by name, in files of this version, another one, or damaged."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def written(tmp_path: Path, columns: list[str], *lines: list[Any]) -> Path:
     return path
 
 
-def test_a_former_versions_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     columns = [*FACTS, "dice", "hd95_mm", "asd_mm"]
     (score,) = decode(written(tmp_path, columns, [*CASE, 0.5, None, 2.5]))
-    assert score[:-1] == tuple(CASE)
+    assert score[: len(CASE)] == tuple(CASE)
+    assert score.patient == ""  # the case is its own
     assert score.values["dice"] == 0.5
     assert math.isnan(score.values["hd95_mm"])
     assert score.values["asd_mm"] == 2.5
@@ -40,7 +41,14 @@ def test_columns_are_found_by_name_and_an_unknown_metric_is_kept(tmp_path: Path)
     assert score == Score(*CASE, {"dice": 0.5, "volume_ml": 31.0})
 
 
-def test_what_was_not_measured_stays_apart_from_what_is_undefined(tmp_path: Path) -> None:
+def test_a_patient_survives_and_is_not_taken_for_a_metric(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(encode([Score(*CASE, {"dice": 0.5}, patient="p7")]))
+    (score,) = decode(path)
+    assert (score.patient, score.values) == ("p7", {"dice": 0.5})
+
+
+def test_a_metric_that_was_not_computed_differs_from_an_undefined_one(tmp_path: Path) -> None:
     scores = (Score(*CASE, {"dice": 0.5}), Score(*CASE, {"dice": 0.5, "sensitivity": math.nan}))
     path = tmp_path / "rows.json"
     path.write_text(encode(scores))
@@ -53,12 +61,12 @@ def test_what_was_not_measured_stays_apart_from_what_is_undefined(tmp_path: Path
     ("columns", "line", "named"),
     [
         ([*FACTS[1:], "dice"], [*CASE[1:], 0.5], "no column eval_id; it has target"),
-        ([*FACTS, "dice", "asd_mm"], [*CASE, 0.5], "a line is not what its columns eval_id"),
-        ([*FACTS, "dice"], [*CASE, 0.5, 7.5], "a line is not what its columns eval_id"),
+        ([*FACTS, "dice", "asd_mm"], [*CASE, 0.5], "a line does not match the columns eval_id"),
+        ([*FACTS, "dice"], [*CASE, 0.5, 7.5], "a line does not match the columns eval_id"),
         ([*FACTS, "dice", "scanner"], [*CASE, 0.5, "Philips"], "Philips"),
     ],
 )
-def test_a_file_of_another_kind_is_refused_by_name_and_never_dropped(
+def test_a_file_that_is_not_a_rows_file_is_an_error_with_its_path(
     tmp_path: Path, columns: list[str], line: list[Any], named: str
 ) -> None:
     with pytest.raises(TrackingError, match=named) as raised:
@@ -77,7 +85,7 @@ def test_a_file_of_another_kind_is_refused_by_name_and_never_dropped(
         5,
     ],
 )
-def test_a_whole_file_of_another_layout_is_refused_too(tmp_path: Path, content: Any) -> None:
+def test_valid_json_of_another_layout_is_an_error_too(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(content))
     with pytest.raises(TrackingError, match=r"rows\.json: no column eval_id.* it has none"):
@@ -85,7 +93,7 @@ def test_a_whole_file_of_another_layout_is_refused_too(tmp_path: Path, content: 
 
 
 @pytest.mark.parametrize("text", [None, "", '{"columns": ["eval_id'])
-def test_no_file_and_a_torn_one_are_no_scores(tmp_path: Path, text: str | None) -> None:
+def test_a_missing_or_truncated_file_gives_no_scores(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "rows.json"
     if text is not None:
         path.write_text(text)

@@ -10,7 +10,7 @@ from toy_plan import plan_of
 from sweeper.pipeline.running.listen import SweepListener, score_note
 from sweeper.records import FailureReason, TrialOutcome
 from sweeper.store.ledger import Ledger, TrainingFolder
-from sweeper.store.processes import mark
+from sweeper.store.processes import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ def test_what_an_earlier_process_of_the_sweep_has_comes_again_and_what_another_h
     owner: str | None, comes_again: bool, tmp_path: Path
 ) -> None:
     listener, train_id = listener_of(tmp_path)
-    TrainingFolder(tmp_path / train_id).renew_lease(owner or mark())
+    TrainingFolder(tmp_path / train_id).renew_lease(owner or process_identity())
     listener.on_end(train_id, TrialOutcome.TAKEN, None)
     assert listener.held == ({train_id} if comes_again else set())
 

@@ -1,4 +1,4 @@
-"""Dataset stores: what they keep, what they refuse, and an identity that minds content only."""
+"""Dataset stores: what they keep and refuse, and an identity that depends on content only."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_store_travels_to_another_process_by_its_path(tmp_path):
     assert pickle.loads(pickle.dumps(store)).fingerprint == store.fingerprint
 
 
-def test_the_fingerprint_minds_content_and_neither_folder_nor_order_nor_name(tmp_path):
+def test_the_fingerprint_depends_on_content_and_not_on_folder_order_or_name(tmp_path):
     a, b = new_case("a"), new_case("b", n=3)
     first = write_dataset(tmp_path / "x" / "toy.zarr", FACTS, [a, b]).fingerprint
     other = write_dataset(tmp_path / "y.zarr", replace(FACTS, name="else"), [b, a]).fingerprint
@@ -88,7 +88,7 @@ def test_the_fingerprint_minds_content_and_neither_folder_nor_order_nor_name(tmp
     assert write_dataset(tmp_path / "z.zarr", FACTS, [moved, b]).fingerprint != first
 
 
-def test_a_lost_slice_is_told_and_never_read_as_black(tmp_path):
+def test_a_missing_slice_is_an_error_and_never_read_as_black(tmp_path):
     store = write_dataset(tmp_path / "toy.zarr", FACTS, [new_case("a")])
     next(f for f in (store.path / "image" / "c").rglob("*") if f.is_file()).unlink()
     with pytest.raises(StoreError, match="image holds 1 of 2 slices; import it again"):
@@ -105,7 +105,7 @@ def test_changed_voxels_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["image", "label"])
-def test_a_flipped_byte_is_told_with_its_case_and_never_read(tmp_path, name):
+def test_a_flipped_byte_is_an_error_that_names_the_case(tmp_path, name):
     store = write_dataset(tmp_path / "toy.zarr", FACTS, [new_case("a"), new_case("b")])
     chunk = next(f for f in (store.path / name / "c" / "3").rglob("*") if f.is_file())
     content = bytearray(chunk.read_bytes())
@@ -129,13 +129,16 @@ def test_a_store_that_lost_the_description_of_an_array_is_damaged(tmp_path):
     [
         (
             {"format": "sweeper-embeddings"},
-            "is a Zarr store, but not a dataset store; name another",
+            "is a Zarr store, but not a dataset store; choose another path",
         ),
         ({"complete": False}, "is incomplete; import it again to finish it"),
-        ({"version": 99}, "has format version 99, this sweeper reads 1; import the dataset again"),
+        (
+            {"version": 99},
+            "has format version 99, but this sweeper reads 1; import the dataset again",
+        ),
     ],
 )
-def test_a_store_that_is_no_finished_dataset_is_refused(tmp_path, change, line):
+def test_a_store_that_is_not_a_finished_dataset_is_refused(tmp_path, change, line):
     store = write_dataset(tmp_path / "toy.zarr", FACTS, [new_case("a")])
     meta = json.loads((store.path / "zarr.json").read_text())
     meta["attributes"] |= change
@@ -145,7 +148,7 @@ def test_a_store_that_is_no_finished_dataset_is_refused(tmp_path, change, line):
     assert str(caught.value).endswith(line)
 
 
-def test_a_folder_that_is_no_store_is_refused_with_the_way_to_make_one(tmp_path):
+def test_a_folder_that_is_not_a_store_is_refused_with_the_command_to_make_one(tmp_path):
     with pytest.raises(StoreError, match="is not a dataset store; make one with"):
         DatasetStore.open(tmp_path / "prostate.zarr")
 
@@ -160,10 +163,10 @@ def test_names_that_the_dataset_lacks_are_answered_with_those_it_has(tmp_path):
         store.case("z")
 
 
-def test_a_failed_write_leaves_the_old_store_alone(tmp_path):
+def test_a_failed_write_leaves_the_old_store_unchanged(tmp_path):
     before = write_dataset(tmp_path / "toy.zarr", FACTS, [new_case("a")]).fingerprint
     with pytest.raises(StoreError, match=r"case b has slices of shape \(3, 8, 8\)"):
         write_dataset(tmp_path / "toy.zarr", FACTS, [new_case("a"), new_case("b", channels=3)])
     assert DatasetStore.open(tmp_path / "toy.zarr").fingerprint == before
-    with pytest.raises(StoreError, match="has no case to write"):
+    with pytest.raises(StoreError, match="has no cases to write"):
         write_dataset(tmp_path / "toy.zarr", FACTS, [])

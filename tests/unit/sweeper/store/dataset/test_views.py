@@ -24,7 +24,7 @@ def embeddings(tmp_path):
     return fill(tmp_path / "s.zarr", make_manifest(n_slices=10))
 
 
-def test_only_slices_with_the_structure_come_and_z_counts_them(dataset, embeddings):
+def test_only_slices_with_the_structure_are_returned_and_z_numbers_them(dataset, embeddings):
     view = slice_view(
         dataset, ["case-2", "case-1"], structure="prostate", reads=BOTH, embeddings=embeddings
     )
@@ -76,24 +76,24 @@ def test_a_damaged_slice_names_case_and_position(dataset, tmp_path):
         view[1]
 
 
-def test_embeddings_that_do_not_fit_are_refused(dataset, tmp_path):
+def test_missing_incomplete_or_foreign_embeddings_are_refused(dataset, tmp_path):
     def view(embeddings):
         return slice_view(
             dataset, ["case-1"], structure="prostate", reads=BOTH, embeddings=embeddings
         )
 
-    with pytest.raises(StoreError, match="came without"):
+    with pytest.raises(StoreError, match="fake has none"):
         view(None)
     half = fill(tmp_path / "half.zarr", make_manifest(n_slices=10), indices=range(4))
     with pytest.raises(StoreError, match="has 4 of 10 slices"):
         view(half)
     other = dataclasses.replace(make_manifest(n_slices=10), dataset_fingerprint="ffff")
-    with pytest.raises(StoreError, match="made of other images"):
+    with pytest.raises(StoreError, match="made from other images"):
         view(fill(tmp_path / "other.zarr", other))
 
 
 def test_an_unknown_case_or_structure_is_named(dataset):
-    with pytest.raises(StoreError, match="no structure 'liver', it has prostate"):
+    with pytest.raises(StoreError, match="no structure 'liver'; it has prostate"):
         slice_view(dataset, ["case-1"], structure="liver", reads=frozenset())
     with pytest.raises(StoreError, match="no case 'case-9'"):
         slice_view(dataset, ["case-9"], structure="prostate", reads=frozenset())

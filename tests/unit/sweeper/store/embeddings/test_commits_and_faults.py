@@ -12,7 +12,7 @@ from sweeper.store.embeddings.inventory import (
     summarise_stores,
 )
 from sweeper.store.embeddings.store import EmbeddingStore
-from sweeper.store.embeddings.writer import Filling
+from sweeper.store.embeddings.writer import StoreWriter
 from sweeper.store.ledger import Ledger
 from sweeper.store.workspace import Workspace
 
@@ -35,7 +35,7 @@ def test_a_converted_store_is_byte_for_byte_an_encoded_one(tmp_path, start, end)
 
 def test_a_conversion_that_would_invent_precision_is_refused(tmp_path):
     source = fill(tmp_path / "source.zarr", make_manifest())
-    with pytest.raises(StoreError, match="is float16 and converts to int8, not to float32"):
+    with pytest.raises(StoreError, match="is float16 and can be converted to int8, not to float32"):
         convert_store(source, tmp_path / "t.zarr", "float32")
     half = fill(tmp_path / "half.zarr", make_manifest(), indices=[0])
     with pytest.raises(StoreError, match="has 1 of 6 slices"):
@@ -60,14 +60,14 @@ def test_verify_finds_exactly_the_damaged_slices_and_revoking_makes_them_missing
         content[7] ^= 16
         (path / name).write_bytes(content)
     assert sorted(damaged_slices(store)) == [1, 4]
-    with Filling(path, manifest) as filling:
-        filling.revoke([1, 4])
-        assert filling.missing == [1, 4]
+    with StoreWriter(path, manifest) as store_writer:
+        store_writer.revoke([1, 4])
+        assert store_writer.missing == [1, 4]
     assert fill(path, manifest).is_complete()
     assert damaged_slices(EmbeddingStore.open(path)) == {}
 
 
-def test_the_inventory_says_who_uses_a_store_and_what_is_none(tmp_path):
+def test_the_inventory_lists_users_of_a_store_and_folders_that_are_not_stores(tmp_path):
     workspace = Workspace.open(tmp_path)
     used = fill(workspace.embeddings / "used.zarr", make_manifest())
     fill(workspace.embeddings / "unused.zarr", make_manifest(precision="int8"))
@@ -82,7 +82,7 @@ def test_the_inventory_says_who_uses_a_store_and_what_is_none(tmp_path):
     assert [path.stem for path in foreign] == ["other"]
     assert all(s.size_bytes > 6 * s.store.manifest.slice_bytes for s in summaries)
     remove_store(find_store(workspace, "unused").path)
-    with pytest.raises(StoreError, match=r"no embedding store .* there is other, used"):
+    with pytest.raises(StoreError, match=r"no embedding store .* the stores are other, used"):
         find_store(workspace, "unused.zarr")
     assert sorted(p.name for p in workspace.embeddings.iterdir()) == [
         "other.zarr",

@@ -18,7 +18,7 @@ from sweeper.store.embeddings.transfer import pull, push
 
 @pytest.fixture(scope="module")
 def bucket():
-    """An S3 server on loopback, spoken to with S3's own protocol."""
+    """An S3 server on the loopback interface."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
@@ -74,16 +74,16 @@ def test_a_store_goes_to_a_url_and_comes_back_the_same(url, tmp_path, precision)
 
 
 @pytest.mark.parametrize("is_damaged", [True, False])
-def test_a_damaged_or_lost_slice_there_is_mended_by_what_its_line_says(url, tmp_path, is_damaged):
+def test_a_damaged_or_missing_remote_slice_is_fixed_as_the_message_says(url, tmp_path, is_damaged):
     local = fill(tmp_path / "local.zarr", make_manifest())
     push(local, url)
-    there, key = from_url(url), local.manifest.chunk_key("taps", 1)
-    there.put(key, b"no chunk") if is_damaged else there.delete(key)
-    way = f"remove {key} there and push" if is_damaged else "is missing; push"
-    with pytest.raises(StoreError, match=f"slice 1 .*{re.escape(way)} the store again"):
+    remote, key = from_url(url), local.manifest.chunk_key("taps", 1)
+    remote.put(key, b"no chunk") if is_damaged else remote.delete(key)
+    fix = f"remove {key} there and push" if is_damaged else "is missing; push"
+    with pytest.raises(StoreError, match=f"slice 1 .*{re.escape(fix)} the store again"):
         pull(url, tmp_path / "back.zarr")
     if is_damaged:
-        there.delete(key)
+        remote.delete(key)
     sent: list[int] = []
     push(local, url, lambda done, total: sent.append(total))
     assert sent == [1]
@@ -127,7 +127,9 @@ def test_all_stores_of_a_machine_share_the_caches_size(url, tmp_path):
         assert equal(store, local, 6)
     files = [f for f in cache.rglob("*") if f.is_file()]
     assert 0 < sum(f.stat().st_size for f in files) <= limit
-    assert {f.parent.name for f in files} == {stores[1].fingerprint}  # the oldest went first
+    assert {f.parent.name for f in files} == {
+        stores[1].fingerprint
+    }  # the oldest were removed first
 
 
 def test_a_copy_or_a_conversion_that_the_disk_cannot_hold_is_refused(url, tmp_path, monkeypatch):
@@ -135,14 +137,14 @@ def test_a_copy_or_a_conversion_that_the_disk_cannot_hold_is_refused(url, tmp_pa
     push(local, url)
     usage = shutil.disk_usage(tmp_path)._replace(free=10**6)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(WorkspaceError, match=r"0\.0 GB free, 6 slices need"):
+    with pytest.raises(WorkspaceError, match=r"0\.0 GB free, but 6 slices need"):
         pull(url, tmp_path / "back.zarr")
-    with pytest.raises(WorkspaceError, match=r"0\.0 GB free, 6 slices need"):
+    with pytest.raises(WorkspaceError, match=r"0\.0 GB free, but 6 slices need"):
         convert_store(local, tmp_path / "int8.zarr", "int8")
     assert not (tmp_path / "int8.zarr").exists()
 
 
-def test_what_is_in_the_cache_is_not_fetched_again_and_a_spoiled_file_is(url, tmp_path):
+def test_cached_slices_are_not_fetched_again_unless_the_file_is_damaged(url, tmp_path):
     local = fill(tmp_path / "local.zarr", make_manifest())
     push(local, url)
     store = EmbeddingStore.open(url, cache=tmp_path / "cache")
@@ -164,7 +166,7 @@ def test_a_damaged_remote_slice_is_named(url, tmp_path):
     assert len(EmbeddingStore.open(tmp_path / "back.zarr").commits) == 5
 
 
-def test_another_store_at_the_url_is_refused_and_nothing_is_named(url, tmp_path):
+def test_another_store_at_the_url_is_refused_and_a_missing_one_is_named(url, tmp_path):
     push(fill(tmp_path / "a.zarr", make_manifest()), url)
     other = fill(tmp_path / "b.zarr", make_manifest(encoder_fingerprint="other"))
     with pytest.raises(StoreError, match="encoder fingerprint is 'feedfeed', wanted 'other'"):

@@ -12,7 +12,7 @@ from toy_embeddings import fill, make_embedding, make_manifest
 from desam_model.types import Embedding
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.store import EmbeddingStore
-from sweeper.store.embeddings.writer import ChunkWriter, Filling
+from sweeper.store.embeddings.writer import ChunkWriter, StoreWriter
 
 
 @pytest.mark.parametrize("codec", ["none", "zstd"])
@@ -28,10 +28,12 @@ def test_what_was_written_is_read(tmp_path, codec, precision, dtype, tolerance):
     store = fill(tmp_path / "s.zarr", make_manifest(codec=codec, precision=precision))
     assert store.is_complete()
     for k in range(6):
-        wanted, found = make_embedding(k), store.embedding(k)
-        assert found.neck.dtype == dtype
-        values = found.to(dtype=torch.float32)
-        for want, got in zip((*wanted.taps, wanted.neck), (*values.taps, values.neck), strict=True):
+        written, read = make_embedding(k), store.embedding(k)
+        assert read.neck.dtype == dtype
+        values = read.to(dtype=torch.float32)
+        for want, got in zip(
+            (*written.taps, written.neck), (*values.taps, values.neck), strict=True
+        ):
             assert (want - got).abs().max() <= tolerance
 
 
@@ -70,7 +72,7 @@ def test_an_int8_slice_is_a_memory_map_too_with_its_scales(tmp_path):
 def test_a_slice_that_was_not_committed_is_named_and_not_read_as_zeros(tmp_path):
     store = fill(tmp_path / "s.zarr", make_manifest(), indices=[0, 1, 2, 4])
     assert not store.is_complete()
-    with pytest.raises(StoreError, match=r"slice 3 \(case case-2, .* is not in .* \(4 of 6"):
+    with pytest.raises(StoreError, match=r"slice 3 \(case case-2, .* is missing in .* \(4 of 6"):
         store.embedding(3)
 
 
@@ -88,7 +90,7 @@ def test_a_flipped_byte_names_the_slice(tmp_path, codec):
         store.embedding(4)
 
 
-def test_a_truncated_and_a_lost_chunk_name_the_slice(tmp_path):
+def test_a_truncated_and_a_missing_chunk_name_the_slice(tmp_path):
     path = tmp_path / "s.zarr"
     store = fill(path, make_manifest())
     chunk = path / "neck" / "c.2.0.0.0"
@@ -96,15 +98,15 @@ def test_a_truncated_and_a_lost_chunk_name_the_slice(tmp_path):
     with pytest.raises(StoreError, match=r"slice 2 .*damaged: neck has 159 bytes, expected 160"):
         store.embedding(2)
     chunk.unlink()
-    with pytest.raises(StoreError, match=r"slice 2 .*damaged: its file neck/c.2.0.0.0 is lost"):
+    with pytest.raises(StoreError, match=r"slice 2 .*damaged: its file neck/c.2.0.0.0 is missing"):
         store.embedding(2)
 
 
 def test_an_all_zero_slice_is_a_slice(tmp_path):
     path, manifest = tmp_path / "s.zarr", make_manifest(n_slices=1)
     zeros = Embedding(taps=(torch.zeros(8, 4, 4),) * 3, neck=torch.zeros(5, 4, 4))
-    with Filling(path, manifest) as filling:
-        filling.commit([ChunkWriter(path, manifest).write(0, zeros)])
+    with StoreWriter(path, manifest) as store_writer:
+        store_writer.commit([ChunkWriter(path, manifest).write(0, zeros)])
     store = EmbeddingStore.open(path)
     assert store.is_complete()
     assert not store.embedding(0).neck.any()
@@ -113,7 +115,10 @@ def test_an_all_zero_slice_is_a_slice(tmp_path):
 def test_a_value_beyond_half_precision_is_refused_with_its_slice(tmp_path):
     path, manifest = tmp_path / "s.zarr", make_manifest()
     big = Embedding(taps=(torch.full((8, 4, 4), 7e4),) * 3, neck=torch.zeros(5, 4, 4))
-    with Filling(path, manifest), pytest.raises(StoreError, match=r"slice 2 .*: taps .* float32"):
+    with (
+        StoreWriter(path, manifest),
+        pytest.raises(StoreError, match=r"slice 2 .*: taps .* float32"),
+    ):
         ChunkWriter(path, manifest).write(2, big)
 
 
@@ -133,7 +138,7 @@ def test_a_store_of_something_else_is_refused_by_name(tmp_path, field, value):
     other = dataclasses.replace(manifest, **{field: value})
     with (
         pytest.raises(StoreError, match=f"{field.replace('_', ' ')} is .* wanted '{value}'"),
-        Filling(tmp_path / "s.zarr", other),
+        StoreWriter(tmp_path / "s.zarr", other),
     ):
         pass
 
@@ -143,8 +148,8 @@ def test_a_torn_line_of_the_journal_costs_only_its_slice(tmp_path):
     fill(path, make_manifest(), indices=[0, 1, 2])
     journal = path / "commits.jsonl"
     journal.write_bytes(journal.read_bytes()[:-20])
-    with Filling(path, make_manifest()) as filling:
-        assert filling.missing == [2, 3, 4, 5]
+    with StoreWriter(path, make_manifest()) as store_writer:
+        assert store_writer.missing == [2, 3, 4, 5]
     assert fill(path, make_manifest()).is_complete()
 
 

@@ -1,0 +1,103 @@
+"""Which cases a training sees: no patient on both sides, whatever was scanned twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from desam_model.types import Split
+from sweeper.config.trial import TrialConfig
+from sweeper.errors import DataError
+from sweeper.store.dataset.store import CaseRecord, DatasetStore
+from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
+from sweeper.trial.cases import choose_cases
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def store_of(path: Path, n_patients: int, scans: int = 2) -> DatasetStore:
+    """A real store of one site, several scans per patient."""
+    facts = DatasetFacts(
+        name="twice",
+        structures=("prostate",),
+        is_synthetic=True,
+        preprocessing={},
+        split_rule="none",
+        import_key="none",
+        skipped={},
+    )
+    image = np.zeros((1, 1, 16, 16), np.uint8)
+    cases = [
+        NewCase(
+            record=CaseRecord(
+                case=f"p{patient:02d}-scan{scan}",
+                patient=f"p{patient:02d}",
+                domain="A",
+                split=Split.TRAIN,
+                start=0,
+                count=1,
+                z=(0,),
+                spacing_mm=(3.0, 0.5, 0.5),
+                foreground={"prostate": (True,)},
+                volume_ml={"prostate": 1.0},
+                matrix=(16, 16),
+                n_source_slices=1,
+                source_spacing_mm=(3.0, 0.5, 0.5),
+                image_file="",
+                label_file="",
+                source_hash=f"{patient}{scan}",
+                content_hash="",
+                has_geometry=True,
+            ),
+            image=image,
+            label=np.ones((1, 16, 16), np.uint8),
+        )
+        for patient in range(n_patients)
+        for scan in range(scans)
+    ]
+    return write_dataset(path / "twice.zarr", facts, cases)
+
+
+def patients(cases: tuple[str, ...]) -> set[str]:
+    return {case.partition("-")[0] for case in cases}
+
+
+def upper_bound(fold: int, folds: int = 5) -> TrialConfig:
+    method = {"name": "upper_bound", "variant": "source_cv", "folds": folds}
+    return TrialConfig(source="A", method=method, fold=fold)
+
+
+def test_no_fold_has_a_patient_on_both_sides_and_every_scan_is_tested_once(tmp_path: Path) -> None:
+    dataset = store_of(tmp_path, 12)
+    tested = []
+    for fold in range(5):
+        cases = choose_cases(upper_bound(fold), dataset)
+        sides = [patients(side) for side in (cases.train, cases.validation, cases.scored)]
+        assert set.union(*sides) == {f"p{i:02d}" for i in range(12)}
+        assert sum(map(len, sides)) == 12
+        tested += cases.scored
+    assert sorted(tested) == sorted(case.case for case in dataset.cases)
+
+
+@pytest.mark.parametrize(("n", "folds", "validating"), [(30, 5, 3), (12, 5, 1), (3, 2, 1)])
+def test_a_tenth_of_the_training_patients_chooses_the_epoch_of_an_upper_bound(
+    tmp_path: Path, n: int, folds: int, validating: int
+) -> None:
+    cases = choose_cases(upper_bound(0, folds), store_of(tmp_path, n))
+    assert len(patients(cases.validation)) == validating
+
+
+def test_too_few_patients_for_the_folds_are_said_with_the_number(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="A has 4 patients, and 5 folds need 5"):
+        choose_cases(upper_bound(0), store_of(tmp_path, 4))
+
+
+def test_patients_outlive_the_store_and_change_its_fingerprint(tmp_path: Path) -> None:
+    twice = store_of(tmp_path / "a", 4)
+    assert {record.patient for record in twice.cases} == {"p00", "p01", "p02", "p03"}
+    (tmp_path / "b").mkdir()
+    other = store_of(tmp_path / "b", 8, scans=1)
+    assert twice.fingerprint != other.fingerprint

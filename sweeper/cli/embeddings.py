@@ -8,6 +8,7 @@ import click
 
 from sweeper.cli.global_options import command_line
 from sweeper.errors import StoreError
+from sweeper.report.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +77,7 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
             click.echo(f"  {largest_difference(opened, store, encode)}")
     if n_damaged:
         subject = "slices are" if n_damaged > 1 else "slice is"
-        raise StoreError(f"{n_damaged} {subject} damaged; re-create them with --repair")
+        raise StoreError(f"{n_damaged} {subject} damaged; run the command again with --repair")
 
 
 @embeddings.command()
@@ -120,6 +121,6 @@ def gc(workspace: Path, /, yes: bool) -> None:
         return
     for summary in unused:
         click.echo(f"{summary.store.path.name}  {summary.size_bytes / 1e6:.1f} MB")
-    if yes or click.confirm(f"remove these {len(unused)} stores?"):
+    if yes or click.confirm(f"remove {counted(len(unused), 'store')}?"):
         for summary in unused:
             remove_store(summary.store.path)

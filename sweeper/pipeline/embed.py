@@ -114,9 +114,10 @@ def ensure_embeddings(
             compute=started.compute if compute == "auto" else manifest.compute,
             codec=codec or started.codec,
         )
+    # encode the missing slices
     require_disk_space(path, manifest, n_missing)
     say = say or (lambda line: None)
-    on_wait = partial(say, f"another process is writing {path.name}; waiting for it")
+    on_wait = partial(say, f"waiting for another process that is writing {path.name}")
     with StoreWriter(path, manifest, on_wait=on_wait) as store_writer:
         missing = store_writer.missing
         require_disk_space(path, manifest, len(missing))

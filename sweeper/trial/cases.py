@@ -76,7 +76,7 @@ def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:
 
 
 def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[str]) -> Cases:
-    """Cross-validation by patient: the fold is scored, the last 10 % of a domain's rest validate.
+    """Cross-validation by patient: the fold is scored; of the rest, the last 10 % validate.
 
     Raises:
         DataError: The method has no folds, or a domain has too few patients for them.

@@ -98,7 +98,7 @@ def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
     ]
     settings = {d: s.as_mapping() for d, s in options.settings(source).items()}
     salt = options.salt and salted("import", options.salt)
-    # stores written before patients were recorded are made anew where the source names them
+    # a store from before patients were recorded is re-created if the source has patients
     version = ["patients kept"] if any(c.patient for c in source.cases) else []
     return [cases, chosen, settings, source.structures, salt, *version]
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class SweeperError(Exception):
-    """Base of all expected errors: which value is wrong, what is allowed, what to do."""
+    """Base class of expected errors: which value is wrong, what is allowed, what to do."""
 
     exit_code: ClassVar[int] = 2
 

@@ -170,8 +170,8 @@ class TrainingRecord:
     Attributes:
         train_id: Identity of the training.
         sweep: Name of the sweep.
-        name: Human name, such as `desam full A-ISBI seed 0`.
-        status: How it ended.
+        name: Readable name, such as `desam full A-ISBI seed 0`.
+        status: Its status.
         params: The flattened config, `method.name` -> `desam`; values as text.
         tags: source, seed, code version, dataset and encoder fingerprints, `synthetic`, versions,
             git commit, ...
@@ -179,10 +179,10 @@ class TrainingRecord:
             is the epoch.
         summary: Final numbers: `selected_epoch`, `seconds`, `peak_memory_bytes`,
             `trainable_parameters` ...
-        evaluations: Per eval_id its flattened settings (`grid_size` -> `9`).
-        rows: Every row of every evaluation.
-        failure: Set if status is FAILED.
-        artifacts: Files to keep with the run (overlays, logs), by name inside the run.
+        evaluations: Flattened settings by eval_id (`grid_size` -> `9`).
+        rows: All rows of all evaluations.
+        failure: The failure if the status is FAILED.
+        artifacts: Files to store with the run (overlays, logs), by name inside the run.
     """
 
     train_id: str

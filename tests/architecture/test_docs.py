@@ -61,3 +61,14 @@ def test_every_link_of_a_page_leads_to_a_file(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), f"{page} links to {target}"
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    named = [
+        pair
+        for page in sorted((ROOT / "docs").glob("*.md"))
+        for pair in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+    ]
+    assert named
+    missing = [pair for pair in named if f"def {pair[1]}(" not in (ROOT / pair[0]).read_text()]
+    assert missing == []

@@ -143,7 +143,7 @@ def test_ctrl_c_stops_in_good_order_and_the_next_run_goes_on(
     os.kill(running.pid, number)
     out, err = running.communicate(timeout=60)
     assert running.returncode == code, out + err
-    assert "the same command goes on" in err
+    assert "run the same command again to resume" in err
     status = sweeper(workspace, "status", *words[1:])
     assert "1 missing" in status.stdout
 

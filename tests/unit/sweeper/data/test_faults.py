@@ -74,8 +74,7 @@ def test_all_faults_are_reported_in_one_pass_and_nothing_is_imported(tmp_path):
         "image-constant",
     }
     assert str(caught.value) == (
-        f"{source} has 3 errors in 3 of 7 cases; mend them, or go on without these cases with"
-        " --skip-bad"
+        f"{source} has 3 errors in 3 of 7 cases; fix them, or skip these cases with --skip-bad"
     )
     assert not (tmp_path / "x.zarr").exists()
 
@@ -97,7 +96,7 @@ def test_skip_bad_continues_without_the_bad_cases_and_lists_them_in_the_store(tm
 def test_skip_bad_with_nothing_left_is_an_error(tmp_path):
     source = tmp_path / "src"
     fault_builders.csv_lacks_columns(source)
-    with pytest.raises(FaultyDataError, match="mend what the lines above say"):
+    with pytest.raises(FaultyDataError, match="fix the errors listed above"):
         import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, skip_bad=True))
 
 

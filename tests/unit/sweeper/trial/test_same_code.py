@@ -44,7 +44,7 @@ def job(folder: Path, **changes: Any) -> TrainingJob:
 def test_a_worker_with_other_training_code_refuses_by_name(tmp_path: Path) -> None:
     identity = {**job(tmp_path).identity, "code": "unet-0"}
     other = job(tmp_path, identity=identity)
-    words = f"training code is {HERE} here, the plan was made with unet-0; run the same command"
+    words = f"training code is {HERE} here, but the plan was made with unet-0; run the same command"
     with pytest.raises(CodeChangedError, match=words):
         run_trial(other, lambda _: Decision.CONTINUE)
     assert list(tmp_path.iterdir()) == []
@@ -58,7 +58,7 @@ def test_a_worker_with_other_training_code_refuses_by_name(tmp_path: Path) -> No
 
 def test_a_worker_with_other_scoring_code_refuses_by_name(tmp_path: Path) -> None:
     other = job(tmp_path, scoring_code="scoring-0")
-    words = f"scoring code is {scoring_version()} here, the plan was made with scoring-0"
+    words = f"scoring code is {scoring_version()} here, but the plan was made with scoring-0"
     with pytest.raises(CodeChangedError, match=words):
         run_trial(other, lambda _: Decision.CONTINUE)
 

@@ -102,7 +102,7 @@ def test_scores_of_a_former_version_read_as_todays_do(tmp_path: Path) -> None:
 
 def test_other_code_in_a_worker_stops_the_sweep(tmp_path: Path) -> None:
     listener, train_id = listener_of(tmp_path)
-    message = "training code is a here, the plan was made with b"
+    message = "training code is a here, but the plan was made with b"
     failure = {"reason": "code_changed", "message": message, "traceback_hash": "h", "log_path": "l"}
     Ledger(tmp_path).folder(train_id).write("failure", failure)
     assert listener.on_end(train_id, TrialOutcome.FAILED, None)

@@ -303,7 +303,7 @@ def test_the_page_of_a_table_with_several_seeds_is_made(workspace: Workspace) ->
         tracker.log_training(training_record(training, folder, "t", {}))
     query = reporting.query(workspace, ["t"], ReportSpec(rows="method", columns="source"))
     text = make_page(workspace, query, reporting.tables(query))
-    assert "The average of every seed" in text
+    assert "Average score of each seed" in text
 
 
 def test_a_table_training_that_is_only_pruned_is_a_dash_and_refuses_a_final_table(

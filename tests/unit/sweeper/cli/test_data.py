@@ -87,7 +87,7 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
         (("import", ".", "--structures", "liver"), "--structures is 'liver', expected 1=NAME"),
         (("import", ".", "--structures", "1=a,1=b"), "use each value and each name only once"),
         (("import", ".", "--structures", "1=a,2=a"), "use each value and each name only once"),
-        (("show", "nothing"), "dataset 'nothing' is neither imported here"),
+        (("show", "nothing"), "dataset 'nothing' is neither in this workspace"),
         (("check", "gone"), "gone is neither a folder, nor a CSV file, nor a dataset of workspace"),
         (("check", "./gone/deep"), "gone/deep does not exist; name a folder or a CSV file"),
         (("import", "/dev/null", "--name", "x"), "/dev/null is not a CSV file; name a folder"),
@@ -132,7 +132,7 @@ def test_import_tells_equal_warnings_once_and_check_each(tmp_path, capsys):
     run(tmp_path / "ws", "import", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
     assert len(told) == 1
-    assert "UCL/Case00.nii.gz and 2 more (each: sweeper data check): its header has" in told[0]
+    assert "UCL/Case00.nii.gz and 2 more (list all: sweeper data check): its header has" in told[0]
     run(tmp_path / "ws", "check", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
     assert [f"UCL/Case0{i}.nii.gz: its header has no" in told[i] for i in range(3)] == [True] * 3

@@ -50,7 +50,7 @@ def test_the_schema_refuses_what_the_reader_refuses(text: str) -> None:
 
 def test_every_option_of_every_method_is_in_the_reference() -> None:
     page = reference_markdown()
-    for word in ("loss_weights", "`iou`", "`width`", "grace_epochs", "interval", "changes"):
+    for word in ("loss_weights", "`iou`", "`width`", "grace_epochs", "reduction", "accumulate"):
         assert word in page
 
 

@@ -27,8 +27,8 @@ DAGGER_MEANING = (
 
 def unconverged(query: Query) -> dict[str, tuple[str, ...]]:
     """By row why it may be undertrained; rows whose trainings recorded nothing are not judged."""
-    found = {label: _reasons(entries) for label, entries in query.rows.items()}
-    return {label: reasons for label, reasons in found.items() if reasons}
+    by_row = {label: _reasons(entries) for label, entries in query.rows.items()}
+    return {label: reasons for label, reasons in by_row.items() if reasons}
 
 
 def _reasons(entries: list[Entry]) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def unequal_budgets(query: Query) -> dict[str, str]:
     Optimiser steps are compared at each source; they are named only where the epochs are equal, as
     unequal epochs make unequal steps. Upper bounds and imported masks take no part.
     """
-    found = {}
+    budgets = {}
     epochs = _by_row(query, lambda entry: entry.values.get("training.epochs"))
     steps = _by_row(query, _steps)
     for name, values in (("epochs", epochs), ("steps", steps)):
@@ -78,13 +78,13 @@ def unequal_budgets(query: Query) -> dict[str, str]:
             len({by_source[s] for by_source in values.values() if s in by_source}) > 1
             for s in sources
         )
-        if differs and not (name == "steps" and "epochs" in found):
+        if differs and not (name == "steps" and "epochs" in budgets):
             each = ", ".join(
                 f"{label} {' and '.join(sorted(set(by_source.values()), key=float))}"
                 for label, by_source in values.items()
             )
-            found[name] = f"{name} differ by row ({each})"
-    return found
+            budgets[name] = f"{name} differ by row ({each})"
+    return budgets
 
 
 def _by_row(

@@ -115,7 +115,7 @@ def test_another_grid_size_is_scored_from_the_same_training(
     )
     assert plan.returncode == 0, plan.stderr
     assert "2 cells = 1 training + 2 evaluations" in plan.stdout
-    assert "1 of them are trained and only need scoring" in plan.stdout
+    assert "1 of them are trained and need only scoring" in plan.stdout
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ BAD_INPUTS = [
     (["run", "{bad}/binary.yaml"], "cannot be read as text"),
     (["run", "{bad}/list.yaml"], "contains a list"),
     (["report", "nothing-of-that-name"], "nothing-of-that-name"),
-    (["report", "--output", "{bad}/nowhere/table.md"], "in a folder that is there"),
+    (["report", "--output", "{bad}/nowhere/table.md"], "choose a file in an existing folder"),
 ]
 
 

@@ -87,17 +87,17 @@ def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
 def box_plot(query: Query) -> Figure | None:
     """One group of boxes per target site, one box per row, patients as dots."""
     means = _patient_means(query)
-    sites = [d for d in query.domains if any(u[0] == d for found in means.values() for u in found)]
+    sites = [d for d in query.domains if any(p[0] == d for row in means.values() for p in row)]
     if not sites:
         return None
     figure = Figure(figsize=(1.5 + 0.9 * len(sites) + 0.25 * len(sites) * len(means), 4.2))
     axes = figure.add_subplot()
     width = 0.8 / len(means)
     generator = np.random.default_rng(0)
-    for i, (label, found) in enumerate(means.items()):
+    for i, (label, by_patient) in enumerate(means.items()):
         colour, again = COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(_MARKERS)
         for position, site in enumerate(sites):
-            values = [value for unit, value in found.items() if unit[0] == site]
+            values = [value for patient, value in by_patient.items() if patient[0] == site]
             if not values:
                 continue
             x = position + (i - (len(means) - 1) / 2) * width
@@ -163,8 +163,8 @@ def forest_plot(query: Query) -> Figure | None:
     axes = figure.add_subplot()
     ticks = []
     y = 0
-    for section, found in sections.items():
-        for row in found:
+    for section, differences in sections.items():
+        for row in differences:
             if row.delta is None:
                 continue
             colour = COLOURS[order.index(row.label) % len(COLOURS)]
@@ -189,19 +189,19 @@ def seed_strip(query: Query) -> Figure | None:
 
     Nothing with a single seed, which has no spread.
     """
-    found = {label: _seed_averages(query, label) for label in query.rows}
-    if max(map(len, found.values()), default=0) < 2:
+    averages = {label: _seed_averages(query, label) for label in query.rows}
+    if max(map(len, averages.values()), default=0) < 2:
         return None
-    figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(found)))
+    figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(averages)))
     axes = figure.add_subplot()
-    for y, by_seed in enumerate(found.values()):
+    for y, by_seed in enumerate(averages.values()):
         colour, marker = COLOURS[y % len(COLOURS)], _MARKERS[y // len(COLOURS) % len(_MARKERS)]
         values = list(by_seed.values())
         axes.plot(values, [y] * len(values), marker, color=colour, markersize=6, alpha=0.75)
         if values:
             axes.plot([fmean(values)], [y], "|", color="black", markersize=16)
-    axes.set_yticks(range(len(found)), list(found), fontsize=8)
-    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_yticks(range(len(averages)), list(averages), fontsize=8)
+    axes.set_ylim(len(averages) - 0.5, -0.5)
     axes.set_xlabel(f"average of a seed, {query.metric.label}; bar = mean over seeds")
     axes.grid(axis="x", color="#8884", linewidth=0.5)
     _leave_margin(figure)
@@ -221,21 +221,21 @@ def grid_plot(query: Query) -> Figure | None:
     """The average against the number of prompt points, with its 95 % band if it exists."""
     if query.spec.rows != "grid_size":
         return None
-    found = sorted(
+    points = sorted(
         (int(row.label), row) for row in table_statistics(query).rows if row.label.isdigit()
     )
-    if len(found) < 2:
+    if len(points) < 2:
         return None
     figure = Figure(figsize=(5, 3.6))
     axes = figure.add_subplot()
-    sizes = [size for size, _ in found]
-    intervals = [row.interval for _, row in found if row.interval is not None]
-    if len(intervals) == len(found):
+    sizes = [size for size, _ in points]
+    intervals = [row.interval for _, row in points if row.interval is not None]
+    if len(intervals) == len(points):
         low, high = zip(*intervals, strict=True)
         words = "95 % interval over seeds and patients"
         axes.fill_between(sizes, low, high, color=COLOURS[0], alpha=0.2, label=words)
         axes.legend(frameon=False, fontsize=8)
-    axes.plot(sizes, [row.mean for _, row in found], "o-", color=COLOURS[0])
+    axes.plot(sizes, [row.mean for _, row in points], "o-", color=COLOURS[0])
     axes.set_xticks(sizes, [f"{size}x{size}" for size in sizes], fontsize=8)
     axes.set_xlabel("prompt grid")
     axes.set_ylabel(query.metric.label)

@@ -367,7 +367,7 @@ def test_pruned_and_searched_trainings_never_enter_a_table(
     assert all(cell.seeds_done == 2 for cell in table.rows[0].cells[:-1])
     said = reporting.render_markdown(table)
     assert "pruned" not in said
-    assert "3 trainings tried for each cell, each seen on its source alone" in said
+    assert "3 trainings tried for each cell, each evaluated only on its source" in said
     chosen = [run for run in logged if run.tags.get("stage") == "table"]
     assert {run.train_id for run in chosen} == {t.train_id for t in plan.trainings}
     for run in chosen:

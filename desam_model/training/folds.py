@@ -49,7 +49,9 @@ def folds(
     shuffled = sorted(patients)
     if len(set(shuffled)) != len(shuffled):
         twice = next(a for a, b in pairwise(shuffled) if a == b)
-        raise ValueError(f"patient {twice!r} is listed twice; a patient must be in exactly one fold")
+        raise ValueError(
+            f"patient {twice!r} is listed twice; a patient must be in exactly one fold"
+        )
     if not 2 <= k <= len(shuffled):
         raise ValueError(f"k is {k}, expected 2 to {len(shuffled)}, the number of patients")
     random.Random(seed).shuffle(shuffled)

@@ -1,6 +1,7 @@
 """AdvNoise's search against the public code of advchain and of MaxStyle's script.
 
-The numbers were written down from a run of the public steps in float64 on the images, the linear
+The numbers were written down from a run of the public steps, retyped elsewhere, in
+float64 on the images, the linear
 network and the first direction below: `AdvNoise` with `power_iteration`, and
 `ComposeAdversarialTransformSolver.rescale_intensity` with `if_norm_image`, which the script sets
 (`cherise215/advchain`, 0aa6afc and 089ef38; `cherise215/MaxStyle`, 1bf62b2).

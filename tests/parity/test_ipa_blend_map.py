@@ -1,6 +1,7 @@
 """IPA's blend map against the public code of CSDG: near to it, and as declared not equal.
 
-The numbers were written down from a run of the public steps in float64 (`AdvBias` of
+The numbers were written down from a run of the public steps, retyped elsewhere, in
+float64 (`AdvBias` of
 `cheng-01037/Causality-Medical-Image-Domain-Generalization`, 290e1ac,
 `biasfield_interpolate_cchen/adv_bias.py`, at the script's settings: 192 px, spacing 24, downscale
 2, order 2, epsilon 0.3; then rescaled to [0, 1]) with the control points below.

@@ -1,6 +1,7 @@
 """FCN-16 against the public code of MaxStyle: parameters, initial weights, outputs.
 
-The numbers were written down from a run of the public layers (`cherise215/MaxStyle`, 643ed25,
+The numbers were written down from a run of the public layers, retyped elsewhere
+(`cherise215/MaxStyle`, 643ed25,
 `src/models/ebm/encoder_decoder.py`: `Dual_Branch_Encoder`, and `MyDecoder` with `NN` and `Conv2`,
 widths divided by 4) in float64 and train mode, with the weights of `fill` and the images of
 `waves`. The counts also follow by hand: an up-stage from a to b channels has 4 a a + a (transposed

@@ -60,7 +60,7 @@ class _Counts:
         finished = self.ended + sum(self.running.values())
         if finished < 0.2:
             return "ETA soon"
-        left = max(self.total - finished, 0.0)  # a population adds trainings beyond the total
+        left = max(self.total - finished, 0.0)
         seconds = (time.monotonic() - self._started) * left / finished
         return f"ETA {clock(seconds)}"
 

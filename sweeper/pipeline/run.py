@@ -12,12 +12,12 @@ from sweeper.pipeline.costs.accounting import Costs
 from sweeper.pipeline.data.sources import DataSource
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.notify import Notifier
-from sweeper.pipeline.running.tagging import TaggingTracker
+from sweeper.pipeline.running.sources import PlannedTrainings
+from sweeper.pipeline.running.train import train
 from sweeper.pipeline.searching.search import search
 from sweeper.pipeline.searching.studies import searched_cells, selection_tags, summaries
 from sweeper.plan.expand import Plan, make_plan
 from sweeper.plan.states import Cell, State, cells_of
-from sweeper.records import FailureReason
 from sweeper.report.words import counted
 from sweeper.store.ledger import Ledger
 from sweeper.tracking.mlflow_tracker import MlflowTracker
@@ -26,22 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sweeper.engine import ray_tune
     from sweeper.pipeline.costs.forecast import Actual, Prediction
     from sweeper.pipeline.display import Display
     from sweeper.pipeline.plan import PlanReport
     from sweeper.pipeline.searching.search import Searched
     from sweeper.pipeline.searching.studies import OpenStudy
-    from sweeper.plan.expand import Training
-    from sweeper.records import Placement
     from sweeper.store.workspace import Workspace
     from sweeper.tracking.tracker import Tracker
-
-_NOT_RETRIED = frozenset(
-    {FailureReason.BUG, FailureReason.NON_FINITE, FailureReason.DATA, FailureReason.HUNG}
-)
-"""A training that failed for one of these reasons would fail again. Once the cause is fixed, the
-user runs it with `sweeper retry`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +96,9 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
     began = time.monotonic()
     sweep = load_sweep(request.space, request.settings)
     notifier = Notifier(request.notify, sweep.spec.name, display)
-    source = DataSource(workspace, display)
-    facts, ledger = source.facts, Ledger(workspace.trainings)
-    costs = Costs.begin(workspace, sweep, source, display, probes=request.probes)
+    data = DataSource(workspace, display)
+    facts, ledger = data.facts, Ledger(workspace.trainings)
+    costs = Costs.begin(workspace, sweep, data, display, probes=request.probes)
     if not costs.report.is_done and not request.approves(costs.report):
         raise DeclinedError(f"sweep {sweep.spec.name} was not run; nothing was changed")
     # run the searches, whose winners are then trainings of the table
@@ -122,25 +113,34 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
         return _notified(notifier, _outcome_of_search(sweep, plan, searched, ledger, seconds))
     # find the missing cells
     tracker.prepare(name, tracked_plan(sweep, plan, searched.studies))
-    tracker = TaggingTracker(tracker, selection_tags(searched.studies, plan))
     cells = cells_of(plan, ledger)
     todo = [c for c in cells if _is_to_run(c, ledger, request.retries_failed)]
     _show_counts(display, plan, cells, todo)
     # log what a killed driver left, then train
-    listener = SweepListener(
-        name, {t.train_id: t for t in plan.trainings}, ledger, tracker, display
-    )
+    trainings = [cell.training for cell in todo]
+    source = PlannedTrainings(trainings, ledger, selection_tags(searched.studies, plan))
+    listener = SweepListener(name, source, ledger, tracker, display)
     listener.on_failure = notifier.failure
     listener.close()  # runs that a killed driver left open
     _log_missing_results(name, cells, tracker, listener)
-    number = _train(workspace, sweep, todo, request, listener, display) if todo else 0
+    signal = 0
+    if todo:
+        signal = train(
+            workspace,
+            source,
+            trainings,
+            listener,
+            display,
+            resources=sweep.spec.resources,
+            address=request.address,
+        )
     outcome = RunOutcome(
         sweep=sweep,
         name=name,
         plan=plan,
         cells=tuple(cells_of(plan, ledger)),
         searched=tuple(searched_cells(searched.studies, ledger)),
-        signal=number,
+        signal=signal,
         ran=len(todo),
         seconds=time.monotonic() - began,
         costs=costs.end(todo, searched.studies) if todo or searched.ran else None,
@@ -198,7 +198,7 @@ def _is_to_run(cell: Cell, ledger: Ledger, retries_failed: bool) -> bool:
     if cell.state is not State.FAILED:
         return cell.state is not State.DONE
     failure = ledger.folder(cell.training.train_id).failure()
-    is_final = failure is not None and failure.reason in _NOT_RETRIED
+    is_final = failure is not None and failure.reason.is_final
     return retries_failed or not is_final
 
 
@@ -229,57 +229,3 @@ def _log_missing_results(
         scored = {e.eval_id for e in cell.training.evaluations} - set(cell.missing)
         if cell.is_trained and not scored <= logged.get(cell.training.train_id, set()):
             listener.keep(cell.training)
-
-
-def _train(
-    workspace: Workspace,
-    sweep: Sweep,
-    todo: list[Cell],
-    request: RunRequest,
-    listener: SweepListener,
-    display: Display,
-) -> int:
-    from sweeper.engine import cluster, driver  # takes 4 s; a finished sweep needs no engine
-    from sweeper.engine.preflight import check_machines, smallest_card_bytes
-    from sweeper.pipeline.running.placement import check_packing, measured_gpu_peak, place
-    from sweeper.pipeline.running.retry_loop import Rounds
-
-    # start Ray
-    ledger = Ledger(workspace.trainings)
-    display.phase("starting Ray")
-    resources = cluster.start(request.address)
-    try:
-        # place the trainings on the machines
-        trainings = [c.training for c in todo]
-        if request.address is not None:
-            check_machines(workspace.root, _local_stores(trainings))
-        placement = place(sweep.spec.resources, resources, trainings)
-        cluster.check_fits(placement)
-        peak = measured_gpu_peak(trainings, ledger) if 0 < placement.gpu < 1 else 0.0
-        check_packing(placement, peak, smallest_card_bytes(placement.gpu) if peak else 0.0)
-        # run them, with retries
-        display.begin(len(todo), placement.max_concurrent)
-
-        def run_jobs(jobs: Sequence[tuple[str, str]], placement: Placement) -> ray_tune.Interrupt:
-            return driver.run_jobs(jobs, placement, listener, workspace.logs / "ray")
-
-        rounds = Rounds(
-            workspace=workspace,
-            ledger=ledger,
-            listener=listener,
-            display=display,
-            placement=placement,
-            run_jobs=run_jobs,
-        )
-        return rounds.run(trainings)
-    finally:
-        display.close()
-        listener.close()
-        cluster.stop()
-
-
-def _local_stores(trainings: Sequence[Training]) -> list[str]:
-    """Paths that every machine must be able to read; stores with a URL are downloaded instead."""
-    stores = {t.data.path for t in trainings}
-    stores |= {t.data.embeddings for t in trainings if t.data.embeddings is not None}
-    return sorted(path for path in stores if "://" not in path)

@@ -31,7 +31,7 @@ _SCORING_ROOM = "desam_model.scoring"
 _TRAINING_BUILDERS = (
     "sweeper/factory.py",
     "sweeper/trial/cases.py",
-    "sweeper/trial/stretches.py",
+    "sweeper/trial/train.py",
     "sweeper/store/dataset/views.py",
 )
 _SCORING_BUILDERS = ("sweeper/trial/scoring_settings.py",)

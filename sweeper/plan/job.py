@@ -28,9 +28,6 @@ class TrainingJob:
         owner: Owner of the lease, such as the id of a driver.
         checkpoint: SAM checkpoint that initialises PRIM or MedSAM's decoder; None for random
             weights.
-        until: Pause after this many epochs, for a search that compares trainings there; None
-            trains to the end.
-        start_from: `FOLDER@EPOCHS`, a training from which this one continues if it has not started.
         gpu: Number of GPUs, or the fraction of one, that it may use; 0 hides the GPUs.
         remedy: Description of the settings after the training ran out of memory; None for the
             original settings.
@@ -48,8 +45,6 @@ class TrainingJob:
     threads: int
     owner: str
     checkpoint: str | None = None
-    until: int | None = None
-    start_from: str | None = None
     gpu: float = 1.0
     remedy: str | None = None
     scoring_code: str | None = None

@@ -26,7 +26,7 @@ ROWS_FILE = "rows.json"
 
 _KEY_COLUMNS = Score._fields[:-2]
 _PATIENT = "patient"
-"""Missing from files written before patients were recorded: there each case is its own patient."""
+"""A column that files of earlier versions lack: there each case is its own patient."""
 _NOT_MEASURED = ""
 """Stands for a metric that only other lines of the file have; an undefined value is null."""
 
@@ -91,11 +91,15 @@ def decode(path: Path) -> tuple[Score, ...]:
             " and `sweeper run` writes it again"
         )
     key_values = itemgetter(*map(columns.index, _KEY_COLUMNS))
-    place = columns.index(_PATIENT) if _PATIENT in columns else None
+    patient_column = columns.index(_PATIENT) if _PATIENT in columns else None
     try:
         return tuple(
             Score._make(
-                (*key_values(line), _values(columns, line), "" if place is None else line[place])
+                (
+                    *key_values(line),
+                    _values(columns, line),
+                    "" if patient_column is None else line[patient_column],
+                )
             )
             for line in data
         )

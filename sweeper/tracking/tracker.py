@@ -35,7 +35,7 @@ class Score(NamedTuple):
         protocol: Name of the scoring protocol.
         n_slices: Number of slices that the metrics were computed from.
         values: Metric -> value; nan if undefined. Metrics that were not computed are absent.
-        patient: Whose scan it is; empty if the case is its own patient.
+        patient: The patient of the case; empty if the case is its own patient.
     """
 
     eval_id: str

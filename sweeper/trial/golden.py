@@ -74,10 +74,7 @@ GOLDEN: tuple[dict[str, Any], ...] = (
     {"method": {"name": "medsam"}},
     {"method": {"name": "medsam", "profile": "official"}, "training": {"batch_size": 2}},
     {"method": {"name": "unet", **_SMALL}},
-    {
-        "method": {"name": "unet", **_SMALL, "augmentation": False},
-        "training": {"changes": ((1, "training.lr", 0.001),)},
-    },
+    {"method": {"name": "unet", **_SMALL, "augmentation": False}},
     {"method": {"name": "upper_bound", "folds": 3, **_SMALL}, "source": "all", "fold": 1},
     *(
         {"method": {"name": name, **_SMALL}}

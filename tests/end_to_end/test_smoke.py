@@ -160,7 +160,7 @@ BAD_INPUTS = [
     (["run", "{spaces}/smoke.yaml", "--set", "training.epochs=many"], "expected a whole number"),
     (["run", "{bad}/no-yaml.yaml"], "not valid YAML"),
     (["run", "{bad}/binary.yaml"], "cannot be read as text"),
-    (["run", "{bad}/list.yaml"], "holds a list"),
+    (["run", "{bad}/list.yaml"], "contains a list"),
     (["report", "nothing-of-that-name"], "nothing-of-that-name"),
     (["report", "--output", "{bad}/nowhere/table.md"], "in a folder that is there"),
 ]

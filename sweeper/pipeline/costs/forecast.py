@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sweeper.pipeline.costs.estimate import wall_seconds
-from sweeper.store.ledger import known_epochs, read_json, write_json
+from sweeper.store.ledger import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +149,7 @@ def actual(ended: Sequence[Cell], ledger: Ledger, wall: float) -> Actual:
         folder = ledger.folder(cell.training.train_id)
         fit = folder.fit()
         if fit is None:
-            seconds += sum(record["seconds"] for record in known_epochs(folder))
+            seconds += sum(epoch["seconds"] for epoch in folder.epochs())
             continue
         seconds += 0.0 if cell.is_trained else float(fit["seconds"])
         peak = max(peak, float(fit["peak_memory_bytes"]))

@@ -32,7 +32,12 @@ _SUMMARY = (
 
 
 def training_record(
-    training: Training, folder: TrainingFolder, sweep: str, artifacts: Mapping[str, Path]
+    training: Training,
+    folder: TrainingFolder,
+    sweep: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    artifacts: Mapping[str, Path] | None = None,
 ) -> TrainingRecord:
     """What is known of a training that has ended, whichever way."""
     fit = folder.fit() or {}
@@ -48,8 +53,8 @@ def training_record(
         name=training.config.name(),
         status=_status(folder, scores),
         params=parameters(training.config),
-        tags=_tags(training, fit),
-        epochs=tuple(epoch_numbers(epoch) for epoch in fit.get("epochs", ())),
+        tags={**_tags(training, fit), **(tags or {})},
+        epochs=tuple(epoch_numbers(epoch) for epoch in folder.epochs()),
         summary=summary,
         evaluations={
             e.eval_id: evaluation_settings(e.config)
@@ -58,22 +63,22 @@ def training_record(
         },
         rows=tuple(
             row
-            for eval_id, found in scores.items()
-            if found is not None
-            for row in _rows(training, eval_id, found)
+            for eval_id, scored in scores.items()
+            if scored is not None
+            for row in _rows(training, eval_id, scored)
         ),
         failure=folder.failure(),
-        artifacts=dict(artifacts) or None,
+        artifacts=dict(artifacts) if artifacts else None,
     )
 
 
 def _status(folder: TrainingFolder, scores: Mapping[str, Any]) -> TrialStatus:
-    if folder.fit() is not None and all(found is not None for found in scores.values()):
+    if folder.fit() is not None and all(scored is not None for scored in scores.values()):
         return TrialStatus.COMPLETED
     return TrialStatus.PRUNED if folder.pruned() is not None else TrialStatus.FAILED
 
 
-def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Row]:
+def _rows(training: Training, eval_id: str, scored: Mapping[str, Any]) -> list[Row]:
     config = training.config
     return [
         Row(
@@ -92,7 +97,7 @@ def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Ro
             n_slices=score["n_slices"],
             status="undefined" if math.isnan(value) else "ok",
         )
-        for score in found["scores"]
+        for score in scored["scores"]
         for metric, value in score["values"].items()
     ]
 
@@ -104,14 +109,14 @@ def epoch_numbers(epoch: Mapping[str, Any]) -> dict[str, float]:
     return {**flat, **{f"train_loss/{part}": float(value) for part, value in parts.items()}}
 
 
-def training_start(training: Training, sweep: str) -> TrainingStart:
+def training_start(training: Training, sweep: str, tags: Mapping[str, str]) -> TrainingStart:
     """What is known of a training when it begins."""
     return TrainingStart(
         train_id=training.train_id,
         sweep=sweep,
         name=training.config.name(),
         params=parameters(training.config),
-        tags=_tags(training, {}),
+        tags={**_tags(training, {}), **tags},
     )
 
 

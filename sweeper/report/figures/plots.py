@@ -1,4 +1,4 @@
-"""The figures that papers print, in colours that colour-blind readers can tell apart."""
+"""The usual figures of papers, in colours that colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from sweeper.report.statistics.contributions import Patient
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Okabe and Ito's palette."""
+"""The palette of Okabe and Ito."""
 
 _MARKERS, _HATCHES = ("o", "D", "^"), ("", "////", "xxxx")
-"""For the ninth row and further ones, whose colours come again."""
+"""For the ninth and later rows, whose colours repeat."""
 
 _DPI = 150
 _MARGIN_IN = 0.15
 
 
 def write_figures(query: Query, folder: Path) -> dict[str, Path]:
-    """Every figure that the query allows, as PNG and PDF; the PNG's path by name."""
+    """Write every figure that the query allows, as PNG and PDF; returns name -> PNG."""
     makers: dict[str, Callable[[Query], Figure | None]] = {
         "boxes": box_plot,
         "forest": forest_plot,
@@ -56,24 +56,24 @@ def write_figures(query: Query, folder: Path) -> dict[str, Path]:
 
 
 def save(figure: Figure, path: Path, is_synthetic: bool) -> Path:
-    """The figure as PNG and, beside it, as PDF; synthetic data says so in the margin above it."""
+    """Write the figure as PNG and PDF, with a note in the top margin if the data is synthetic."""
     if is_synthetic:
         figure.text(0.998, 0.998, SYNTHETIC, ha="right", va="top", fontsize=6, color="#B00020")
     with mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(path, dpi=_DPI, pil_kwargs={"compress_level": 1})
         figure.savefig(path.with_suffix(".pdf"))
-    # 256 colours are enough for lines and grey pictures, and the page holds the files
+    # 256 colours are enough for lines and grey pictures, and keep the HTML page small
     Image.open(path).convert("RGB").quantize(256).save(path)
     return path
 
 
 def _leave_margin(figure: Figure) -> None:
-    """Room above everything for the word that data is synthetic."""
+    """Leave space at the top for the note on synthetic data."""
     figure.tight_layout(rect=(0, 0, 1, 1 - _MARGIN_IN / figure.get_size_inches()[1]))
 
 
 def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
-    """Per row each patient's mean over seeds and columns, undefined ones left out."""
+    """Row -> patient -> mean over seeds and columns, without undefined values."""
     return {
         label: {
             patient: value
@@ -85,7 +85,7 @@ def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
 
 
 def box_plot(query: Query) -> Figure | None:
-    """One group of boxes a target site, one box a row, patients as dots."""
+    """One group of boxes per target site, one box per row, patients as dots."""
     means = _patient_means(query)
     sites = [d for d in query.domains if any(u[0] == d for found in means.values() for u in found)]
     if not sites:
@@ -122,7 +122,7 @@ def box_plot(query: Query) -> Figure | None:
     axes.set_xticks(range(len(sites)), sites)
     axes.set_xlim(-0.6, len(sites) - 0.4)
     low, high = query.metric.axis
-    # a little above the limit, so that no dot of a perfect case is cut in half
+    # slightly above the limit, so that the dot of a perfect case is not cut
     axes.set_ylim(bottom=low, top=None if high is None else high + 0.02 * (high - low))
     axes.set_ylabel(query.metric.label)
     axes.set_title("One dot a patient of the target site: mean over sources and seeds", fontsize=9)
@@ -142,7 +142,7 @@ def _legend(axes: mpl.axes.Axes, count: int) -> None:
 
 
 def forest_plot(query: Query) -> Figure | None:
-    """Differences to the baseline: over all, then by target site.
+    """Differences from the baseline: overall, then by target site.
 
     With 95 % intervals over seeds and patients where both rows have three seeds, and the site two
     patients; else the difference alone.
@@ -157,7 +157,7 @@ def forest_plot(query: Query) -> Figure | None:
         inside = [patient for patient in patients if patient[0] == site]
         if inside:
             sections[site] = compare_rows(query, labels, overall.baseline, inside)
-    order = list(query.pools)  # in the box plot's order, so that colours agree
+    order = list(query.pools)  # the box plot's order, so that the colours are the same
     lines = len(sections) * len(labels)
     figure = Figure(figsize=(7, 1.2 + 0.2 * lines))
     axes = figure.add_subplot()
@@ -185,7 +185,7 @@ def forest_plot(query: Query) -> Figure | None:
 
 
 def seed_strip(query: Query) -> Figure | None:
-    """Every seed's average as a dot, one line a row: the spread of seeds at a glance.
+    """The average of each seed as a dot, one line per row, which shows the spread over seeds.
 
     Nothing with a single seed, which has no spread.
     """
@@ -209,7 +209,7 @@ def seed_strip(query: Query) -> Figure | None:
 
 
 def _seed_averages(query: Query, label: str) -> dict[str, float]:
-    """The table's average by seed; seeds that lack a cell are left out."""
+    """The table's average by seed, without seeds that lack a cell."""
     by_column = query.pools[label]
     made = [make_cell(by_column.get(column, {}), query.spec)[1] for column in query.columns]
     seeds = set.intersection(*(set(values) for values in made)) if made else set()
@@ -218,7 +218,7 @@ def _seed_averages(query: Query, label: str) -> dict[str, float]:
 
 
 def grid_plot(query: Query) -> Figure | None:
-    """The average over the number of prompt points, with its 95 % band where there is one."""
+    """The average against the number of prompt points, with its 95 % band if it exists."""
     if query.spec.rows != "grid_size":
         return None
     found = sorted(
@@ -244,7 +244,7 @@ def grid_plot(query: Query) -> Figure | None:
 
 
 def heat_map(query: Query) -> Figure | None:
-    """Source x target, one panel a row of the table; the diagonal is source validation."""
+    """Source x target, one panel per row of the table; the diagonal is source validation."""
     spec = query.spec.model_copy(update={"columns": "matrix"})
     tables = build_tables(replace(query, spec=spec))
     grids = [[row for row in table.rows if not row.is_mean] for table in tables]

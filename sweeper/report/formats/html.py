@@ -1,4 +1,4 @@
-"""One self-contained page: tables, figures, pictures, provenance; no request to any host."""
+"""A self-contained page with tables, figures and provenance, which requests nothing online."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a page shows.
+    """The content of a page.
 
     Attributes:
-        title: Of the page.
-        tables: The main ones.
-        sides: Statistics and costs.
-        figures: Caption to PNG file.
-        provenance: Name to value.
+        title: Title of the page.
+        tables: The main tables.
+        sides: Tables of statistics and costs.
+        figures: Caption -> PNG file.
+        provenance: Name -> value.
     """
 
     title: str
@@ -162,7 +162,7 @@ def _grid(header: Sequence[str], rows: str) -> str:
 def _figure(caption: str, path: Path) -> str:
     content = path.read_bytes()
     data = base64.b64encode(content).decode("ascii")
-    # a PNG's width stands at byte 16; 150 dots an inch on paper are 96 pixels on a page
+    # byte 16 of a PNG has its width; 150 dots per inch on paper are 96 pixels on a page
     width = round(int.from_bytes(content[16:20], "big") * 96 / 150)
     alt = escape(caption, quote=True)
     return (

@@ -1,4 +1,4 @@
-"""A table for the terminal."""
+"""Renders tables for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table as Markdown, CSV and JSON."""
+"""Renders tables as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def render_markdown(table: ReportTable) -> str:
 def markdown_table(
     header: Sequence[str], body: Iterable[Sequence[str]], notes: Iterable[str]
 ) -> str:
-    """A Markdown table of ready cells, and lines below it."""
+    """A Markdown table of rendered cells, with notes below it."""
     rule = ["---"] + ["---:"] * (len(header) - 1)
     lines = map(_markdown_line, (header, rule, *body))
     return "\n".join([*lines, "", *(f"{note}  " for note in notes), ""])
@@ -61,7 +61,7 @@ def _markdown_cell(cell: Cell, digits: int) -> str:
 
 
 def render_csv(table: ReportTable) -> str:
-    """A wide CSV: unrounded numbers, then deviations, seeds and stars; caption as comments."""
+    """A wide CSV: exact values, then deviations, seeds and stars; the caption as comments."""
     header = [table.row_header, "origin", *table.columns]
     header += [f"{column} sd" for column in table.columns]
     header += [f"{column} seeds" for column in table.columns]
@@ -77,7 +77,7 @@ def render_csv(table: ReportTable) -> str:
 
 
 def csv_table(notes: Iterable[str], lines: Iterable[Sequence[Any]]) -> str:
-    """Lines of a CSV, the first its header, below notes as comments."""
+    """A CSV text: notes as comments, then the lines, of which the first is the header."""
     stream = io.StringIO()
     stream.writelines(f"# {note}\n" for note in notes)
     csv.writer(stream, lineterminator="\n").writerows(lines)
@@ -85,7 +85,7 @@ def csv_table(notes: Iterable[str], lines: Iterable[Sequence[Any]]) -> str:
 
 
 def render_json(table: ReportTable) -> str:
-    """Everything that the table holds, as JSON; undefined numbers and empty cells are null."""
+    """The whole table as JSON; undefined values and empty cells are null."""
     return json.dumps(_plain(asdict(table)), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -90,7 +90,7 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
         (("show", "nothing"), "dataset 'nothing' is neither in this workspace"),
         (("check", "gone"), "gone is neither a folder, nor a CSV file, nor a dataset of workspace"),
         (("check", "./gone/deep"), "gone/deep does not exist; name a folder or a CSV file"),
-        (("import", "/dev/null", "--name", "x"), "/dev/null is no CSV file; name a folder"),
+        (("import", "/dev/null", "--name", "x"), "/dev/null is not a CSV file; name a folder"),
         (
             ("import", ".", "--name", "phantom"),
             "dataset name phantom is reserved for the synthetic",
@@ -132,12 +132,10 @@ def test_import_tells_equal_warnings_once_and_check_each(tmp_path, capsys):
     run(tmp_path / "ws", "import", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
     assert len(told) == 1
-    assert (
-        "UCL/Case00.nii.gz and 2 more (list all: sweeper data check): its header holds" in told[0]
-    )
+    assert "UCL/Case00.nii.gz and 2 more (each: sweeper data check): its header has" in told[0]
     run(tmp_path / "ws", "check", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
-    assert [f"UCL/Case0{i}.nii.gz: its header holds no" in told[i] for i in range(3)] == [True] * 3
+    assert [f"UCL/Case0{i}.nii.gz: its header has no" in told[i] for i in range(3)] == [True] * 3
 
 
 def test_an_empty_workspace_says_how_to_make_a_dataset(tmp_path, capsys):

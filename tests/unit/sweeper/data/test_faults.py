@@ -33,7 +33,7 @@ def test_every_builder_has_its_lines_and_there_are_at_least_forty_kinds():
 
 
 @pytest.mark.parametrize("name", [name for name in LINES if name != "label_that_vanishes"])
-def test_a_fault_is_told_with_file_problem_and_remedy(tmp_path, name):
+def test_a_fault_line_names_file_problem_and_remedy(tmp_path, name):
     made = getattr(fault_builders, name)(tmp_path / "set") or tmp_path / "set"
     source, layout = made if isinstance(made, tuple) else (made, "auto")
     assert lines_of(source, layout) == LINES[name]
@@ -79,7 +79,7 @@ def test_all_faults_are_reported_in_one_pass_and_nothing_is_imported(tmp_path):
     assert not (tmp_path / "x.zarr").exists()
 
 
-def test_skip_bad_goes_on_without_the_bad_cases_and_lists_them_in_the_store(tmp_path):
+def test_skip_bad_continues_without_the_bad_cases_and_lists_them_in_the_store(tmp_path):
     source = tmp_path / "src"
     sources.saml(source, cases=4)
     (source / "UCL" / "Case00.nii.gz").write_bytes(b"")
@@ -87,8 +87,8 @@ def test_skip_bad_goes_on_without_the_bad_cases_and_lists_them_in_the_store(tmp_
     report = import_dataset(source, tmp_path / "x.zarr", options)
     assert len(report.store.cases) == 7
     assert report.store.skipped == {
-        "D-UCL_Case00": "error [unreadable] UCL/Case00.nii.gz: the file has 0 bytes; get the file"
-        " again or remove the case"
+        "D-UCL_Case00": "error [unreadable] UCL/Case00.nii.gz: the file has 0 bytes; replace the"
+        " file or remove the case"
     }
     assert [fault.code for fault in errors(report.faults)] == ["unreadable"]
 

@@ -159,7 +159,7 @@ def test_masks_never_join_a_sweep_on_other_data(dataset: DatasetStore, tmp_path:
 def test_what_cannot_be_scored_is_said_and_what_is_no_case_is_refused(
     dataset: DatasetStore, workspace: Workspace, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         score(workspace, dataset, ScoreRequest(folder=tmp_path / "no", method="m", source="A"))
     write_nifti(tmp_path / "stranger.nii.gz", disc(0), SPACING_XYZ)
     with pytest.raises(DataError, match="none is named after a case"):

@@ -124,7 +124,7 @@ def test_rows_that_are_not_tested_are_named_where_stars_are_explained() -> None:
 def test_a_condition_may_name_a_method_and_an_unknown_one_is_no_row() -> None:
     found = results(*plain(), *plain(method="csdg"))
     assert [row.label for row in table(found, where=("method=csdg",)).rows] == ["csdg"]
-    with pytest.raises(ConfigError, match=r"^where: 'nokey' is in no training"):
+    with pytest.raises(ConfigError, match=r"^where: 'nokey' is not a key of any training"):
         table(found, where=("nokey=3",))
 
 

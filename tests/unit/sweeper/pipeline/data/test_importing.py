@@ -350,7 +350,7 @@ def test_export_says_what_it_cannot_do(tmp_path):
         f"{site} is not one of the six sites that the released code supports"
         for site in ("north", "south")
     )
-    with pytest.raises(DataError, match="is there already; remove it"):
+    with pytest.raises(DataError, match="already exists; remove it"):
         export_dataset(store, tmp_path / "work")
     shutil.rmtree(tmp_path / "src")
     with pytest.raises(

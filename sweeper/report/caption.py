@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from desam_model.scoring.protocol_table import PROTOCOLS
@@ -63,10 +64,24 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     return tuple(lines)
 
 
+_PAIRED_SINCE = 2
+"""Version of DeSAM's training code since which ablations of one seed share their weights."""
+
+
 def _paired_ablations(query: Query) -> list[str]:
     """What the two rows without fusion differ by: with one seed their PDMM has the same weights."""
-    ablations = {entry.values.get("method.ablation") for entry in query.entries}
-    if not {"pdmm_only", "iou_head"} <= ablations:
+    rows = [
+        entry
+        for entry in query.entries
+        if entry.values.get("method.ablation") in ("pdmm_only", "iou_head")
+    ]
+    versions = [
+        re.fullmatch(r"desam-(\d+)", entry.run.tags.get("code_version", ""))
+        for entry in rows
+        if entry.run is not None
+    ]
+    is_paired = all(found and int(found[1]) >= _PAIRED_SINCE for found in versions)
+    if len({entry.values["method.ablation"] for entry in rows}) < 2 or not is_paired:
         return []
     return [
         "iou_head differs from pdmm_only by the gate alone: its mask is empty where no prompt's"
@@ -111,6 +126,8 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
         " *** .001."
     )
     lines = [stars] if tests.tests else []
+    if tests.refused:
+        lines.append(f"Stars: none; {tests.refused}.")
     if tests.left_out:
         lines.append(f"Not tested: {'; '.join(tests.left_out)}.")
     return (" ".join(lines),) if lines else ()

@@ -132,7 +132,7 @@ def test_import_tells_equal_warnings_once_and_check_each(tmp_path, capsys):
     run(tmp_path / "ws", "import", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
     assert len(told) == 1
-    assert "UCL/Case00.nii.gz and 2 more (each: sweeper data check): its header has" in told[0]
+    assert "UCL/Case00.nii.gz and 2 more (list all: sweeper data check): its header has" in told[0]
     run(tmp_path / "ws", "check", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
     assert [f"UCL/Case0{i}.nii.gz: its header has no" in told[i] for i in range(3)] == [True] * 3

@@ -62,7 +62,10 @@ def train(
         folder.write("pruned", {"epoch": result.epochs[-1].epoch, "epochs": epochs})
         return False
     losses = [epoch.train_loss for epoch in result.epochs]
-    batches = partial(Loader, batch_size=job.config.training.batch_size, device=device)
+    training = job.config.training
+    # as large as in a step, which may be split for want of memory
+    batch_size = max(1, training.batch_size // training.accumulate)
+    batches = partial(Loader, batch_size=batch_size, device=device)
     folder.write(
         "fit",
         {

@@ -9,6 +9,7 @@ from hand_made import results, run
 
 from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_table
+from sweeper.report.convergence import unconverged
 from sweeper.report.formats.registry import RENDERERS
 from sweeper.report.query import make_query
 
@@ -54,6 +55,17 @@ def test_a_row_that_may_be_undertrained_has_a_dagger_and_is_a_draft(summary, wor
             text = render(made)
             assert "weak $\\dagger$" in text if name == "latex" else "weak †" in text, name
             assert "good †" not in text
+
+
+def test_reasons_count_trainings_and_not_scorings() -> None:
+    both = {**FALLING, "train_dice": 0.1}
+    query = make_query(results(*trained("weak", both, both)), ReportSpec(columns="source"))
+    assert unconverged(query) == {
+        "weak": (
+            "2 of 2 trainings below the constant mask",
+            "2 of 2 trainings with a loss still falling",
+        )
+    }
 
 
 def test_trainings_of_before_convergence_was_recorded_are_not_judged() -> None:

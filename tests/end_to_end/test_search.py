@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-pytestmark = pytest.mark.slow
+# each case is five commands that start Ray, so the limit of other tests is too short on two cores
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SPACE = """
 name: s

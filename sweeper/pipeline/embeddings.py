@@ -13,6 +13,7 @@ from sweeper.pipeline.embed import ensure_embeddings, store_path, wanted_manifes
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings import transfer
 from sweeper.store.embeddings.convert import convert_store, quantisation_error
+from sweeper.store.embeddings.places import dataset_slices
 from sweeper.store.embeddings.writer import StoreWriter
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
 
@@ -44,10 +45,12 @@ def pull_store(
     checkpoint: Path | None,
     precision: str,
     progress: Callable[[str, int, int], None] | None = None,
+    *,
+    is_background: bool = False,
 ) -> None:
     """Copy what lies below `url` of the store that this dataset needs; resumes."""
     weights = encoder_fingerprint(encoder, resolve_checkpoint(workspace, encoder, checkpoint))
-    wanted = wanted_manifest(dataset, encoder, weights, precision)
+    wanted = wanted_manifest(dataset, encoder, weights, precision, is_background=is_background)
     path = store_path(workspace, wanted)
     told = None if progress is None else lambda done, total: progress("pulled", done, total)
     transfer.pull(f"{url.rstrip('/')}/{path.name}", path, wanted, told)
@@ -107,6 +110,7 @@ def repair_store(workspace: Workspace, store: EmbeddingStore, damaged: Sequence[
         precision=store.precision,
         compute=store.manifest.compute,
         into=store.path,
+        is_background=store.manifest.is_background,
     )
 
 
@@ -121,7 +125,9 @@ def dataset_of(workspace: Workspace, store: EmbeddingStore) -> DatasetStore:
             dataset = DatasetStore.open(path)
         except StoreError:
             continue  # another one's damage is no matter here
-        if dataset.fingerprint == store.dataset_fingerprint:
+        needed = store.manifest.scan_fingerprint or dataset.scan_fingerprint
+        is_same = dataset.fingerprint == store.dataset_fingerprint
+        if is_same and dataset.scan_fingerprint == needed:
             return dataset
     raise StoreError(
         f"{store.path.name} was made of dataset {store.manifest.dataset} (fingerprint"
@@ -148,10 +154,7 @@ def _encoded(
     weights = resolve_checkpoint(workspace, store.encoder, checkpoint)
     name = store.encoder
     encoder = build_encoder(name, weights, compute=store.manifest.compute)
-    starts = {record.case: record.start for record in dataset.cases}
-    shifts = [starts[case] - start for case, start in store.manifest.starts.items()]
-    begins = list(store.manifest.starts.values())
+    indices = dataset_slices(dataset, store.manifest)
     for index in _sample(store.n_slices, n_slices):
-        case = int(np.searchsorted(begins, index, side="right")) - 1
-        made = encoder(torch.from_numpy(dataset.image(index + shifts[case]))[None])
+        made = encoder(torch.from_numpy(dataset.image(indices[index]))[None])
         yield Embedding(taps=tuple(tap[0] for tap in made.taps), neck=made.neck[0])

@@ -39,6 +39,7 @@ def blocks_of(missing: Sequence[int], n_slices: int, size: int) -> list[tuple[ra
 
 def encode_blocks(
     dataset: DatasetStore,
+    slices: Sequence[int],
     encoder: FrozenSamEncoder,
     writer: ChunkWriter,
     blocks: Iterable[tuple[range, list[int]]],
@@ -51,6 +52,7 @@ def encode_blocks(
 
     Args:
         dataset: The images.
+        slices: Per slice of the store its index in the dataset.
         encoder: On the device and in the precision of the computation.
         writer: Puts slices.
         blocks: Slices encoded together, and those of them to write.
@@ -62,11 +64,12 @@ def encode_blocks(
         frames: Future[tuple[torch.Tensor, Any]] | None = None
         queue = list(blocks)
         for position, (block, wanted) in enumerate(queue):
-            frames = frames or reader.submit(_frames, dataset, encoder, block, copies)
+            images = [slices[index] for index in block]
+            frames = frames or reader.submit(_frames, dataset, encoder, images, copies)
             ready, uploaded = frames.result()
             frames = None
             if position + 1 < len(queue):
-                following = queue[position + 1][0]
+                following = [slices[index] for index in queue[position + 1][0]]
                 frames = reader.submit(_frames, dataset, encoder, following, copies)
             embedding = encoder.encode(copies.wait(ready, uploaded))
             host, downloaded = copies.to_host(embedding, torch.float16 if half else torch.float32)
@@ -109,10 +112,10 @@ class _Copies:
 
 
 def _frames(
-    dataset: DatasetStore, encoder: FrozenSamEncoder, block: range, copies: _Copies
+    dataset: DatasetStore, encoder: FrozenSamEncoder, indices: Sequence[int], copies: _Copies
 ) -> tuple[torch.Tensor, Any]:
     """Prepared input of a block on the device, `(B, 3, input_px, input_px)`, and its event."""
-    images = torch.from_numpy(np.stack([dataset.image(index) for index in block]))
+    images = torch.from_numpy(np.stack([dataset.image(index) for index in indices]))
     if copies.up is None:
         return encoder.preprocess(images), None
     with torch.cuda.stream(copies.up):

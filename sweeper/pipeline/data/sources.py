@@ -85,7 +85,7 @@ class DataSource:
             domains=dataset.domains,
             structures=dataset.structures,
             cases={d: tuple(c.case for c in dataset.cases_of(d)) for d in dataset.domains},
-            slices={d: sum(c.count for c in dataset.cases_of(d)) for d in dataset.domains},
+            slices={d: sum(len(c.shown) for c in dataset.cases_of(d)) for d in dataset.domains},
             embedding_fingerprint=fingerprint,
             embeddings=place,
             checkpoint=None if (own or checkpoint) is None else str(own or checkpoint),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from desam_model.scoring.metric_table import metrics
-from desam_model.scoring.metrics import score_case
+from desam_model.scoring.protocol_scores import score_protocols
 from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
 from sweeper.errors import DataError
@@ -123,7 +123,10 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
     _check_not_all_empty(scored, request)
     tracker = MlflowTracker(workspace)
     sweep = _sweep(tracker, dataset, request.sweep)
-    rows = tuple(row for one in scored for row in _rows(request, target, one))
+    protocols = [
+        name for name, p in PROTOCOLS.items() if dataset.keeps_all_slices or not p.needs_whole_scan
+    ]
+    rows = tuple(row for one in scored for row in _rows(request, target, one, protocols))
     tracker.log_training(_record(dataset, request, target, sweep, rows))
     return ScoreOutcome(
         sweep=sweep,
@@ -201,47 +204,47 @@ def _score_case(
     files: Mapping[str, Path],
     label: int | None,
 ) -> _Scored:
-    """The structure's own slices under both protocols, as for any method."""
+    """The structure's own slices, and the whole scan where it is kept, as for any method."""
     if case.case not in files:
         return _Scored(case, {})
     kept = [i for i, is_there in enumerate(case.foreground[target.structure]) if is_there]
     try:
-        mask = read_mask(files[case.case], _frame(dataset, case, kept), label)
+        mask = read_mask(files[case.case], _frame(dataset, case), label)
     except DataError as err:
         return _Scored(case, {}, problem=str(err))
-    reference = np.stack([dataset.mask(case.start + i, target.structure) for i in kept])
-    numbers = {}
-    for protocol in PROTOCOLS.values():
-        found = score_case(
-            mask.slices,
-            reference.astype(bool),
-            case=case.case,
-            domain=case.domain,
-            structure=target.structure,
-            spacing_mm=case.spacing_mm,
-            protocol=protocol,
-        )
-        numbers[protocol.name] = (found.values, found.n_slices)
+    references = [dataset.mask(case.start + i, target.structure) for i in range(case.count)]
+    reference = np.stack(references).astype(bool)
+    found = score_protocols(
+        (mask.slices[kept], reference[kept]),
+        (mask.slices, reference) if dataset.keeps_all_slices else None,
+        case=case.case,
+        domain=case.domain,
+        structure=target.structure,
+        spacing_mm=case.spacing_mm,
+    )
+    numbers = {score.protocol: (score.values, score.n_slices) for score in found}
     is_empty = not mask.slices.any()
     return _Scored(case, numbers, is_regridded=mask.is_regridded, is_empty=is_empty)
 
 
-def _frame(dataset: DatasetStore, case: CaseRecord, kept: list[int]) -> CaseFrame:
+def _frame(dataset: DatasetStore, case: CaseRecord) -> CaseFrame:
     source = Path(dataset.source)
     reference_file = (source.parent if source.is_file() else source) / case.label_file
     return CaseFrame(
         shape=(case.n_source_slices, *case.matrix),
         spacing_mm=case.source_spacing_mm,
         preprocessing=dataset.preprocessing[case.domain],
-        z=tuple(case.z[i] for i in kept),
+        z=case.z,
         reference_file=reference_file if case.label_file and reference_file.is_file() else None,
     )
 
 
-def _rows(request: ScoreRequest, target: _Target, scored: _Scored) -> list[Row]:
+def _rows(
+    request: ScoreRequest, target: _Target, scored: _Scored, protocols: Sequence[str]
+) -> list[Row]:
     """Every protocol and metric of a case; undefined where there is no usable mask."""
     rows = []
-    for protocol in PROTOCOLS:
+    for protocol in protocols:
         numbers, n_slices = scored.numbers.get(protocol, ({}, 0))
         for metric in metrics():
             value = numbers.get(metric, math.nan)

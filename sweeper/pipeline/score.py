@@ -264,6 +264,7 @@ def _rows(
                     value=value,
                     n_slices=n_slices,
                     status="undefined" if math.isnan(value) else "ok",
+                    diagonal_mm=scored.case.diagonal_mm,
                 )
             )
     return rows

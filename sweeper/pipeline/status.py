@@ -80,7 +80,7 @@ def find_rubbish(workspace: Workspace) -> Rubbish:
 
 def _half_written(folder: Path) -> list[Path]:
     """What a killed worker was writing: files that would have been renamed when whole."""
-    patterns = (".*.tmp", ".masks.npz", ".*.json.[0-9]*")
+    patterns = (".*.tmp", ".*masks.npz", ".*.json.[0-9]*")
     return sorted(path for pattern in patterns for path in folder.rglob(pattern))
 
 

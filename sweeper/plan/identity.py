@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from desam_model.encoder.shapes import encoder_shape
@@ -29,10 +29,13 @@ class DataFacts:
         domains: Its sites or modalities, in order.
         structures: What is labelled in it.
         cases: Case ids by domain, in the dataset's order.
-        slices: Kept slices by domain.
+        slices: Slices that show a structure, by domain.
         embedding_fingerprint: Of the embedding store; None if no method of the sweep reads one.
         embeddings: Its URI, or None.
         checkpoint: Checkpoint that decoders start from, or None.
+        scan_slices: All slices of the scans, by domain; empty where they are not kept.
+        scan_fingerprint: Identity of the whole scans; empty where they are not kept.
+        background: URI of the embeddings of slices that show no structure; None unless scored.
         start: SHA-256 of the checkpoint if the method brings its own; None: the encoder's SAM.
     """
 
@@ -48,6 +51,9 @@ class DataFacts:
     embeddings: str | None = None
     checkpoint: str | None = None
     start: str | None = None
+    scan_slices: dict[str, int] = field(default_factory=dict)
+    scan_fingerprint: str = ""
+    background: str | None = None
 
 
 def canonical_json(values: Any) -> str:
@@ -87,12 +93,14 @@ def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
     }
 
 
-def evaluation_identity(train_id: str, config: TrialConfig) -> dict[str, Any]:
+def evaluation_identity(train_id: str, config: TrialConfig, data: DataFacts) -> dict[str, Any]:
     """The training, and what only changes its scoring; its hash is the eval_id."""
+    scans = {"scans": data.scan_fingerprint} if config.evaluation.whole_scan else {}
     return {
         "training": train_id,
         "config": config.at_level(Level.EVALUATION),
         "code": scoring_version(),
+        **scans,
     }
 
 

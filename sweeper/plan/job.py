@@ -31,6 +31,7 @@ class TrainingJob:
         start_from: `FOLDER@EPOCHS`, another training to go on from if this one has not begun.
         gpu: GPUs, or the share of one, that it may use; 0 hides them.
         remedy: How the training is run after it ran out of memory, in words; None: as asked.
+        background: URI of the embeddings of slices that show no structure; None if none are read.
         scoring_code: Version of the scoring code that the plan was made with; None where the job
             names no evaluation.
     """
@@ -50,6 +51,7 @@ class TrainingJob:
     gpu: float = 1.0
     remedy: str | None = None
     scoring_code: str | None = None
+    background: str | None = None
 
     def to_json(self) -> str:
         """The job as text."""

@@ -68,11 +68,14 @@ class Entry:
         """True if its numbers are there."""
         return self.run is not None
 
-    def measures(self, metric: str) -> bool:
-        """True if its numbers of a metric are there; a former version may have had fewer."""
-        return self.run is not None and all(
-            metric in score.values for score in self.run.scores if score.eval_id == self.eval_id
-        )
+    def measures(self, metric: str, protocol: str) -> bool:
+        """True if its numbers of a metric under a protocol are there.
+
+        A former version may have had fewer metrics, and a scoring without whole scans has no
+        protocol that needs them.
+        """
+        scores = list(self.scores(protocol))
+        return bool(scores) and all(metric in score.values for score in scores)
 
     def scores(self, protocol: str) -> Iterable[Score]:
         """Its cases under one protocol."""

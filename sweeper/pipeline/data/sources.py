@@ -10,6 +10,7 @@ from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
     present_path,
+    require_whole_scans,
     wanted_manifest,
 )
 from sweeper.plan.expand import require_domains
@@ -47,15 +48,16 @@ class DataSource:
         self._workspace, self._display = workspace, display
         self._makes_embeddings = makes_embeddings
         self._datasets: dict[str, DatasetStore] = {}
-        self._facts: dict[tuple[str, EncoderConfig | None, Path | None], DataFacts] = {}
-        self._embeddings: dict[tuple[str, str], tuple[str, str]] = {}
+        self._facts: dict[tuple[str, EncoderConfig | None, Path | None, bool], DataFacts] = {}
+        self._embeddings: dict[tuple[str, str, bool], tuple[str, str]] = {}
         self._is_embedding = False
         self.missing_bytes = 0
 
     def facts(self, config: TrialConfig) -> DataFacts:
         """What a trial reads, as the plan wants to know it."""
         encoder = config.encoder if config.method.reads_embeddings() else None
-        key = (config.dataset, encoder, config.method.own_checkpoint())
+        whole_scan = config.evaluation.whole_scan
+        key = (config.dataset, encoder, config.method.own_checkpoint(), whole_scan)
         if key not in self._facts:
             self._facts[key] = self._find_facts(config)
         return self._facts[key]
@@ -63,7 +65,9 @@ class DataSource:
     def _find_facts(self, config: TrialConfig) -> DataFacts:
         dataset = self.dataset(config.dataset)
         require_domains(config, dataset.name, dataset.domains)  # before hours of embedding
-        fingerprint, place, checkpoint, start = None, None, None, None
+        if config.evaluation.whole_scan:
+            require_whole_scans(dataset)  # likewise
+        fingerprint, place, checkpoint, start, background = None, None, None, None, None
         own = config.method.own_checkpoint()
         if own is not None:
             own = own.expanduser().absolute()
@@ -75,6 +79,8 @@ class DataSource:
             start = check_checkpoint(own)
         if config.method.reads_embeddings():
             fingerprint, place = self.embeddings(dataset, config.encoder)
+            if config.evaluation.whole_scan and dataset.n_stored_slices > dataset.n_slices:
+                _, background = self.embeddings(dataset, config.encoder, is_background=True)
             encoder = config.encoder
             checkpoint = resolve_checkpoint(self._workspace, encoder.name, encoder.checkpoint)
         return DataFacts(
@@ -90,6 +96,13 @@ class DataSource:
             embeddings=place,
             checkpoint=None if (own or checkpoint) is None else str(own or checkpoint),
             start=start,
+            scan_slices=(
+                {d: sum(c.count for c in dataset.cases_of(d)) for d in dataset.domains}
+                if dataset.keeps_all_slices
+                else {}
+            ),
+            scan_fingerprint=dataset.scan_fingerprint,
+            background=background,
         )
 
     def dataset(self, name: str) -> DatasetStore:
@@ -104,9 +117,11 @@ class DataSource:
             self._datasets[name] = DatasetStore.open(path)
         return self._datasets[name]
 
-    def embeddings(self, dataset: DatasetStore, encoder: EncoderConfig) -> tuple[str, str]:
-        """Fingerprint and path of a dataset's embeddings."""
-        key = (dataset.fingerprint, encoder.model_dump_json())
+    def embeddings(
+        self, dataset: DatasetStore, encoder: EncoderConfig, *, is_background: bool = False
+    ) -> tuple[str, str]:
+        """Fingerprint and path of a dataset's embeddings, or of those of the rest of its scans."""
+        key = (dataset.fingerprint, encoder.model_dump_json(), is_background)
         if key not in self._embeddings:
             if self._makes_embeddings:
                 store = ensure_embeddings(
@@ -117,6 +132,7 @@ class DataSource:
                     precision=encoder.precision,
                     progress=self._embedded,
                     say=self._display.say,
+                    is_background=is_background,
                 )
                 self._embeddings[key] = store.fingerprint, str(store.path)
             else:
@@ -126,6 +142,7 @@ class DataSource:
                     encoder.name,
                     encoder_fingerprint(encoder.name, weights),
                     encoder.precision,
+                    is_background=is_background,
                 )
                 path = present_path(self._workspace, manifest)
                 self._embeddings[key] = manifest.fingerprint, str(path)

@@ -84,6 +84,7 @@ def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Ro
             value=value,
             n_slices=score["n_slices"],
             status="undefined" if math.isnan(value) else "ok",
+            diagonal_mm=score.get("diagonal_mm", math.nan),
         )
         for score in found["scores"]
         for metric, value in score["values"].items()

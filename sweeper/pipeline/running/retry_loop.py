@@ -132,4 +132,5 @@ class Rounds:
             gpu=placement.gpu,
             remedy=remedy.text(config.training.batch_size) if remedy else None,
             scoring_code=scoring_version(),
+            background=training.data.background,
         )

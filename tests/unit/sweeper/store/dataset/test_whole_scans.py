@@ -12,9 +12,11 @@ from whole_scans import facts_of, foreground_only
 
 from desam_model.encoder.sam_vit import build_encoder
 from desam_model.types import Reads
+from sweeper.config.trial import TrialConfig
 from sweeper.errors import StoreError
 from sweeper.pipeline.data.importing import import_dataset
 from sweeper.pipeline.data.options import ImportOptions
+from sweeper.pipeline.data.sources import DataSource
 from sweeper.pipeline.embed import ensure_embeddings
 from sweeper.store.dataset.views import background_view, slice_view
 from sweeper.store.dataset.writer import NewCase, write_dataset
@@ -166,3 +168,18 @@ def test_an_embedding_store_of_other_scans_is_refused(whole, tmp_path):
             embeddings=store,
             background=EmbeddingStore.open(rest.path),
         )
+
+
+def test_a_plan_of_whole_scans_on_an_older_store_is_refused_with_the_command(older, tmp_path):
+    source = DataSource(Workspace.open(tmp_path / "workspace"), None)
+    trial = {
+        "source": "A-ISBI",
+        "dataset": str(older.path),
+        "method": {"name": "unet"},
+        "evaluation": {"whole_scan": True},
+    }
+    with pytest.raises(StoreError, match=r"sweeper data import \S+ --name whole --replace;") as err:
+        source.facts(TrialConfig.model_validate(trial))
+    assert "\n" not in str(err.value)
+    plain = TrialConfig.model_validate({**trial, "evaluation": {}})
+    assert source.facts(plain).slices == {"A-ISBI": 6, "D-UCL": 5}

@@ -139,7 +139,8 @@ class Slice:
         case: Id of the patient volume, unique in its dataset.
         domain: Domain of the case.
         structure: Segmented structure, such as `prostate` or `liver`.
-        z: Position among the kept foreground slices of the case, 0-based, ascending.
+        z: Position among the foreground slices of the case, 0-based, ascending; of a slice without
+            the structure, among all slices of the scan.
         is_last_foreground: True for the case's last foreground slice, which `desam2024` scoring
             drops.
         spacing_mm: Voxel size (z, y, x) in millimetres, after resizing to H x W.

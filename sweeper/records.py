@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -103,6 +104,7 @@ class Row:
         value: Value of the metric; nan if undefined.
         n_slices: Number of slices that the value was computed from.
         status: `ok`, or `undefined` if the value is nan.
+        diagonal_mm: Length of the scan's diagonal; nan where it was not recorded.
     """
 
     train_id: str
@@ -119,6 +121,7 @@ class Row:
     value: float
     n_slices: int
     status: str
+    diagonal_mm: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

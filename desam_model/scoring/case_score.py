@@ -41,10 +41,12 @@ class CasePrediction:
     Attributes:
         case: Case id.
         domain: Domain of the case.
-        mask: `(n, H, W)` bool, the slices of the case in ascending z, after the clean-up of small
-            regions.
+        mask: `(n, H, W)` bool, the foreground slices of the case in ascending z, after the clean-up
+            of small regions.
+        scan: `(m, H, W)` bool, likewise of all slices; None unless the whole scan was predicted.
     """
 
     case: str
     domain: Domain
     mask: np.ndarray
+    scan: np.ndarray | None = None

@@ -10,8 +10,8 @@ import torch
 
 from desam_model.scoring.case_score import CasePrediction, CaseScore
 from desam_model.scoring.clean_up import clean_regions
-from desam_model.scoring.metrics import score_case
-from desam_model.scoring.protocol_table import PROTOCOLS
+from desam_model.scoring.protocol_scores import score_protocols
+from desam_model.scoring.protocols import whole_scan
 from desam_model.slices import ReadOnce, by_case
 
 if TYPE_CHECKING:
@@ -64,55 +64,66 @@ def evaluate(
     view: Sequence[Slice],
     settings: PredictionSettings,
     batches: Batches,
+    others: Sequence[Slice] | None = None,
 ) -> Evaluation:
     """Scores of all cases of a view under all protocols, from one set of predictions.
 
     Args:
         method: A trained method; it is not changed.
-        view: Slices of complete cases; the slices of a case may be in any order.
+        view: Foreground slices of complete cases; the slices of a case may be in any order.
         settings: Settings that change only the scoring.
         batches: Returns the batches of a view, in its order, on the method's device; the batch size
             does not affect the masks.
+        others: All other slices of the same scans, whose `z` counts all slices of a scan; None to
+            leave out the protocols that need whole scans. The foreground's masks and scores are
+            the same with and without them.
 
     Raises:
         ValueError: The view is empty.
     """
     if not len(view):
         raise ValueError("there is nothing to evaluate: the view has no slices")
-    # predict all slices
-    recorded_view = ReadOnce(view)
-    masks = predict_slices(method, recorded_view, settings, batches)
+    # predict all slices, the foreground in the same batches with the others and without
+    foreground = _predict(method, view, settings, batches)
+    rest = _predict(method, others, settings, batches) if others else {}
     # score case by case
     scores: list[CaseScore] = []
     predictions: list[CasePrediction] = []
-    slices = recorded_view.slices()
-    for case, order in by_case(slices).items():
-        first = slices[order[0]]
-        prediction = masks[order]
-        predictions.append(CasePrediction(case=case, domain=first.domain, mask=prediction))
-        scores += score_protocols(prediction, [slices[i] for i in order])
-    return Evaluation(scores=tuple(scores), predictions=tuple(predictions))
-
-
-def score_protocols(prediction: np.ndarray, slices: Sequence[Slice]) -> list[CaseScore]:
-    """Scores of one case under all protocols.
-
-    Args:
-        prediction: `(n, H, W)` bool.
-        slices: The n slices of the case in ascending z.
-    """
-    first = slices[0]
-    reference = np.stack([slice_.reference.numpy() for slice_ in slices]) > 0
-    return [
-        score_case(
-            prediction,
-            reference,
-            case=first.case,
+    for case, (mask, slices) in foreground.items():
+        first = slices[0]
+        shown = mask, np.stack([slice_.reference.numpy() for slice_ in slices]) > 0
+        scan = None
+        if others is not None:
+            hidden, hidden_slices = rest.get(case, (mask[:0], []))
+            z = [slice_.z for slice_ in hidden_slices]
+            scan = whole_scan(shown[0], hidden, z), whole_scan(shown[1], np.zeros_like(hidden), z)
+        predictions.append(
+            CasePrediction(
+                case=case, domain=first.domain, mask=mask, scan=None if scan is None else scan[0]
+            )
+        )
+        scores += score_protocols(
+            shown,
+            scan,
+            case=case,
             domain=first.domain,
             structure=first.structure,
             spacing_mm=first.spacing_mm,
-            protocol=protocol,
             drops_last=slices[-1].is_last_foreground,
         )
-        for protocol in PROTOCOLS.values()
-    ]
+    return Evaluation(scores=tuple(scores), predictions=tuple(predictions))
+
+
+def _predict(
+    method: SegmentationMethod,
+    view: Sequence[Slice],
+    settings: PredictionSettings,
+    batches: Batches,
+) -> dict[str, tuple[np.ndarray, list[Slice]]]:
+    """By case the predicted masks `(n, H, W)` and their slices, in ascending z."""
+    recorded_view = ReadOnce(view)
+    masks = predict_slices(method, recorded_view, settings, batches)
+    slices = recorded_view.slices()
+    return {
+        case: (masks[order], [slices[i] for i in order]) for case, order in by_case(slices).items()
+    }

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from desam_model.plugins import PluginError, registry
 
@@ -43,6 +43,9 @@ class Metric:
             data.
         notable: Difference of printed averages from which the report names both aggregators; None
             if it never does.
+        worst: What `undefined: worst` puts in the place of an undefined value where the prediction
+            is empty and the reference is not: `diagonal`, the length of the scan's diagonal; None
+            if there is no such value.
         measure: `package.module:function` with the signature `(prediction, reference, spacing_mm)
             -> float`: masks `(n, H, W)` bool, spacing (z, y, x) in millimetres; nan if undefined.
     """
@@ -57,6 +60,7 @@ class Metric:
     undefined: str
     axis: tuple[float, float | None] = (0.0, None)
     notable: float | None = None
+    worst: Literal["diagonal"] | None = None
     measure: str
 
     @property
@@ -109,10 +113,11 @@ _BUILT_IN = (
     Metric(
         name="hd95_mm",
         symbol="HD95",
-        title="95th-percentile Hausdorff distance",
+        title="95th-percentile Hausdorff distance (both directions pooled)",
         unit="mm",
         is_higher_better=False,
         undefined="a mask is empty",
+        worst="diagonal",
         measure="desam_model.scoring.metrics:hd95",
     ),
     Metric(
@@ -122,7 +127,28 @@ _BUILT_IN = (
         unit="mm",
         is_higher_better=False,
         undefined="a mask is empty",
+        worst="diagonal",
         measure="desam_model.scoring.metrics:asd",
+    ),
+    Metric(
+        name="hd95_monai_mm",
+        symbol="HD95 MONAI",
+        title="95th-percentile Hausdorff distance as MONAI's (the larger direction)",
+        unit="mm",
+        is_higher_better=False,
+        undefined="a mask is empty",
+        worst="diagonal",
+        measure="desam_model.scoring.metrics:hd95_monai",
+    ),
+    Metric(
+        name="asd_monai_mm",
+        symbol="ASD MONAI",
+        title="Mean surface distance as MONAI's default (from the prediction to the reference)",
+        unit="mm",
+        is_higher_better=False,
+        undefined="a mask is empty",
+        worst="diagonal",
+        measure="desam_model.scoring.metrics:asd_monai",
     ),
 )
 

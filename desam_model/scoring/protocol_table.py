@@ -1,7 +1,7 @@
 """The registry of scoring protocols; this module does not import NumPy.
 
-Everything that differs between protocols is defined here. Each case is scored under all protocols,
-from the same predictions; a table prints one of them.
+Everything that differs between protocols is defined here. Each case is scored under all protocols
+that its predictions allow; a table prints one of them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Protocol:
         name: Key in configs, files and options.
         summary: A short phrase, for help texts and the reference page.
         rule: The slices and pixels that are scored, for captions.
+        needs_whole_scan: True if it compares all slices of a scan; False if the foreground slices.
         compares: `package.module:function` with the signature `(prediction, reference,
             drops_last)`. It returns the two masks `(n, H, W)` bool that the metrics compare.
             `drops_last` is True if the last slice is the last foreground slice of the case.
@@ -35,6 +36,7 @@ class Protocol:
     name: str
     summary: str
     rule: str
+    needs_whole_scan: bool = False
     compares: str
 
     def view(
@@ -61,8 +63,17 @@ STRICT = Protocol(
 )
 """Figures select and label cases by its scores."""
 
+VOLUME = Protocol(
+    name="volume",
+    summary="every slice of the scan, also those without a reference; needs evaluation.whole_scan",
+    rule="every slice of the scan, also those without a reference, gaps in place; no border rule",
+    needs_whole_scan=True,
+    compares="desam_model.scoring.protocols:as_predicted",
+)
+"""A mask that is too long at its ends costs something only here."""
+
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
-    {protocol.name: protocol for protocol in (RELEASED, STRICT)}
+    {protocol.name: protocol for protocol in (RELEASED, STRICT, VOLUME)}
 )
 """All protocols by name, the default first."""
 

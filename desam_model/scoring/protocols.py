@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EDGE_PX = 50
 """Border of predictions that `desam2024` clears, in px at 256 x 256 (sources.md S6)."""
@@ -35,3 +40,30 @@ def as_released(
     inner = np.s_[:, rows : height - rows, columns : width - columns]
     cleared[inner] = prediction[inner]
     return cleared, reference
+
+
+def whole_scan(shown: np.ndarray, hidden: np.ndarray, hidden_z: Sequence[int]) -> np.ndarray:
+    """The masks of a whole scan, each at its place, so that distances count gaps in millimetres.
+
+    Args:
+        shown: `(n, H, W)` bool, of the foreground slices in ascending z.
+        hidden: `(m, H, W)` bool, of all other slices.
+        hidden_z: Their m positions in the scan; the foreground has the other ones.
+
+    Returns:
+        `(n + m, H, W)` bool.
+
+    Raises:
+        ValueError: The positions are not m different ones of the scan.
+    """
+    n_slices = len(shown) + len(hidden)
+    is_hidden = np.isin(np.arange(n_slices), hidden_z)
+    if len(hidden_z) != len(hidden) or is_hidden.sum() != len(hidden):
+        raise ValueError(
+            f"{len(hidden)} slices without foreground have positions {list(hidden_z)}, expected"
+            f" {len(hidden)} different ones of 0..{n_slices - 1}"
+        )
+    scan = np.empty((n_slices, *shown.shape[1:]), dtype=bool)
+    scan[list(hidden_z)] = hidden
+    scan[~is_hidden] = shown
+    return scan

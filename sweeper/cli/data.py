@@ -179,6 +179,12 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     )
     resize = ", ".join(sorted({str(s["label_resize"]) for s in store.preprocessing.values()}))
     click.echo(f"fingerprint {store.fingerprint}; label resize: {resize}")
+    click.echo(
+        f"whole scans: {counted(store.n_stored_slices, 'slice')}, for protocol volume"
+        if store.keeps_all_slices
+        else "whole scans: not kept by the version that imported it; for protocol volume import"
+        " again with --replace"
+    )
     print_summary(summarise(store))
     print_splits(store)
     for case, reason in store.skipped.items():

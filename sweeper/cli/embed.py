@@ -62,6 +62,11 @@ if TYPE_CHECKING:
 )
 @click.option("--address", help="Ray cluster to use. Default: this machine.")
 @click.option(
+    "--whole-scan",
+    is_flag=True,
+    help="Also the slices without a reference, for evaluation.whole_scan (protocol volume).",
+)
+@click.option(
     "--push", metavar="URL", help="Copy the store to s3://, gs:// or file:// when it is complete."
 )
 @click.option("--pull", metavar="URL", help="First copy the slices that are at this URL.")
@@ -78,39 +83,59 @@ def embed(
     actors: int | None,
     gpu: float,
     address: str | None,
+    whole_scan: bool,
     push: str | None,
     pull: str | None,
 ) -> None:
     """Compute the embeddings of DATASET (a name or a path); existing ones are not recomputed."""
     from sweeper.cli.data_text import ProgressBar
     from sweeper.pipeline.data.named import open_dataset
-    from sweeper.pipeline.embed import ensure_embeddings
+    from sweeper.pipeline.embed import ensure_embeddings, require_whole_scans
     from sweeper.pipeline.embeddings import precision_cost, pull_store, push_store
     from sweeper.store.workspace import Workspace
 
     opened = Workspace.open(workspace)
     with ProgressBar() as bar:
         data = open_dataset(opened, dataset, bar)
-        if pull is not None:
-            pull_store(opened, pull, data, encoder, checkpoint, precision, bar)
-        store = ensure_embeddings(
-            opened,
-            data,
-            encoder,
-            checkpoint=checkpoint,
-            precision=precision,
-            compute=compute,
-            codec=codec,
-            workers=_workers(actors, gpu, address),
-            progress=_show,
-            say=lambda line: click.echo(line, err=True),
+        if whole_scan:
+            require_whole_scans(data)
+        stores = []
+        has_others = data.n_stored_slices > data.n_slices
+        for is_background in (False, True) if whole_scan and has_others else (False,):
+            if pull is not None:
+                pull_store(
+                    opened,
+                    pull,
+                    data,
+                    encoder,
+                    checkpoint,
+                    precision,
+                    bar,
+                    is_background=is_background,
+                )
+            store = ensure_embeddings(
+                opened,
+                data,
+                encoder,
+                checkpoint=checkpoint,
+                precision=precision,
+                compute=compute,
+                codec=codec,
+                workers=_workers(actors, gpu, address),
+                progress=_show,
+                say=lambda line: click.echo(line, err=True),
+                is_background=is_background,
+            )
+            if push is not None:
+                push_store(store, push, bar)
+            stores.append(store)
+    for store in stores:
+        size = store.n_slices * store.manifest.slice_bytes
+        click.echo(
+            f"{store.path}: {store.n_slices} slices, {size / 1e6:.1f} MB, {store.fingerprint}"
         )
-        if push is not None:
-            push_store(store, push, bar)
-    size = store.n_slices * store.manifest.slice_bytes
-    click.echo(f"{store.path}: {store.n_slices} slices, {size / 1e6:.1f} MB, {store.fingerprint}")
     if precision == "int8":
-        click.echo(precision_cost(opened, data, store, checkpoint))
+        click.echo(precision_cost(opened, data, stores[0], checkpoint))
 
 
 def _workers(actors: int | None, gpu: float, address: str | None) -> Workers | None:

@@ -48,10 +48,11 @@ class ReportSpec(Strict):
         description="With a baseline: stars on cells that differ from the baseline's,"
         " over seeds and patients (Holm over all cells of the table; three seeds at least).",
     )
-    undefined: Literal["nan", "skip"] = Field(
+    undefined: Literal["nan", "skip", "worst"] = Field(
         default="nan",
         description="nan: a cell with an undefined case is undefined; skip: the mean over the"
-        " defined cases, marked with their number.",
+        " defined cases, marked with their number; worst: a distance of an empty prediction counts"
+        " as the diagonal of the scan, other undefined cases as with nan.",
     )
     select: Literal["none", "validation_loss", "source_dice"] = Field(
         default="none",

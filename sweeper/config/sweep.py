@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.config.base import Level, Strict
 from sweeper.config.problems import explain
 from sweeper.config.report import ReportSpec
@@ -21,12 +22,12 @@ from sweeper.config.search_algorithm import (
     corners,
     study_of,
 )
-from sweeper.config.trial import TrialConfig
+from sweeper.config.trial import EvaluationConfig, TrialConfig
 from sweeper.config.yaml_reader import Document, parse_value, read_yaml
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sweeper.config.search import SearchRange
@@ -130,9 +131,35 @@ def check_sweep(document: Document) -> Sweep:
                 _add_study(studies, study_of(origin, point, document, search), document)
     if spec.search is not None:
         check_block(spec.search, len(studies), document)
+    _check_report(spec, _scorings(trials, studies.values()), document)
     return Sweep(
         spec=spec, trials=tuple(trials), studies=tuple(studies.values()), document=document
     )
+
+
+def _check_report(
+    spec: SweepSpec, scorings: Iterable[EvaluationConfig], document: Document
+) -> None:
+    """Refuse a table of numbers that no scoring of the space would make."""
+    if spec.report is None or not PROTOCOLS[spec.report.protocol].needs_whole_scan:
+        return
+    if not any(scoring.whole_scan for scoring in scorings):
+        raise ConfigError(
+            f"{document.where(('report', 'protocol'))}: is {spec.report.protocol!r}, which scores"
+            " whole scans, and no scoring of the space predicts them; write 'evaluation:"
+            " {whole_scan: true}' under 'trial:', or choose"
+            f" {' or '.join(n for n, p in PROTOCOLS.items() if not p.needs_whole_scan)}"
+        )
+
+
+def _scorings(
+    trials: Iterable[TrialConfig], studies: Iterable[Study]
+) -> Iterator[EvaluationConfig]:
+    """How trainings and the winners of searches are scored."""
+    yield from (trial.evaluation for trial in trials)
+    for study in studies:
+        for variant in study.variants:
+            yield EvaluationConfig.model_validate(variant.get("evaluation") or {})
 
 
 def _search(spec: SweepSpec, drawn: SearchRange, document: Document, origin: Path_) -> SearchConfig:

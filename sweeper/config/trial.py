@@ -123,6 +123,11 @@ class EvaluationConfig(Strict):
         ge=0,
         description="Holes and islands below this area (px at 256 x 256) are cleaned up; 0: off.",
     )
+    whole_scan: Annotated[bool, Level.EVALUATION, AddedLater()] = Field(
+        default=False,
+        description="Also predict the slices without a reference, for protocol volume; their"
+        " embeddings are made when a space asks for this.",
+    )
 
 
 class TrialConfig(Strict):

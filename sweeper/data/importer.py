@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sweeper.data.preprocessing import Preprocessing
     from sweeper.data.volume import Volume
 
-PART_VERSION = 3
+PART_VERSION = 4
 """Increased when the preparation changes; parts of an earlier version are then re-created."""
 
 
@@ -160,7 +160,7 @@ def _prepare(
     if part is None:
         return None
     slices = prepare_slices(image.array, labels, image.spacing_mm, job.settings)
-    if not slices.z:
+    if not slices.label.any():
         checker.fault(
             "label-vanishes",
             job.case.label,

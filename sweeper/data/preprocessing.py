@@ -16,8 +16,6 @@ from scipy import ndimage
 from skimage.transform import resize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 LabelResize = Literal["nearest", "released", "linear"]
@@ -95,7 +93,7 @@ class PreparedSlices:
 
     Attributes:
         image: `(n, C, H, W)` uint8.
-        label: `(n, H, W)` uint8, 0 background, 1.. structures; every slice has foreground.
+        label: `(n, H, W)` uint8, 0 background, 1.. structures.
         z: Positions of the slices in the canonical (resampled) volume, ascending.
         spacing_mm: (z, y, x) after resizing.
     """
@@ -112,10 +110,11 @@ def prepare_slices(
     spacing_mm: tuple[float, float, float],
     settings: Preprocessing,
 ) -> PreparedSlices:
-    """All foreground slices of a volume, 8-bit and square.
+    """Every slice of a volume, 8-bit and square.
 
-    Deviation: the last foreground slice is kept (the released `range(z_min, z_max)` drops it);
-    the `desam2024` scoring drops it, and the strict one needs it.
+    Deviation: the release keeps the foreground slices without the last one (`range(z_min, z_max)`).
+    Here all are kept: trainings read those with a label, the `desam2024` scoring drops the last of
+    these, and the `volume` scoring needs the others.
 
     Args:
         image: `(C, z, y, x)` in the canonical frame, any numeric type.
@@ -125,21 +124,19 @@ def prepare_slices(
     """
     if settings.resample_mm is not None:
         image, label, spacing_mm = _resample(image, label, spacing_mm, settings)
-    candidates = np.flatnonzero(label.any(axis=(1, 2)))
-    scaled = to_8bit(image, settings, candidates)
-    scaled, label = _crop(scaled, label[candidates], settings)
+    scaled, label = _crop(to_8bit(image, settings), label, settings)
     size = settings.image_size_px
-    labels = [resize_label(plane, size, settings.label_resize) for plane in label]
-    kept = [index for index, resized in enumerate(labels) if resized.any()]
     rows, cols = label.shape[1:]
-    images = [
-        [resize_image(channel, size, settings.image_order) for channel in scaled[:, index]]
-        for index in kept
-    ]
+    planes = scaled.swapaxes(0, 1)  # (z, C, y, x)
     return PreparedSlices(
-        image=np.array(images, dtype=np.uint8).reshape(len(kept), len(scaled), size, size),
-        label=np.array([labels[i] for i in kept], dtype=np.uint8).reshape(len(kept), size, size),
-        z=tuple(int(candidates[i]) for i in kept),
+        image=np.array(
+            [[resize_image(c, size, settings.image_order) for c in plane] for plane in planes],
+            dtype=np.uint8,
+        ),
+        label=np.array(
+            [resize_label(plane, size, settings.label_resize) for plane in label], dtype=np.uint8
+        ),
+        z=tuple(range(len(label))),
         spacing_mm=(spacing_mm[0], spacing_mm[1] * rows / size, spacing_mm[2] * cols / size),
     )
 
@@ -170,22 +167,17 @@ def prepare_mask(
     return np.array(planes, dtype=np.uint8).reshape(len(z), size, size)
 
 
-def to_8bit(
-    image: NDArray[Any], settings: Preprocessing, z: Sequence[int] | NDArray[np.intp]
-) -> NDArray[np.uint8]:
-    """Slices `z`, clipped, scaled to 0..255 and truncated to uint8, as in the released code.
+def to_8bit(image: NDArray[Any], settings: Preprocessing) -> NDArray[np.uint8]:
+    """A volume `(C, z, y, x)` clipped, scaled to 0..255 and truncated to uint8, as released.
 
-    The range is computed over the whole volume `(C, z, y, x)`; only the slices `z` are converted to
-    floats, so that a large CT needs only a few times the memory of its file.
-
-    Returns:
-        `(C, len(z), y, x)`.
+    Only one slice at a time is converted to floats, so that a large CT needs only a few times the
+    memory of its file.
     """
     low, high = intensity_range(image, settings)
-    pixels = np.empty((len(image), len(z), *image.shape[2:]), dtype=np.uint8)
+    pixels = np.empty(image.shape, dtype=np.uint8)
     for channel, out in zip(image, pixels, strict=True):
-        for index, position in enumerate(z):
-            values = channel[position].astype(np.float64)
+        for index, plane in enumerate(channel):
+            values = plane.astype(np.float64)
             scaled = np.clip(values, low, high)
             scaled = (scaled - low) / (high - low if high > low else 1.0) * 255.0
             if settings.keep_zero_background:

@@ -14,6 +14,7 @@ from desam_model.encoder.sam_vit import build_encoder
 from desam_model.encoder.shapes import encoder_shape
 from sweeper.errors import ResourceError, SweeperError
 from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.embeddings.places import dataset_slices
 from sweeper.store.embeddings.writer import ChunkWriter
 from sweeper.trial.encode import blocks_of, encode_blocks
 
@@ -75,7 +76,8 @@ def encode_here(
     encoder = _encoder(job)
     writer = ChunkWriter(job.store, job.manifest)
     blocks = blocks_of(missing, job.manifest.n_slices, job.manifest.block)
-    yield from encode_blocks(dataset, encoder, writer, blocks)
+    slices = dataset_slices(dataset, job.manifest)
+    yield from encode_blocks(dataset, slices, encoder, writer, blocks)
 
 
 def encode_with_ray(
@@ -176,12 +178,13 @@ class _EncodingActor:
     def __init__(self, job: EncodeJob) -> None:
         self._job = job
         self._dataset = DatasetStore.open(job.dataset)
+        self._slices = dataset_slices(self._dataset, job.manifest)
         self._encoder = _encoder(job)
 
     def encode(self, blocks: list[Block]) -> list[Commit]:
         """Commits of the blocks' wanted slices, whose bytes are in place."""
         writer = ChunkWriter(self._job.store, self._job.manifest)
-        parts = encode_blocks(self._dataset, self._encoder, writer, blocks)
+        parts = encode_blocks(self._dataset, self._slices, self._encoder, writer, blocks)
         return [commit for part in parts for commit in part]
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
 from desam_model.encoder.shapes import COMPUTES, PREPROCESSING, encoder_shape
 from sweeper import __version__
+from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.manifest import Codec, EmbeddingManifest
+from sweeper.store.embeddings.places import offsets
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.embeddings.writer import StoreWriter, free_bytes, require_disk_space
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
@@ -71,6 +73,7 @@ def ensure_embeddings(
     compute: str = "auto",
     codec: Codec | None = None,
     workers: Workers | None = None,
+    is_background: bool = False,
 ) -> EmbeddingStore:
     """A complete embedding store of `dataset`; missing slices are computed now.
 
@@ -88,16 +91,24 @@ def ensure_embeddings(
         codec: `none` is memory-mapped, `zstd` is smaller but decoded at every read; by default that
             of an unfinished store, else `none`.
         workers: The workers that encode; by default chosen by the amount of work.
+        is_background: The store of the slices that show no structure, which only evaluations of
+            whole scans read, instead of the store of those that do.
 
     Raises:
-        StoreError: The folder has other content, or an embedding cannot be stored.
+        StoreError: The folder has other content, an embedding cannot be stored, or the dataset does
+            not keep whole scans.
         WeightsError: The checkpoint is missing or damaged.
         WorkspaceError: The disk has not enough space for the store.
     """
     # the wanted store, and its unfinished version if there is one
     path_to_weights = resolve_checkpoint(workspace, encoder, checkpoint)
     manifest = wanted_manifest(
-        dataset, encoder, encoder_fingerprint(encoder, path_to_weights), precision, compute
+        dataset,
+        encoder,
+        encoder_fingerprint(encoder, path_to_weights),
+        precision,
+        compute,
+        is_background=is_background,
     )
     manifest = replace(manifest, codec=codec or "none")
     path = into or existing_path(workspace, manifest)
@@ -133,15 +144,24 @@ def wanted_manifest(
     weights_fingerprint: str,
     precision: str,
     compute: str = "auto",
+    *,
+    is_background: bool = False,
 ) -> EmbeddingManifest:
     """The manifest of the store with the embeddings of `dataset` by `encoder`.
 
     Raises:
-        StoreError: The precision or the arithmetic is unknown.
+        StoreError: The precision or the arithmetic is unknown, or the dataset does not keep the
+            slices.
     """
+    if is_background:
+        require_whole_scans(dataset)
     if precision not in PRECISIONS:
         raise StoreError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
     shape = encoder_shape(encoder)
+    counts = (
+        (record.case, len(offsets(record, is_background=is_background))) for record in dataset.cases
+    )
+    cases = tuple((case, count) for case, count in counts if count)
     return EmbeddingManifest(
         dataset=dataset.name,
         dataset_fingerprint=dataset.fingerprint,
@@ -152,20 +172,43 @@ def wanted_manifest(
         compute=_compute(compute, encoder),
         block=shape.block,
         codec="none",
-        n_slices=dataset.n_slices,
+        n_slices=sum(count for _, count in cases),
         num_taps=len(shape.tap_blocks),
         tap_channels=shape.tap_channels,
         neck_channels=shape.neck_channels,
         grid_hw=shape.grid_hw,
         input_px=shape.input_px,
         product_version=__version__,
-        cases=tuple((record.case, record.count) for record in dataset.cases),
+        cases=cases,
+        scan_fingerprint=dataset.scan_fingerprint if is_background else "",
+    )
+
+
+def require_whole_scans(dataset: DatasetStore) -> None:
+    """Raise unless the dataset keeps every slice of its scans.
+
+    Raises:
+        StoreError: Says how to get them.
+    """
+    if dataset.keeps_all_slices:
+        return
+    way = (
+        f"remove {dataset.path}, and the next run makes it again from the same files"
+        if dataset.name in (PHANTOM, ABDOMINAL_PHANTOM)
+        else f"import it again: sweeper data import {dataset.source or 'SOURCE'} --name"
+        f" {dataset.name} --replace"
+    )
+    raise StoreError(
+        f"dataset {dataset.name} was imported by a version that kept only the slices with a"
+        f" reference, and evaluation.whole_scan (protocol volume) needs every slice; {way};"
+        " trainings, scorings and embeddings stay valid"
     )
 
 
 def store_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
     """The folder of the store in the workspace, named after its content."""
-    name = f"{manifest.dataset}-{manifest.encoder}-{manifest.precision}"
+    part = "-background" if manifest.is_background else ""
+    name = f"{manifest.dataset}{part}-{manifest.encoder}-{manifest.precision}"
     return workspace.embeddings / f"{name}-{manifest.fingerprint[:8]}.zarr"
 
 
@@ -234,7 +277,8 @@ def _announcement(
     runner = "this process" if workers.actors == 0 else f"{workers.actors or 'all'} Ray actors"
     about = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return (
-        f"embedding {n_missing} of {manifest.n_slices} slices of {manifest.dataset} with"
+        f"embedding {n_missing} of {manifest.n_slices} slices of {manifest.dataset}"
+        f"{' without a reference' if manifest.is_background else ''} with"
         f" {manifest.encoder} ({manifest.compute}) in {runner}: {needed / 1e9:.2f} GB of"
         f" {free / 1e9:.0f} GB free, about {about}"
     )

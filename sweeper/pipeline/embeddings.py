@@ -13,6 +13,7 @@ from sweeper.pipeline.embed import ensure_embeddings, store_path, wanted_manifes
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings import transfer
 from sweeper.store.embeddings.convert import convert_store, quantisation_error
+from sweeper.store.embeddings.places import dataset_slices
 from sweeper.store.embeddings.writer import StoreWriter
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
 
@@ -44,10 +45,12 @@ def pull_store(
     checkpoint: Path | None,
     precision: str,
     progress: Callable[[str, int, int], None] | None = None,
+    *,
+    is_background: bool = False,
 ) -> None:
     """Copy the slices at `url` of the store that this dataset needs; a copy is resumed."""
     weights = encoder_fingerprint(encoder, resolve_checkpoint(workspace, encoder, checkpoint))
-    wanted = wanted_manifest(dataset, encoder, weights, precision)
+    wanted = wanted_manifest(dataset, encoder, weights, precision, is_background=is_background)
     path = store_path(workspace, wanted)
     report = None if progress is None else lambda done, total: progress("pulled", done, total)
     transfer.pull(f"{url.rstrip('/')}/{path.name}", path, wanted, report)
@@ -108,6 +111,7 @@ def repair_store(workspace: Workspace, store: EmbeddingStore, damaged: Sequence[
         precision=store.precision,
         compute=store.manifest.compute,
         into=store.path,
+        is_background=store.manifest.is_background,
     )
 
 
@@ -122,7 +126,9 @@ def dataset_of(workspace: Workspace, store: EmbeddingStore) -> DatasetStore:
             dataset = DatasetStore.open(path)
         except StoreError:
             continue  # another dataset may be damaged
-        if dataset.fingerprint == store.dataset_fingerprint:
+        needed = store.manifest.scan_fingerprint or dataset.scan_fingerprint
+        is_same = dataset.fingerprint == store.dataset_fingerprint
+        if is_same and dataset.scan_fingerprint == needed:
             return dataset
     raise StoreError(
         f"{store.path.name} was computed from dataset {store.manifest.dataset} (fingerprint"
@@ -149,10 +155,7 @@ def _encoded(
     weights = resolve_checkpoint(workspace, store.encoder, checkpoint)
     name = store.encoder
     encoder = build_encoder(name, weights, compute=store.manifest.compute)
-    starts = {record.case: record.start for record in dataset.cases}
-    shifts = [starts[case] - start for case, start in store.manifest.starts.items()]
-    first_slices = list(store.manifest.starts.values())
+    indices = dataset_slices(dataset, store.manifest)
     for index in _sample(store.n_slices, n_slices):
-        case = int(np.searchsorted(first_slices, index, side="right")) - 1
-        batch = encoder(torch.from_numpy(dataset.image(index + shifts[case]))[None])
+        batch = encoder(torch.from_numpy(dataset.image(indices[index]))[None])
         yield Embedding(taps=tuple(tap[0] for tap in batch.taps), neck=batch.neck[0])

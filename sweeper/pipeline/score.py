@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from desam_model.scoring.metric_table import metrics
-from desam_model.scoring.metrics import score_case
+from desam_model.scoring.protocol_scores import score_protocols
 from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
 from sweeper.errors import DataError
@@ -127,7 +127,10 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
     # log the rows
     tracker = MlflowTracker(workspace)
     sweep = _sweep(tracker, dataset, request.sweep)
-    rows = tuple(row for case in scored for row in _rows(request, target, case))
+    protocols = [
+        name for name, p in PROTOCOLS.items() if dataset.keeps_all_slices or not p.needs_whole_scan
+    ]
+    rows = tuple(row for case in scored for row in _rows(request, target, case, protocols))
     tracker.log_training(_record(dataset, request, target, sweep, rows))
     return ScoreOutcome(
         sweep=sweep,
@@ -209,49 +212,49 @@ def _score_case(
     files: Mapping[str, Path],
     label: int | None,
 ) -> _Scored:
-    """Scores of the slices with the structure, under all protocols, as for any method."""
+    """Scores of the slices with the structure, and of the whole scan if it is kept."""
     if case.case not in files:
         return _Scored(case, {})
     # read the mask on the grid of the dataset
     slices = [i for i, has_it in enumerate(case.foreground[target.structure]) if has_it]
     try:
-        mask = read_mask(files[case.case], _frame(dataset, case, slices), label)
+        mask = read_mask(files[case.case], _frame(dataset, case), label)
     except DataError as err:
         return _Scored(case, {}, problem=str(err))
     # compare it with the reference
-    reference = np.stack([dataset.mask(case.start + i, target.structure) for i in slices])
-    values = {}
-    for protocol in PROTOCOLS.values():
-        case_score = score_case(
-            mask.slices,
-            reference.astype(bool),
-            case=case.case,
-            domain=case.domain,
-            structure=target.structure,
-            spacing_mm=case.spacing_mm,
-            protocol=protocol,
-        )
-        values[protocol.name] = (case_score.values, case_score.n_slices)
+    references = [dataset.mask(case.start + i, target.structure) for i in range(case.count)]
+    reference = np.stack(references).astype(bool)
+    case_scores = score_protocols(
+        (mask.slices[slices], reference[slices]),
+        (mask.slices, reference) if dataset.keeps_all_slices else None,
+        case=case.case,
+        domain=case.domain,
+        structure=target.structure,
+        spacing_mm=case.spacing_mm,
+    )
+    values = {score.protocol: (score.values, score.n_slices) for score in case_scores}
     is_empty = not mask.slices.any()
     return _Scored(case, values, is_regridded=mask.is_regridded, is_empty=is_empty)
 
 
-def _frame(dataset: DatasetStore, case: CaseRecord, slices: list[int]) -> CaseFrame:
+def _frame(dataset: DatasetStore, case: CaseRecord) -> CaseFrame:
     source = Path(dataset.source)
     reference_file = (source.parent if source.is_file() else source) / case.label_file
     return CaseFrame(
         shape=(case.n_source_slices, *case.matrix),
         spacing_mm=case.source_spacing_mm,
         preprocessing=dataset.preprocessing[case.domain],
-        z=tuple(case.z[i] for i in slices),
+        z=case.z,
         reference_file=reference_file if case.label_file and reference_file.is_file() else None,
     )
 
 
-def _rows(request: ScoreRequest, target: _Target, scored: _Scored) -> list[Row]:
+def _rows(
+    request: ScoreRequest, target: _Target, scored: _Scored, protocols: Sequence[str]
+) -> list[Row]:
     """The rows of a case for all protocols and metrics; undefined without a usable mask."""
     rows = []
-    for protocol in PROTOCOLS:
+    for protocol in protocols:
         values, n_slices = scored.values.get(protocol, ({}, 0))
         for metric in metrics():
             value = values.get(metric, math.nan)
@@ -271,6 +274,7 @@ def _rows(request: ScoreRequest, target: _Target, scored: _Scored) -> list[Row]:
                     value=value,
                     n_slices=n_slices,
                     status="undefined" if math.isnan(value) else "ok",
+                    diagonal_mm=scored.case.diagonal_mm,
                 )
             )
     return rows

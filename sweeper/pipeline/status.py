@@ -81,7 +81,7 @@ def find_removable(workspace: Workspace) -> Removable:
 
 def _partly_written(folder: Path) -> list[Path]:
     """Temporary files of a killed worker, which it would have renamed when they were complete."""
-    patterns = (".*.tmp", ".masks.npz", ".*.json.[0-9]*")
+    patterns = (".*.tmp", ".*masks.npz", ".*.json.[0-9]*")
     return sorted(path for pattern in patterns for path in folder.rglob(pattern))
 
 

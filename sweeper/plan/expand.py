@@ -103,13 +103,17 @@ def make_plan(
         for config in _resolve(trial, data):
             identity = training_identity(config, data)
             train_id = short_hash(identity)
-            trainings.setdefault(
-                train_id,
-                Training(
-                    train_id=train_id, config=config, identity=identity, data=data, evaluations=()
-                ),
-            )
-            eval_id = short_hash(evaluation_identity(train_id, config))
+            known = trainings.get(train_id)
+            if known is None or (known.data.background is None and data.background is not None):
+                # an evaluation of whole scans names all that the training's evaluations read
+                trainings[train_id] = Training(
+                    train_id=train_id,
+                    config=config if known is None else known.config,
+                    identity=identity,
+                    data=data,
+                    evaluations=(),
+                )
+            eval_id = short_hash(evaluation_identity(train_id, config, data))
             evaluations.setdefault(train_id, {}).setdefault(
                 eval_id, Evaluation(eval_id=eval_id, config=config)
             )
@@ -139,6 +143,8 @@ def parameters(config: TrialConfig) -> dict[str, str]:
 def evaluation_settings(config: TrialConfig) -> dict[str, str]:
     """The flat settings of an evaluation, including `target` if it is set."""
     values = config.evaluation.model_dump(mode="json")
+    if not config.evaluation.whole_scan:
+        del values["whole_scan"]  # as in scorings of before it was a setting
     if config.target is not None:
         values["target"] = config.target
     return flatten(values)

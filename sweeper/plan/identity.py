@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from desam_model.encoder.shapes import encoder_shape
@@ -29,11 +29,14 @@ class DataFacts:
         domains: Sites or modalities, in order.
         structures: Labelled structures.
         cases: Case ids by domain, in the order of the dataset.
-        slices: Number of stored slices by domain.
+        slices: Number of slices that show a structure, by domain.
         embedding_fingerprint: Fingerprint of the embedding store; None if no method of the sweep
             reads embeddings.
         embeddings: URI of the embedding store, or None.
         checkpoint: Checkpoint that initialises decoders, or None.
+        scan_slices: Number of all slices of the scans by domain; empty if they are not kept.
+        scan_fingerprint: Fingerprint of the whole scans; empty if they are not kept.
+        background: URI of the embeddings of slices that show no structure; None unless scored.
         start: SHA-256 of the checkpoint if the method has its own; None for the encoder's SAM.
     """
 
@@ -49,6 +52,9 @@ class DataFacts:
     embeddings: str | None = None
     checkpoint: str | None = None
     start: str | None = None
+    scan_slices: dict[str, int] = field(default_factory=dict)
+    scan_fingerprint: str = ""
+    background: str | None = None
 
 
 def canonical_json(values: Any) -> str:
@@ -88,12 +94,14 @@ def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
     }
 
 
-def evaluation_identity(train_id: str, config: TrialConfig) -> dict[str, Any]:
+def evaluation_identity(train_id: str, config: TrialConfig, data: DataFacts) -> dict[str, Any]:
     """The train_id and all values that change only the scoring; their hash is the eval_id."""
+    scans = {"scans": data.scan_fingerprint} if config.evaluation.whole_scan else {}
     return {
         "training": train_id,
         "config": config.at_level(Level.EVALUATION),
         "code": scoring_version(),
+        **scans,
     }
 
 

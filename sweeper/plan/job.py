@@ -31,6 +31,7 @@ class TrainingJob:
         gpu: Number of GPUs, or the fraction of one, that it may use; 0 hides the GPUs.
         remedy: Description of the settings after the training ran out of memory; None for the
             original settings.
+        background: URI of the embeddings of slices that show no structure; None if none are read.
         scoring_code: Version of the scoring code when the plan was made; None if the job has no
             evaluation.
     """
@@ -48,6 +49,7 @@ class TrainingJob:
     gpu: float = 1.0
     remedy: str | None = None
     scoring_code: str | None = None
+    background: str | None = None
 
     def to_json(self) -> str:
         """The job as text."""

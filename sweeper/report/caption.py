@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
         f" {_counts(query)}; {_spread(query, rows)}.",
         _fingerprints(query),
     ]
+    lines += _empty_predictions(query)
     structures = sorted({e.structure for e in query.entries} - {""})
     if len(structures) > 1 and spec.columns != "structure":
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
@@ -66,6 +68,29 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
 
 _PAIRED_SINCE = 2
 """Version of DeSAM's training code since which ablations of one seed share their weights."""
+
+
+def _empty_predictions(query: Query) -> list[str]:
+    """What an empty prediction counts as, and how often; nothing where its value is defined."""
+    if query.metric.worst is None:
+        return []
+    numbers = [
+        number
+        for by_column in query.pools.values()
+        for by_seed in by_column.values()
+        for pool in by_seed.values()
+        for measured in pool.numbers.values()
+        for number in measured
+    ]
+    n, undefined = len(numbers), sum(math.isnan(number.value) for number in numbers)
+    if query.spec.undefined != "worst":
+        rule = "undefined, skipped" if query.spec.undefined == "skip" else "undefined"
+        return [f"Empty prediction: {rule} ({undefined} of {n} numbers)."]
+    worst = sum(number.is_worst for number in numbers)
+    line = f"Empty prediction: the diagonal of the scan ({worst} of {n} numbers)"
+    if undefined:
+        line += f"; {undefined} more undefined, without a mask or a recorded diagonal"
+    return [f"{line}."]
 
 
 def _paired_ablations(query: Query) -> list[str]:

@@ -42,7 +42,7 @@ def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     reasons += [] if "search" in declared else [*_uneven_budget(query), *search_reasons(query)]
     reasons += [words for name, words in unequal_budgets(query).items() if name not in declared]
     undefined = sum(row.cells[-1].n_undefined for row in rows)
-    if undefined and query.spec.undefined == "nan":
+    if undefined and query.spec.undefined != "skip":
         reasons.append(counted(undefined, "undefined case number"))
     return tuple(reasons)
 
@@ -59,10 +59,11 @@ def refuse_drafts(tables: Sequence[ReportTable]) -> None:
 
 
 def _missing(query: Query) -> list[str]:
-    absent = [e for e in query.planned if not e.measures(query.metric.name)]
+    protocol = query.spec.protocol
+    absent = [e for e in query.planned if not e.measures(query.metric.name, protocol)]
     if not absent:
         return []
-    by_status = Counter(_word(entry, query.metric.symbol) for entry in absent)
+    by_status = Counter(_word(entry, query.metric.symbol, protocol) for entry in absent)
     how = ", ".join(f"{count} {word}" for word, count in sorted(by_status.items()))
     return [f"{len(absent)} of {len(query.planned)} scorings missing ({how})"]
 
@@ -101,10 +102,11 @@ def _unplanned_sources(query: Query) -> list[str]:
     ]
 
 
-def _word(entry: Entry, metric: str) -> str:
-    """Why an entry has no value of the metric."""
+def _word(entry: Entry, metric: str, protocol: str) -> str:
+    """Why an entry has no value of the metric under the protocol."""
     if entry.is_done:
-        return f"scored without {metric}"
+        has_protocol = any(True for _ in entry.scores(protocol))
+        return f"scored without {metric if has_protocol else f'protocol {protocol}'}"
     if entry.status is None:
         return "not run yet"
     has_ended_well = entry.status is TrialStatus.COMPLETED

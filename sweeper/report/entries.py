@@ -68,11 +68,14 @@ class Entry:
         """True if its scores exist."""
         return self.run is not None
 
-    def measures(self, metric: str) -> bool:
-        """True if its scores have the metric; earlier versions had fewer metrics."""
-        return self.run is not None and all(
-            metric in score.values for score in self.run.scores if score.eval_id == self.eval_id
-        )
+    def measures(self, metric: str, protocol: str) -> bool:
+        """True if its scores under the protocol exist and have the metric.
+
+        Earlier versions had fewer metrics, and a scoring without whole scans has no protocol that
+        needs them.
+        """
+        scores = list(self.scores(protocol))
+        return bool(scores) and all(metric in score.values for score in scores)
 
     def scores(self, protocol: str) -> Iterable[Score]:
         """The scores of its cases under one protocol."""

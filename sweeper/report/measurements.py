@@ -7,14 +7,16 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from desam_model.scoring.metric_table import metrics
+from desam_model.scoring.metric_table import MAIN, metrics
 from sweeper.report.entries import REFERENCE_METHOD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from desam_model.scoring.metric_table import Metric
     from sweeper.config.report import ReportSpec
     from sweeper.report.entries import Entry
+    from sweeper.tracking.tracker import Score
 
 _PAIR = " -> "
 
@@ -30,12 +32,14 @@ class Measurement(NamedTuple):
         case: (domain, case id, structure); rows of a column are compared only on the same cases.
         patient: (domain, patient); tests and intervals treat patients as units.
         value: In the printed unit, such as percent; nan if undefined.
+        is_worst: True if the prediction is empty and `undefined: worst` set the value.
     """
 
     group: str
     case: tuple[str, str, str]
     patient: tuple[str, str]
     value: float
+    is_worst: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ def pools(
     planned: dict[tuple[str, str], int] = defaultdict(int)
     done: dict[tuple[str, str], int] = defaultdict(int)
     for entry in entries:
-        pairs, is_measured = planned_pairs(entry, domains), entry.measures(spec.metric)
+        pairs = planned_pairs(entry, domains)
+        is_measured = entry.measures(spec.metric, spec.protocol)
         for column in filter(None, dict.fromkeys(_column(spec, entry, *pair) for pair in pairs)):
             planned[column, entry.seed] += 1
             done[column, entry.seed] += is_measured
@@ -142,10 +147,23 @@ def _collect(
     for score in entry.scores(spec.protocol):
         unit = (score.target, score.case, score.structure)
         patient = (score.target, score.patient or score.case)
-        value = metric.scale * score.values[metric.name]
-        measured = Measurement(group or score.target, unit, patient, value)
+        value, is_worst = score.values[metric.name], False
+        if spec.undefined == "worst" and math.isnan(value):
+            value = worst_value(metric, score)
+            is_worst = not math.isnan(value)
+        measured = Measurement(group or score.target, unit, patient, metric.scale * value, is_worst)
         for column in columns[score.target] - {""}:
             numbers[column, seed][score.structure].append(measured)
+
+
+def worst_value(metric: Metric, score: Score) -> float:
+    """What an undefined value counts as at worst; nan where that is not known.
+
+    Only an empty prediction counts so. The reference of a scored case is never empty, so its Dice
+    is then 0; a case without a mask, or with nothing left to compare, has no Dice either.
+    """
+    is_empty = score.values.get(MAIN.name) == 0.0
+    return score.diagonal_mm if metric.worst == "diagonal" and is_empty else math.nan
 
 
 def is_own_pair(column: str) -> bool:

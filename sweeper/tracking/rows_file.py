@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 ROWS_FILE = "rows.json"
 
-_KEY_COLUMNS = Score._fields[:-2]
+_KEY_COLUMNS = Score._fields[:6]
 _PATIENT = "patient"
 """A column that files of earlier versions lack: there each case is its own patient."""
+_DIAGONAL = "diagonal_mm"
+"""A column that files of earlier versions lack: there the diagonals are unknown."""
 _NOT_MEASURED = ""
 """Stands for a metric that only other lines of the file have; an undefined value is null."""
 
@@ -45,6 +47,7 @@ def scores_of(rows: Iterable[Row]) -> tuple[Score, ...]:
             row.n_slices,
             {},
             row.patient,
+            row.diagonal_mm,
         )
         values = cast("dict[str, float]", scores.setdefault(key, score).values)
         values[row.metric] = row.value
@@ -58,11 +61,12 @@ def encode(scores: Sequence[Score]) -> str:
         [
             *score[: len(_KEY_COLUMNS)],
             score.patient,
+            _plain(score.diagonal_mm),
             *(_plain(score.values.get(name, _NOT_MEASURED)) for name in names),
         ]
         for score in scores
     ]
-    return json.dumps({"columns": [*_KEY_COLUMNS, _PATIENT, *names], "data": data})
+    return json.dumps({"columns": [*_KEY_COLUMNS, _PATIENT, _DIAGONAL, *names], "data": data})
 
 
 def _plain(value: float | str) -> float | str | None:
@@ -91,14 +95,15 @@ def decode(path: Path) -> tuple[Score, ...]:
             " and `sweeper run` writes it again"
         )
     key_values = itemgetter(*map(columns.index, _KEY_COLUMNS))
-    patient_column = columns.index(_PATIENT) if _PATIENT in columns else None
+    places = {name: columns.index(name) for name in (_PATIENT, _DIAGONAL) if name in columns}
     try:
         return tuple(
             Score._make(
                 (
                     *key_values(line),
                     _values(columns, line),
-                    "" if patient_column is None else line[patient_column],
+                    line[places[_PATIENT]] if _PATIENT in places else "",
+                    _number(line[places[_DIAGONAL]]) if _DIAGONAL in places else math.nan,
                 )
             )
             for line in data
@@ -120,7 +125,11 @@ def _table(content: Any) -> tuple[list[str], list[list[Any]]]:
 
 def _values(columns: Sequence[str], line: Sequence[Any]) -> dict[str, float]:
     return {
-        name: math.nan if value is None else float(value)
+        name: _number(value)
         for name, value in zip(columns, line, strict=True)
-        if name not in (*_KEY_COLUMNS, _PATIENT) and value != _NOT_MEASURED
+        if name not in (*_KEY_COLUMNS, _PATIENT, _DIAGONAL) and value != _NOT_MEASURED
     }
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -36,6 +37,7 @@ class Score(NamedTuple):
         n_slices: Number of slices that the metrics were computed from.
         values: Metric -> value; nan if undefined. Metrics that were not computed are absent.
         patient: The patient of the case; empty if the case is its own patient.
+        diagonal_mm: Length of the scan's diagonal; nan if it was not recorded.
     """
 
     eval_id: str
@@ -46,6 +48,7 @@ class Score(NamedTuple):
     n_slices: int
     values: Mapping[str, float]
     patient: str = ""
+    diagonal_mm: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

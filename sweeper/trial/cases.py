@@ -9,7 +9,7 @@ from desam_model.training.folds import folds, training_share
 from desam_model.types import Reads, Split
 from sweeper.errors import DataError
 from sweeper.factory import Sizes
-from sweeper.store.dataset.views import slice_view
+from sweeper.store.dataset.views import background_view, slice_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +45,21 @@ def sizes_of(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads slices of given cases, with the fields that the method reads."""
+    """Reads slices of given cases, with the fields that the method reads.
+
+    Attributes:
+        dataset: The images and references.
+        embeddings: Embeddings of slices that show a structure; None if the method reads none.
+        structure: The structure that is segmented.
+        reads: What the method reads.
+        background: Embeddings of the other slices; None unless whole scans are read.
+    """
 
     dataset: DatasetStore
     embeddings: EmbeddingStore | None
     structure: str
     reads: frozenset[Reads]
+    background: EmbeddingStore | None = None
 
     def __call__(self, cases: Sequence[str]) -> Sequence[Slice]:
         """The slices of the cases, in their order."""
@@ -60,6 +69,17 @@ class Reader:
             structure=self.structure,
             reads=self.reads,
             embeddings=self.embeddings if Reads.EMBEDDING in self.reads else None,
+        )
+
+    def others(self, cases: Sequence[str]) -> Sequence[Slice]:
+        """The slices of the same scans that do not show the structure; `z` counts all slices."""
+        return background_view(
+            self.dataset,
+            cases,
+            structure=self.structure,
+            reads=self.reads,
+            embeddings=self.embeddings,
+            background=self.background,
         )
 
 

@@ -39,6 +39,7 @@ def blocks_of(missing: Sequence[int], n_slices: int, size: int) -> list[tuple[ra
 
 def encode_blocks(
     dataset: DatasetStore,
+    slices: Sequence[int],
     encoder: FrozenSamEncoder,
     writer: ChunkWriter,
     blocks: Iterable[tuple[range, list[int]]],
@@ -51,6 +52,7 @@ def encode_blocks(
 
     Args:
         dataset: The images.
+        slices: Index in the dataset of each slice of the store.
         encoder: The encoder, on the device and in the precision of the computation.
         writer: Writes the slices.
         blocks: Slices that are encoded together, and the indices to write.
@@ -63,11 +65,12 @@ def encode_blocks(
         queue = list(blocks)
         for position, (block, wanted) in enumerate(queue):
             # get this block's input, and read the next one
-            frames = frames or reader.submit(_frames, dataset, encoder, block, copies)
+            images = [slices[index] for index in block]
+            frames = frames or reader.submit(_frames, dataset, encoder, images, copies)
             ready, uploaded = frames.result()
             frames = None
             if position + 1 < len(queue):
-                following = queue[position + 1][0]
+                following = [slices[index] for index in queue[position + 1][0]]
                 frames = reader.submit(_frames, dataset, encoder, following, copies)
             # encode it and write it in the background
             embedding = encoder.encode(copies.wait(ready, uploaded))
@@ -112,10 +115,10 @@ class _Copies:
 
 
 def _frames(
-    dataset: DatasetStore, encoder: FrozenSamEncoder, block: range, copies: _Copies
+    dataset: DatasetStore, encoder: FrozenSamEncoder, indices: Sequence[int], copies: _Copies
 ) -> tuple[torch.Tensor, Any]:
     """Preprocessed input of a block on the device, `(B, 3, input_px, input_px)`, and its event."""
-    images = torch.from_numpy(np.stack([dataset.image(index) for index in block]))
+    images = torch.from_numpy(np.stack([dataset.image(index) for index in indices]))
     if copies.up is None:
         return encoder.preprocess(images), None
     with torch.cuda.stream(copies.up):

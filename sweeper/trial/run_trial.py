@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,6 @@ from sweeper.trial.train import train
 
 if TYPE_CHECKING:
     from desam_model.method import SegmentationMethod
-    from desam_model.scoring.evaluate import Evaluation
     from sweeper.config.trial import TrialConfig
     from sweeper.plan.job import TrainingJob
 
@@ -67,12 +66,13 @@ def _train_and_score(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     folder.write("config", _description(job))
     dataset = DatasetStore.open(Path(job.dataset))
     embeddings = EmbeddingStore.open(job.embeddings) if job.embeddings else None
+    background = EmbeddingStore.open(job.background) if job.background else None
     sizes = sizes_of(dataset, embeddings)
     checkpoint = Path(job.checkpoint) if job.checkpoint else None
     method = build_method(job.config, sizes, job.config.seed, checkpoint)
     if Reads.EMBEDDING in method.reads and embeddings is None:
         raise DataError(f"{job.config.name()} reads embeddings, and the job names no store")
-    reader = Reader(dataset, embeddings, str(job.config.structure), method.reads)
+    reader = Reader(dataset, embeddings, str(job.config.structure), method.reads, background)
     cases = choose_cases(job.config, dataset)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method.to(device)
@@ -112,11 +112,15 @@ def _score(
     settings = build_settings(config.evaluation)
     view = reader(cases.scored)
     batches = partial(Loader, batch_size=batch_size, device=device)
-    result = evaluate(method, view, settings, batches)
-    patients = {case: reader.dataset.case(case).patient for case in cases.scored}
+    others = reader.others(cases.scored) if config.evaluation.whole_scan else None
+    result = evaluate(method, view, settings, batches, others)
+    records = {case: reader.dataset.case(case) for case in cases.scored}
     target = folder.evaluation_folder(eval_id)
     target.mkdir(parents=True, exist_ok=True)
-    _save_masks(target / "masks.npz", result)
+    _save_masks(target / "masks.npz", {p.case: p.mask for p in result.predictions})
+    if others is not None:
+        scans = {p.case: p.scan for p in result.predictions if p.scan is not None}
+        _save_masks(target / "scan_masks.npz", scans)
     seconds = time.perf_counter() - started
     folder.write(
         f"evaluations/{eval_id}/scores",
@@ -124,12 +128,17 @@ def _score(
             "settings": config.evaluation.model_dump(mode="json"),
             "target": config.target,
             "scores": [
-                {**asdict(score), "patient": patients[score.case]} for score in result.scores
+                {
+                    **asdict(score),
+                    "patient": records[score.case].patient,
+                    "diagonal_mm": records[score.case].diagonal_mm,
+                }
+                for score in result.scores
             ],
             "n_slices": len(view),
             "n_empty_slices": sum(_n_empty(p.mask) for p in result.predictions),
             "seconds": seconds,
-            "seconds_per_slice": seconds / max(len(view), 1),
+            "seconds_per_slice": seconds / max(len(view) + len(others or ()), 1),
         },
     )
 
@@ -139,10 +148,10 @@ def _n_empty(mask: np.ndarray) -> int:
     return int((~mask.any(axis=(1, 2))).sum())
 
 
-def _save_masks(path: Path, result: Evaluation) -> None:
+def _save_masks(path: Path, masks: Mapping[str, np.ndarray]) -> None:
     """One bit a pixel, by case: `(n, H, W)` packed along W."""
-    packed: dict[str, Any] = {p.case: np.packbits(p.mask, axis=-1) for p in result.predictions}
-    temporary = path.with_name(".masks.npz")
+    packed: dict[str, Any] = {case: np.packbits(mask, axis=-1) for case, mask in masks.items()}
+    temporary = path.with_name(f".{path.name}")
     try:
         with temporary.open("wb") as file:
             np.savez_compressed(file, **packed)

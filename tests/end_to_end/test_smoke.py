@@ -199,3 +199,27 @@ def test_a_workspace_that_is_a_file_gets_one_clear_line(
     (tmp_path / "file").write_text("")
     line = refusal(tmp_path / "file", ["run", str(SPACES / "smoke.yaml")], capsys)
     assert "cannot be written to" in line
+
+
+def test_whole_scans_are_scored_when_asked_without_another_training(
+    first: subprocess.CompletedProcess[str], workspace: Path
+) -> None:
+    assert not list((workspace / "embeddings").glob("*-background-*"))  # nobody needed them yet
+    trainings = set((workspace / "trainings").iterdir())
+    space = ("--set", "name=whole", "--set", "evaluation.whole_scan=true")
+    done = sweeper(workspace, "run", str(SPACES / "smoke.yaml"), *space)
+    assert done.returncode == 0, done.stderr
+    assert list((workspace / "embeddings").glob("*-background-*"))
+    assert set((workspace / "trainings").iterdir()) == trainings
+    found = {}
+    for protocol in ("desam2024", "strict", "volume"):
+        asked = sweeper(workspace, "report", "whole", "--protocol", protocol, "--format", "json")
+        assert asked.returncode == 0, asked.stderr
+        found[protocol] = asked.stdout
+    before = sweeper(workspace, "report", "smoke", "--protocol", "strict", "--format", "csv")
+    after = sweeper(workspace, "report", "whole", "--protocol", "strict", "--format", "csv")
+    assert before.stdout == after.stdout  # from the same masks of the same slices
+    assert len(set(found.values())) == 3
+    assert "every slice of the scan" in found["volume"]
+    dash = sweeper(workspace, "report", "smoke", "--protocol", "volume")
+    assert "scored without protocol volume" in dash.stdout

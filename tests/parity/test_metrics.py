@@ -1,16 +1,20 @@
-"""Our metrics against medpy (same definition) and surface-distance (surface elements)."""
+"""Our metrics against medpy and MONAI (same definitions) and surface-distance (elements)."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import surface_distance
+import torch
 from medpy.metric import binary
 
-from desam_model.scoring.metrics import asd, dice, hd95
+from desam_model.scoring.metrics import asd, asd_monai, dice, hd95, hd95_monai
 
-# medpy and surface-distance still call scipy and numpy by names that are going away
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+# all three still call scipy, numpy or themselves by names that are going away
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
 
 SPACINGS = [(1.0, 1.0, 1.0), (3.0, 0.625, 0.625), (1.5, 0.4, 0.7)]
 
@@ -44,6 +48,24 @@ def test_agrees_with_medpy(seed, spacing_mm):
     assert asd(one, other, spacing_mm) == pytest.approx(
         binary.assd(one, other, spacing_mm), rel=1e-9
     )
+
+
+@pytest.mark.parametrize("spacing_mm", SPACINGS)
+@pytest.mark.parametrize("seed", range(3))
+def test_agrees_with_monai_under_its_definitions(seed, spacing_mm):
+    from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
+
+    generator = np.random.default_rng(200 + seed)
+    one, other = blob(generator), blob(generator) | blob(generator)
+    masks = [torch.from_numpy(mask)[None, None].float() for mask in (one, other)]
+    options = {"include_background": True, "spacing": spacing_mm}
+    theirs = compute_hausdorff_distance(*masks, percentile=95, **options).item()
+    assert hd95_monai(one, other, spacing_mm) == pytest.approx(theirs, rel=1e-5)
+    assert hd95(one, other, spacing_mm) <= hd95_monai(one, other, spacing_mm)
+    directed = compute_average_surface_distance(*masks, **options).item()
+    assert asd_monai(one, other, spacing_mm) == pytest.approx(directed, rel=1e-5)
+    symmetric = compute_average_surface_distance(*masks, symmetric=True, **options).item()
+    assert asd(one, other, spacing_mm) == pytest.approx(symmetric, rel=1e-5)
 
 
 @pytest.mark.parametrize("spacing_mm", SPACINGS)

@@ -24,6 +24,7 @@ class FakeDataset:
     name: str = "fake"
     structures: tuple[str, ...] = ("prostate",)
     path: Path = Path("fake.zarr")
+    scan_fingerprint: str = ""
     image_reads: list[int] = field(default_factory=list)
 
     @property
@@ -40,7 +41,10 @@ class FakeDataset:
                 start=k * self.per_case,
                 count=self.per_case,
                 spacing_mm=(3.0, 0.5, 0.5),
-                foreground={"prostate": flags},
+                # every slice shows something, so that all are embedded
+                foreground={"prostate": flags, "bladder": (True,) * self.per_case},
+                shown=tuple(range(self.per_case)),
+                hidden=(),
             )
             for k, name in enumerate(("case-1", "case-2"))
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.plan.identity import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sweeper.pipeline.display import Display
     from sweeper.plan.expand import Training
@@ -173,7 +173,7 @@ def estimate(cells: Iterable[Cell], paces: Mapping[str, Pace]) -> Estimate:
             continue
         origins.add(pace.origin)
         peak = max(peak, pace.peak_bytes)
-        seconds += len(cell.missing) * pace.scored_slice_seconds * _scored_slices(cell.training)
+        seconds += pace.scored_slice_seconds * _scored_slices(cell.training, cell.missing)
         if not cell.is_trained:
             epochs = cell.training.config.training.epochs
             checkpoints += pace.parameters * _CHECKPOINT_BYTES_PER_PARAMETER
@@ -199,8 +199,13 @@ def _source_slices(training: Training) -> int:
     return slices.get(training.config.source, sum(slices.values()))
 
 
-def _scored_slices(training: Training) -> int:
-    slices, config = training.data.slices, training.config
-    if config.target is not None:
-        return slices[config.target]
-    return sum(n for domain, n in slices.items() if domain != config.source)
+def _scored_slices(training: Training, eval_ids: Collection[str]) -> int:
+    """Slices that some scorings of a training predict, in sum."""
+    total = 0
+    for evaluation in training.evaluations:
+        if evaluation.eval_id in eval_ids:
+            config, data = evaluation.config, training.data
+            slices = data.scan_slices if config.evaluation.whole_scan else data.slices
+            targets = [config.target] if config.target else set(slices) - {config.source}
+            total += sum(slices[domain] for domain in targets)
+    return total

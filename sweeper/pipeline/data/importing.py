@@ -109,6 +109,7 @@ def _import(
         source="" if options.salt else str(source.absolute()),
         layout=dataset.layout,
         label_values={name: value for value, name in (options.structures or {}).items()},
+        keeps_all_slices=True,
     )
     store = write_dataset(target, facts, new_cases(good, split, dataset, options.salt))
     shutil.rmtree(parts)
@@ -213,7 +214,7 @@ def _existing(
         store = DatasetStore.open(target)
     except StoreError:
         return None
-    if options.replace and store.damaged_cases():
+    if options.replace and (not store.keeps_all_slices or store.damaged_cases()):
         return None
     if store.import_key == key:
         return store

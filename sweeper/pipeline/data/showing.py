@@ -32,7 +32,8 @@ class DomainSummary:
         domain: Name of the domain.
         train: Ids of its training cases.
         validation: Ids of its validation cases.
-        n_slices: Number of stored slices of all its cases.
+        n_slices: Number of slices of all its cases that show a structure; the values below are of
+            these slices.
         matrices: Distinct (rows, cols) of its source volumes.
         spacings_mm: Distinct (z, y, x) spacings of its source volumes, rounded to 0.01 mm.
         volume_ml: (minimum, mean, maximum) by structure, over the cases that have it.
@@ -74,7 +75,7 @@ def _tile(store: DatasetStore, cases: tuple[CaseRecord, ...], column: int) -> Ti
     """The next case in each column, at the middle, upper or lower z position in turn."""
     case = cases[column % len(cases)]
     position = (0.5, 0.85, 0.15)[column % 3]
-    offset = min(case.count - 1, int(position * case.count))
+    offset = case.shown[min(len(case.shown) - 1, int(position * len(case.shown)))]
     index = case.start + offset
     mark = " val" if case.split is Split.VALIDATION else ""
     return Tile(
@@ -89,7 +90,8 @@ def _summarise_domain(store: DatasetStore, domain: str) -> DomainSummary:
     counts = np.zeros(HISTOGRAM_BINS)
     inside, outside = np.zeros(2), np.zeros(2)
     for case in cases:
-        images, labelled = store.case_images(case), store.case_labels(case) > 0
+        shown = list(case.shown)
+        images, labelled = store.case_images(case)[shown], store.case_labels(case)[shown] > 0
         counts += np.histogram(images, bins=HISTOGRAM_BINS, range=(0, 256))[0]
         grey = images.mean(axis=1)
         inside += grey[labelled].sum(), labelled.sum()
@@ -98,7 +100,7 @@ def _summarise_domain(store: DatasetStore, domain: str) -> DomainSummary:
         domain=domain,
         train=tuple(c.case for c in cases if c.split is Split.TRAIN),
         validation=tuple(c.case for c in cases if c.split is Split.VALIDATION),
-        n_slices=sum(case.count for case in cases),
+        n_slices=sum(len(case.shown) for case in cases),
         matrices=tuple(dict.fromkeys(case.matrix for case in cases)),
         spacings_mm=tuple(
             dict.fromkeys(tuple(round(s, 2) for s in case.source_spacing_mm) for case in cases)

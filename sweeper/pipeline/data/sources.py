@@ -10,6 +10,7 @@ from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
     existing_path,
+    require_whole_scans,
     wanted_manifest,
 )
 from sweeper.plan.expand import require_domains
@@ -47,15 +48,16 @@ class DataSource:
         self._workspace, self._display = workspace, display
         self._makes_embeddings = makes_embeddings
         self._datasets: dict[str, DatasetStore] = {}
-        self._facts: dict[tuple[str, EncoderConfig | None, Path | None], DataFacts] = {}
-        self._embeddings: dict[tuple[str, str], tuple[str, str]] = {}
+        self._facts: dict[tuple[str, EncoderConfig | None, Path | None, bool], DataFacts] = {}
+        self._embeddings: dict[tuple[str, str, bool], tuple[str, str]] = {}
         self._is_embedding = False
         self.missing_bytes = 0
 
     def facts(self, config: TrialConfig) -> DataFacts:
         """Facts about the data of a trial, for the plan."""
         encoder = config.encoder if config.method.reads_embeddings() else None
-        key = (config.dataset, encoder, config.method.own_checkpoint())
+        whole_scan = config.evaluation.whole_scan
+        key = (config.dataset, encoder, config.method.own_checkpoint(), whole_scan)
         if key not in self._facts:
             self._facts[key] = self._find_facts(config)
         return self._facts[key]
@@ -64,8 +66,10 @@ class DataSource:
         # dataset, checked before hours of embedding
         dataset = self.dataset(config.dataset)
         require_domains(config, dataset.name, dataset.domains)
+        if config.evaluation.whole_scan:
+            require_whole_scans(dataset)
         # checkpoint of the method, if it has one
-        fingerprint, embeddings, checkpoint, start = None, None, None, None
+        fingerprint, embeddings, checkpoint, start, background = None, None, None, None, None
         method_checkpoint = config.method.own_checkpoint()
         if method_checkpoint is not None:
             method_checkpoint = method_checkpoint.expanduser().absolute()
@@ -78,6 +82,8 @@ class DataSource:
         # embeddings and checkpoint of the encoder
         if config.method.reads_embeddings():
             fingerprint, embeddings = self.embeddings(dataset, config.encoder)
+            if config.evaluation.whole_scan and dataset.n_stored_slices > dataset.n_slices:
+                _, background = self.embeddings(dataset, config.encoder, is_background=True)
             encoder = config.encoder
             checkpoint = resolve_checkpoint(self._workspace, encoder.name, encoder.checkpoint)
         initial_weights = method_checkpoint or checkpoint
@@ -89,11 +95,18 @@ class DataSource:
             domains=dataset.domains,
             structures=dataset.structures,
             cases={d: tuple(c.case for c in dataset.cases_of(d)) for d in dataset.domains},
-            slices={d: sum(c.count for c in dataset.cases_of(d)) for d in dataset.domains},
+            slices={d: sum(len(c.shown) for c in dataset.cases_of(d)) for d in dataset.domains},
             embedding_fingerprint=fingerprint,
             embeddings=embeddings,
             checkpoint=None if initial_weights is None else str(initial_weights),
             start=start,
+            scan_slices=(
+                {d: sum(c.count for c in dataset.cases_of(d)) for d in dataset.domains}
+                if dataset.keeps_all_slices
+                else {}
+            ),
+            scan_fingerprint=dataset.scan_fingerprint,
+            background=background,
         )
 
     def dataset(self, name: str) -> DatasetStore:
@@ -108,9 +121,11 @@ class DataSource:
             self._datasets[name] = DatasetStore.open(path)
         return self._datasets[name]
 
-    def embeddings(self, dataset: DatasetStore, encoder: EncoderConfig) -> tuple[str, str]:
-        """Fingerprint and path of a dataset's embeddings."""
-        key = (dataset.fingerprint, encoder.model_dump_json())
+    def embeddings(
+        self, dataset: DatasetStore, encoder: EncoderConfig, *, is_background: bool = False
+    ) -> tuple[str, str]:
+        """Fingerprint and path of a dataset's embeddings, or of those of the rest of its scans."""
+        key = (dataset.fingerprint, encoder.model_dump_json(), is_background)
         if key not in self._embeddings:
             if self._makes_embeddings:
                 store = ensure_embeddings(
@@ -121,6 +136,7 @@ class DataSource:
                     precision=encoder.precision,
                     progress=self._embedded,
                     say=self._display.say,
+                    is_background=is_background,
                 )
                 self._embeddings[key] = store.fingerprint, str(store.path)
             else:
@@ -130,6 +146,7 @@ class DataSource:
                     encoder.name,
                     encoder_fingerprint(encoder.name, weights),
                     encoder.precision,
+                    is_background=is_background,
                 )
                 path = existing_path(self._workspace, manifest)
                 self._embeddings[key] = manifest.fingerprint, str(path)

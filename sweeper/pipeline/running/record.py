@@ -96,6 +96,7 @@ def _rows(training: Training, eval_id: str, scored: Mapping[str, Any]) -> list[R
             value=value,
             n_slices=score["n_slices"],
             status="undefined" if math.isnan(value) else "ok",
+            diagonal_mm=score.get("diagonal_mm", math.nan),
         )
         for score in scored["scores"]
         for metric, value in score["values"].items()

@@ -154,6 +154,7 @@ class RetryLoop:
             gpu=placement.gpu,
             remedy=remedy.text(config.training.batch_size) if remedy else None,
             scoring_code=scoring_version() if training.evaluations else None,
+            background=training.data.background,
         )
 
 

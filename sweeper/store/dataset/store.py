@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,8 @@ class CaseRecord:
         domain: Site or modality.
         split: The split of its domain that it is in; all cases of a patient are in the same split.
         start: Index of its first slice in the store.
-        count: Number of its slices.
+        count: Number of its kept slices: all of the scan, or those that show a structure in a store
+            of an earlier version.
         z: Slice positions in the source volume (after resampling, if any), ascending.
         spacing_mm: (z, y, x) voxel size after resizing, millimetres.
         foreground: Structure -> for each kept slice, whether the slice shows it.
@@ -46,6 +48,7 @@ class CaseRecord:
         label_file: Likewise.
         source_hash: SHA-256 over the image and label file; salted in a store with salted ids.
         content_hash: SHA-256 over the stored slices and labels.
+        foreground_hash: The same over the slices that show a structure; empty if these are all.
         has_geometry: False where the files held no orientation or voxel size.
         affine: `(4, 4)` by rows, from (x, y, z) indices of the source volume in the canonical frame
             to millimetres in RAS+; empty in a store of an earlier version that did not keep it.
@@ -70,6 +73,24 @@ class CaseRecord:
     has_geometry: bool
     affine: tuple[tuple[float, ...], ...] = ()
     patient: str = ""
+    foreground_hash: str = ""
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """Offsets of the slices that show a structure, ascending; only these are trained on."""
+        flags = zip(*self.foreground.values(), strict=True)
+        return tuple(offset for offset, shows in enumerate(flags) if any(shows))
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Offsets of the slices that show no structure, ascending; none in an older store."""
+        return tuple(sorted(set(range(self.count)) - set(self.shown)))
+
+    @property
+    def diagonal_mm(self) -> float:
+        """Length of the scan's diagonal; no two of its voxels are farther apart."""
+        lengths = zip((self.n_source_slices, *self.matrix), self.source_spacing_mm, strict=True)
+        return math.hypot(*(count * step for count, step in lengths))
 
 
 class DatasetStore:
@@ -98,10 +119,10 @@ class DatasetStore:
             ) from err
         for name, array in (("image", store._image), ("label", store._label)):
             written = sum(1 for f in (path / name / "c").rglob("*") if f.is_file())
-            if array.shape[0] != store.n_slices or written != store.n_slices:
+            if array.shape[0] != store.n_stored_slices or written != store.n_stored_slices:
                 raise StoreError(
-                    f"dataset store {path} is damaged: {name} holds {written} of {store.n_slices}"
-                    f" slices; {_IMPORT_AGAIN}"
+                    f"dataset store {path} is damaged: {name} holds {written} of"
+                    f" {store.n_stored_slices} slices; {_IMPORT_AGAIN}"
                 )
         return store
 
@@ -115,8 +136,22 @@ class DatasetStore:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over voxels, labels, splits, spacing and ids, whatever the cases' order."""
+        """16 hex digits over what trainings read, whatever the cases' order.
+
+        These are voxels and labels of the slices that show a structure, splits, spacing and ids:
+        importing the same scans again with all slices changes nothing.
+        """
         return str(self._attributes["fingerprint"])
+
+    @property
+    def scan_fingerprint(self) -> str:
+        """16 hex digits over the same and all other slices; empty unless they are kept."""
+        return str(self._attributes.get("scan_fingerprint", ""))
+
+    @property
+    def keeps_all_slices(self) -> bool:
+        """True if every slice of the scans is kept; older versions kept the foreground only."""
+        return bool(self.scan_fingerprint)
 
     @property
     def is_synthetic(self) -> bool:
@@ -180,7 +215,12 @@ class DatasetStore:
 
     @property
     def n_slices(self) -> int:
-        """Number of slices of all cases."""
+        """Number of slices that show a structure, of all cases."""
+        return sum(len(case.shown) for case in self.cases)
+
+    @property
+    def n_stored_slices(self) -> int:
+        """Number of all kept slices."""
         return sum(case.count for case in self.cases)
 
     @cached_property

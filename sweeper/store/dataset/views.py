@@ -1,4 +1,4 @@
-"""Views: the slices of some cases that show a structure, with only the fields a method reads."""
+"""Views: slices of some cases that show a structure or not, with the fields that a method reads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch
 
 from desam_model.types import Reads, Slice
 from sweeper.errors import StoreError
+from sweeper.store.embeddings.places import dataset_slices
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from desam_model.types import Embedding
     from sweeper.store.dataset.store import CaseRecord, DatasetStore
     from sweeper.store.embeddings.store import EmbeddingStore
 
@@ -41,7 +43,7 @@ class SliceView(Sequence[Slice]):
         *,
         structure: str,
         reads: frozenset[Reads],
-        embeddings: EmbeddingStore | None,
+        embeddings: _Embeddings | None,
     ) -> None:
         self._dataset = dataset
         self._positions = positions
@@ -50,8 +52,6 @@ class SliceView(Sequence[Slice]):
         self._embeddings = embeddings
         self._cache: dict[tuple[str, int], Tensor] = {}
         self._cached_bytes = 0
-        # the embedding store may hold the cases in another order
-        self._starts = {} if embeddings is None else embeddings.manifest.starts
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -72,10 +72,6 @@ class SliceView(Sequence[Slice]):
         return self._slice(self._positions[position])
 
     def _slice(self, position: _SlicePosition) -> Slice:
-        embedding = None
-        if self._embeddings is not None:
-            offset = position.index - position.case.start
-            embedding = self._embeddings.embedding(self._starts[position.case.case] + offset)
         return Slice(
             case=position.case.case,
             domain=position.case.domain,
@@ -85,7 +81,7 @@ class SliceView(Sequence[Slice]):
             spacing_mm=position.case.spacing_mm,
             reference=self._cached("mask", position.index),
             image=self._cached("image", position.index) if Reads.IMAGE in self._reads else None,
-            embedding=embedding,
+            embedding=None if self._embeddings is None else self._embeddings.of(position.index),
         )
 
     def _cached(self, field: str, index: int) -> Tensor:
@@ -103,6 +99,26 @@ class SliceView(Sequence[Slice]):
             self._cached_bytes += tensor.nbytes
             self._cache[key] = tensor
         return self._cache[key]
+
+
+class _Embeddings:
+    """Embeddings by the index of a slice in the dataset.
+
+    The slices that show a structure are in one store, the rest of the scans in another; both may
+    hold the cases in another order than the dataset.
+    """
+
+    def __init__(self, dataset: DatasetStore, stores: Sequence[EmbeddingStore]) -> None:
+        self._places = {
+            index: (store, place)
+            for store in stores
+            for place, index in enumerate(dataset_slices(dataset, store.manifest))
+        }
+
+    def of(self, index: int) -> Embedding:
+        """The embedding of a slice."""
+        store, place = self._places[index]
+        return store.embedding(place)
 
 
 def slice_view(
@@ -126,6 +142,58 @@ def slice_view(
     Raises:
         StoreError: Unknown case or structure; embeddings missing, incomplete, or of other images.
     """
+    records = _records(dataset, cases, structure)
+    positions = [position for record in records for position in _positions_in(record, structure)]
+    used = _embeddings(dataset, reads, embeddings)
+    return SliceView(dataset, positions, structure=structure, reads=reads, embeddings=used)
+
+
+def background_view(
+    dataset: DatasetStore,
+    cases: Sequence[str],
+    *,
+    structure: str,
+    reads: frozenset[Reads],
+    embeddings: EmbeddingStore | None = None,
+    background: EmbeddingStore | None = None,
+) -> SliceView:
+    """The slices of `cases` that `slice_view` leaves out: with it the whole scans.
+
+    `z` is the position in the scan, and cases that do not show `structure` at all are left out.
+
+    Args:
+        dataset: The images and references; must keep whole scans.
+        cases: Case ids; the view keeps their order.
+        structure: One of the dataset's structures.
+        reads: The fields the method needs; nothing else is loaded.
+        embeddings: Of slices that show any structure; required if `reads` contains embeddings.
+        background: Of the other slices; likewise, if there are any.
+
+    Raises:
+        StoreError: As `slice_view`, or the dataset does not keep whole scans.
+    """
+    if not dataset.keeps_all_slices:
+        raise StoreError(
+            f"dataset {dataset.name} keeps only the slices with a reference, and a whole scan was"
+            " asked for; import it again with --replace"
+        )
+    positions = [
+        _SlicePosition(record, record.start + z, z, is_last=False)
+        for record in _records(dataset, cases, structure)
+        if any(record.foreground[structure])
+        for z, present in enumerate(record.foreground[structure])
+        if not present
+    ]
+    used = _embeddings(dataset, reads, embeddings, background)
+    return SliceView(dataset, positions, structure=structure, reads=reads, embeddings=used)
+
+
+def _records(dataset: DatasetStore, cases: Sequence[str], structure: str) -> list[CaseRecord]:
+    """The cases in the given order.
+
+    Raises:
+        StoreError: Unknown case or structure.
+    """
     records = {record.case: record for record in dataset.cases}
     if structure not in dataset.structures:
         raise StoreError(
@@ -138,11 +206,7 @@ def slice_view(
             f"dataset {dataset.name} has no case {unknown[0]!r}; 'sweeper data show"
             f" {dataset.name}' lists its cases"
         )
-    used = embeddings if Reads.EMBEDDING in reads else None
-    if Reads.EMBEDDING in reads:
-        _require_embeddings_of(dataset, embeddings)
-    positions = [position for case in cases for position in _positions_in(records[case], structure)]
-    return SliceView(dataset, positions, structure=structure, reads=reads, embeddings=used)
+    return [records[case] for case in cases]
 
 
 def _positions_in(record: CaseRecord, structure: str) -> list[_SlicePosition]:
@@ -151,20 +215,43 @@ def _positions_in(record: CaseRecord, structure: str) -> list[_SlicePosition]:
     return [_SlicePosition(record, index, z, z == len(kept) - 1) for z, index in enumerate(kept)]
 
 
-def _require_embeddings_of(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> None:
+def _embeddings(
+    dataset: DatasetStore,
+    reads: frozenset[Reads],
+    embeddings: EmbeddingStore | None,
+    background: EmbeddingStore | None = None,
+) -> _Embeddings | None:
+    """What a method that reads embeddings reads them from.
+
+    Raises:
+        StoreError: Embeddings are missing, incomplete, or of other images.
+    """
+    if Reads.EMBEDDING not in reads:
+        return None
     if embeddings is None:
         raise StoreError(
             f"the method reads embeddings, but dataset {dataset.name} has none; make them with"
             f" 'sweeper embed {dataset.name}'"
         )
-    if embeddings.dataset_fingerprint != dataset.fingerprint:
+    stores = [embeddings] if background is None else [embeddings, background]
+    for store in stores:
+        _require_embeddings_of(dataset, store)
+    return _Embeddings(dataset, stores)
+
+
+def _require_embeddings_of(dataset: DatasetStore, embeddings: EmbeddingStore) -> None:
+    part = " --whole-scan" if embeddings.manifest.is_background else ""
+    command = f"sweeper embed {dataset.name}{part}"
+    scans = embeddings.manifest.scan_fingerprint or dataset.scan_fingerprint
+    is_same = embeddings.dataset_fingerprint == dataset.fingerprint
+    if not is_same or scans != dataset.scan_fingerprint:
         raise StoreError(
             f"embedding store {embeddings.path} was made from other images (dataset fingerprint"
             f" {embeddings.dataset_fingerprint}, but {dataset.name} has {dataset.fingerprint}); run"
-            f" 'sweeper embed {dataset.name}'"
+            f" '{command}'"
         )
     if not embeddings.is_complete():
         raise StoreError(
             f"embedding store {embeddings.path} has {len(embeddings.commits)} of"
-            f" {embeddings.n_slices} slices; run 'sweeper embed {dataset.name}' again to finish it"
+            f" {embeddings.n_slices} slices; run '{command}' again to finish it"
         )

@@ -26,7 +26,7 @@ class NewCase:
     """One case to be written: its arrays and its record.
 
     Attributes:
-        record: Its entry in the case table; the writer sets `start`, `count` and `content_hash`.
+        record: Its entry in the case table; the writer sets `start`, `count` and the hashes.
         image: `(n, C, H, W)` uint8.
         label: `(n, H, W)` uint8.
     """
@@ -52,6 +52,7 @@ class DatasetFacts:
         source: Folder or file it was imported from; empty in a store with salted ids.
         layout: Name of the source's layout.
         label_values: Structure -> its value in the source's labels, if the user named them.
+        keeps_all_slices: True if the cases hold every slice of their scans.
     """
 
     name: str
@@ -65,6 +66,7 @@ class DatasetFacts:
     source: str = ""
     layout: str = ""
     label_values: Mapping[str, int] = field(default_factory=dict)
+    keeps_all_slices: bool = False
 
 
 def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> DatasetStore:
@@ -100,21 +102,43 @@ def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> 
 def fingerprint_of(
     records: Sequence[CaseRecord], structures: Sequence[str], preprocessing: Mapping[str, Any]
 ) -> str:
-    """16 hex digits that change with any voxel, label, id, patient, split or spacing."""
+    """16 hex digits that change with any voxel, label, id, patient, split or spacing.
+
+    Only slices that show a structure count, so that a store that keeps all slices has the
+    fingerprint of one that does not, and trainings and embeddings of either are those of both.
+    """
+    return _digest(records, structures, preprocessing, is_whole=False)
+
+
+def scan_fingerprint_of(
+    records: Sequence[CaseRecord], structures: Sequence[str], preprocessing: Mapping[str, Any]
+) -> str:
+    """The same over every kept slice."""
+    return _digest(records, structures, preprocessing, is_whole=True)
+
+
+def _digest(
+    records: Sequence[CaseRecord],
+    structures: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    *,
+    is_whole: bool,
+) -> str:
     table = sorted(
         [
             record.case,
             record.domain,
             record.split.value,
-            list(record.z),
+            list(record.z) if is_whole else [record.z[i] for i in record.shown],
             [round(s, 6) for s in record.spacing_mm],
-            record.content_hash,
+            record.content_hash if is_whole else record.foreground_hash or record.content_hash,
             # a case that is its own patient: as in stores of before patients were kept
             *([record.patient] if record.patient not in ("", record.case) else []),
         ]
         for record in records
     )
-    text = json.dumps([VERSION, list(structures), preprocessing, table], sort_keys=True)
+    scope = ["all slices"] if is_whole else []
+    text = json.dumps([VERSION, list(structures), preprocessing, table, *scope], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -152,9 +176,15 @@ def _append(arrays: tuple[Any, Any], new: NewCase, previous: Sequence[CaseRecord
         "start": start,
         "count": stop - start,
         "content_hash": content_hash(new.image, new.label),
+        "foreground_hash": _foreground_hash(new),
         "patient": new.record.patient or new.record.case,
     }
     return CaseRecord(**values)
+
+
+def _foreground_hash(new: NewCase) -> str:
+    shown = list(new.record.shown)
+    return "" if len(shown) == len(new.image) else content_hash(new.image[shown], new.label[shown])
 
 
 def _as_attributes(
@@ -166,6 +196,11 @@ def _as_attributes(
         "complete": True,
         "name": facts.name,
         "fingerprint": fingerprint_of(records, facts.structures, facts.preprocessing),
+        "scan_fingerprint": (
+            scan_fingerprint_of(records, facts.structures, facts.preprocessing)
+            if facts.keeps_all_slices
+            else ""
+        ),
         "is_synthetic": facts.is_synthetic,
         "structures": list(facts.structures),
         "image_size_px": int(image.shape[-1]),

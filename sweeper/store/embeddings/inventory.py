@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sweeper.errors import StoreError
@@ -49,8 +49,8 @@ def summarise_stores(workspace: Workspace) -> tuple[list[StoreSummary], list[Pat
             StoreSummary(
                 store=store,
                 size_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
-                users=tuple(users.get(store.fingerprint, {})),
-                methods=tuple(sorted(set(users.get(store.fingerprint, {}).values()))),
+                users=tuple(users.get(_foreground(store), {})),
+                methods=tuple(sorted(set(users.get(_foreground(store), {}).values()))),
             )
         )
     return summaries, foreign
@@ -106,6 +106,11 @@ def remove_store(path: Path) -> None:
     path.rename(doomed)
     shutil.rmtree(doomed)
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
+
+
+def _foreground(store: EmbeddingStore) -> str:
+    """The fingerprint that trainings name; whole scans are read by scorings of the same ones."""
+    return replace(store.manifest, scan_fingerprint="").fingerprint
 
 
 def _users(workspace: Workspace) -> dict[str, dict[str, str]]:

@@ -47,6 +47,8 @@ class EmbeddingManifest:
         product_version: Version of sweeper that made the store.
         cases: Case ids and their slice counts in the store's order, so that a dataset whose cases
             were imported in another order finds its slices.
+        scan_fingerprint: Identity of the whole scans, in a store of the slices that show no
+            structure; empty in a store of those that do.
     """
 
     dataset: str
@@ -66,6 +68,12 @@ class EmbeddingManifest:
     input_px: int
     product_version: str
     cases: tuple[tuple[str, int], ...]
+    scan_fingerprint: str = ""
+
+    @property
+    def is_background(self) -> bool:
+        """True if the store holds the slices that show no structure."""
+        return bool(self.scan_fingerprint)
 
     @property
     def starts(self) -> dict[str, int]:
@@ -84,6 +92,8 @@ class EmbeddingManifest:
     def fingerprint(self) -> str:
         """Identity of the values, 16 hex digits: images, preprocessing, weights, precision."""
         parts = {name: getattr(self, name) for name in _IDENTITY}
+        if not self.is_background:
+            del parts["scan_fingerprint"]  # as before there were stores of the background
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -151,6 +161,7 @@ _IDENTITY = (
     "encoder_fingerprint",
     "precision",
     "preprocessing",
+    "scan_fingerprint",
 )
 
 

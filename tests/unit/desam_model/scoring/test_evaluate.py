@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,12 +11,13 @@ import torch
 
 from desam_model.method import SegmentationMethod
 from desam_model.scoring.evaluate import evaluate
-from desam_model.scoring.protocol_table import PROTOCOLS, RELEASED, STRICT
+from desam_model.scoring.metric_table import metrics
+from desam_model.scoring.protocol_table import RELEASED, STRICT, VOLUME
 from desam_model.training.loader import Loader
 from desam_model.types import Prediction, PredictionSettings, Reads
 
 BATCHES = partial(Loader, batch_size=8)
-PERFECT = {"dice": 1.0, "hd95_mm": 0.0, "asd_mm": 0.0}
+PERFECT = {name: float(name == "dice") for name in metrics()}
 SETTINGS = PredictionSettings(min_region_px=0)
 
 
@@ -50,10 +52,12 @@ class CountingView:
         return self.slices[index]
 
 
-def test_every_case_is_scored_under_both_protocols(make_slices):
+def test_every_case_is_scored_under_both_protocols_of_the_foreground(make_slices):
     evaluation = evaluate(Oracle(), make_slices(3, 4), SETTINGS, partial(Loader, batch_size=5))
     assert [(s.case, s.protocol) for s in evaluation.scores] == [
-        (case, protocol) for case in ("case0", "case1", "case2") for protocol in PROTOCOLS
+        (case, protocol)
+        for case in ("case0", "case1", "case2")
+        for protocol in ("desam2024", "strict")
     ]
     strict = [s for s in evaluation.scores if s.protocol == STRICT.name]
     assert all(s.values == PERFECT and s.n_slices == 4 for s in strict)
@@ -104,3 +108,39 @@ def test_the_method_is_left_in_the_mode_it_was_in(make_slices):
 def test_an_empty_view_is_refused():
     with pytest.raises(ValueError, match="no slices"):
         evaluate(Oracle(), [], SETTINGS, BATCHES)
+
+
+class Overlong(Oracle):
+    """Predicts the reference, and a square where there is none."""
+
+    def predict(self, batch, settings):
+        mask = batch.reference > 0.5
+        mask[~mask.any(dim=(1, 2, 3)), :, 8:24, 8:24] = True
+        return Prediction(mask=mask, predicted_iou=torch.full((len(batch),), torch.nan))
+
+
+def test_a_whole_scan_adds_the_volume_protocol_and_changes_no_other_number(make_slices):
+    view = make_slices(2, 3)
+    hidden = [
+        replace(s, z=z, reference=torch.zeros_like(s.reference), is_last_foreground=False)
+        for s in view[::3]
+        for z in (0, 2, 5)
+    ]
+    alone = evaluate(Overlong(), view, SETTINGS, BATCHES)
+    whole = evaluate(Overlong(), view, SETTINGS, BATCHES, hidden)
+    assert [s for s in whole.scores if s.protocol != VOLUME.name] == list(alone.scores)
+    volume = [s for s in whole.scores if s.protocol == VOLUME.name]
+    assert [(s.case, s.n_slices) for s in volume] == [("case0", 6), ("case1", 6)]
+    for score, one, other in zip(volume, alone.predictions, whole.predictions, strict=True):
+        assert one.scan is None
+        assert np.array_equal(one.mask, other.mask)
+        assert np.array_equal(other.scan[[1, 3, 4]], one.mask)
+        assert other.scan[[0, 2, 5], 8:24, 8:24].all()
+        size = int(one.mask.sum())
+        assert score.values["dice"] == pytest.approx(2 * size / (2 * size + 3 * 16 * 16))
+
+
+def test_a_scan_without_other_slices_is_its_foreground(make_slices):
+    whole = evaluate(Oracle(), make_slices(1, 3), SETTINGS, BATCHES, [])
+    (volume,) = [s for s in whole.scores if s.protocol == VOLUME.name]
+    assert (volume.n_slices, volume.values) == (3, PERFECT)

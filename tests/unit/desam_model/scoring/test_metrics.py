@@ -11,8 +11,10 @@ from scipy import ndimage
 
 from desam_model.plugins import PluginError
 from desam_model.scoring.metric_table import MAIN, metrics
-from desam_model.scoring.metrics import _distances, asd, dice, hd95, score_case, surface_distances
-from desam_model.scoring.protocol_table import RELEASED, STRICT
+from desam_model.scoring.metrics import _distances, asd, dice, hd95, surface_distances
+from desam_model.scoring.protocol_scores import score_case, score_protocols
+from desam_model.scoring.protocol_table import RELEASED, STRICT, VOLUME
+from desam_model.scoring.protocols import whole_scan
 
 SPACING = (3.0, 0.5, 0.5)
 
@@ -41,7 +43,7 @@ def score(prediction, reference=REFERENCE, protocol=STRICT, **options):
 
 def test_a_perfect_prediction_scores_one_and_zero():
     result = score(REFERENCE)
-    assert result.values == {"dice": 1.0, "hd95_mm": 0.0, "asd_mm": 0.0}
+    assert result.values == {name: float(name == "dice") for name in metrics()}
     assert result.n_slices == 4
 
 
@@ -81,11 +83,11 @@ def test_distance_between_slices_is_in_millimetres():
 def test_distances_are_symmetric_and_do_not_depend_on_the_place():
     generator = np.random.default_rng(0)
     one, other = generator.random((2, 3, 20, 20)) > 0.7
-    there = sorted(surface_distances(one, other, SPACING))
-    back = sorted(surface_distances(other, one, SPACING))
+    there = sorted(np.concatenate(surface_distances(one, other, SPACING)))
+    back = sorted(np.concatenate(surface_distances(other, one, SPACING)))
     assert there == pytest.approx(back)
     moved = [np.pad(mask, ((2, 0), (7, 3), (1, 9))) for mask in (one, other)]
-    assert sorted(surface_distances(*moved, SPACING)) == pytest.approx(there)
+    assert sorted(np.concatenate(surface_distances(*moved, SPACING))) == pytest.approx(there)
 
 
 def test_losing_slices_never_improves_a_score():
@@ -162,3 +164,61 @@ def test_an_undefined_number_is_worse_than_any_other_whichever_way_is_better():
         ranked = sorted((math.nan, 0.2, 0.9), key=metric.goodness)
         assert math.isnan(ranked[0])
         assert ranked[-1] == (0.9 if metric.is_higher_better else 0.2)
+
+
+def scan_scores(prediction, reference):
+    """Scores of a whole scan under all protocols, by protocol and metric."""
+    shown = reference.any(axis=(1, 2))
+    scores = score_protocols(
+        (prediction[shown], reference[shown]),
+        (prediction, reference),
+        case="c1",
+        domain="A-ISBI",
+        structure="prostate",
+        spacing_mm=SPACING,
+    )
+    return {score.protocol: (score.n_slices, score.values) for score in scores}
+
+
+def test_a_mask_too_long_at_both_ends_is_perfect_in_the_foreground_and_not_over_the_scan():
+    reference = block(slice(20, 40), slice(24, 44), (32, 64, 64), slice(12, 20))
+    prediction = block(slice(20, 40), slice(24, 44), (32, 64, 64), slice(8, 24))
+    scores = scan_scores(prediction, reference)
+    assert scores["strict"][0] == 8
+    assert scores["strict"][1]["dice"] == 1.0
+    assert scores["volume"][0] == 32
+    assert scores["volume"][1]["dice"] == pytest.approx(0.67, abs=0.005)  # 2 * 8 / (16 + 8)
+    assert scores["volume"][1]["hd95_mm"] == 12.0  # four slices of 3 mm
+    assert scores["strict"][1]["hd95_mm"] == 0.0
+
+
+def test_a_gap_keeps_its_place_in_millimetres_over_the_scan_and_closes_in_the_foreground():
+    # the structure is in slices 2 and 6, the prediction is one pixel in slice 2
+    reference = np.zeros((8, 32, 32), dtype=bool)
+    reference[[2, 6], 10, 10] = True
+    prediction = np.zeros_like(reference)
+    prediction[2, 10, 10] = True
+    scores = scan_scores(prediction, reference)
+    # the distances are 0, 0 and that of slice 6: 1 slice when stacked, 4 in the scan
+    assert scores["strict"][1]["hd95_monai_mm"] == pytest.approx(0.95 * 1 * 3.0)
+    assert scores["volume"][1]["hd95_monai_mm"] == pytest.approx(0.95 * 4 * 3.0)
+    assert scores["volume"][1]["hd95_mm"] == pytest.approx(0.9 * 4 * 3.0)
+    assert scores["volume"][1]["asd_mm"] == pytest.approx(4 * 3.0 / 3)
+    assert scores["volume"][1]["asd_monai_mm"] == 0.0
+
+
+def test_without_a_whole_scan_there_is_no_volume_score():
+    scores = score_protocols(
+        (REFERENCE, REFERENCE), None, case="c", domain="A", structure="s", spacing_mm=SPACING
+    )
+    assert [score.protocol for score in scores] == [RELEASED.name, STRICT.name]
+    assert VOLUME.needs_whole_scan
+
+
+def test_masks_of_a_scan_stand_at_their_places():
+    marked = np.zeros((5, 1, 1), dtype=bool)
+    marked[[1, 3]] = True
+    shown, hidden = marked[[0, 1]], marked[[2, 3, 4]]
+    assert np.array_equal(whole_scan(shown, hidden, [2, 3, 4]), marked)
+    with pytest.raises(ValueError, match=r"positions \[2, 3, 5\], expected 3 different"):
+        whole_scan(shown, hidden, [2, 3, 5])

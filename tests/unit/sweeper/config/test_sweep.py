@@ -308,3 +308,19 @@ trial:
         placed_errors(loaded),
     ):
         raise CellError("source", "D-UCX", "'D-UCX' is unknown")
+
+
+@pytest.mark.parametrize(
+    "training",
+    ["", "  training: {lr: {loguniform: [1.0e-5, 1.0e-3]}}\nsearch: {algorithm: random}\n"],
+    ids=["plain", "searched"],
+)
+def test_a_table_of_whole_scans_needs_scorings_of_whole_scans(training: str) -> None:
+    report = "report: {columns: source, protocol: volume}\n"
+    said = message(BASE + training + report)
+    assert f"s.yaml:{len((BASE + training).splitlines()) + 1}: report.protocol" in said
+    assert "write 'evaluation: {whole_scan: true}' under 'trial:'" in said
+    assert "or choose desam2024 or strict" in said
+    asked = "  evaluation: {whole_scan: true}\n"
+    assert sweep(BASE + asked + training + report).spec.report is not None
+    sweep(BASE + training + report.replace("volume", "strict"))

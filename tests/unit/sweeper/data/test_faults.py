@@ -106,7 +106,7 @@ def test_of_cases_that_share_an_image_the_first_keeps_its_own_label(tmp_path):
     small[2:] = 0
     sources.write(tmp_path / "src" / "south1-label.nii.gz", small)
     store = import_dataset(path, tmp_path / "x.zarr", replace(ONE, skip_bad=True)).store
-    assert [(case.case, case.count) for case in store.cases] == [
+    assert [(case.case, len(case.shown)) for case in store.cases] == [
         ("north0", 3),
         ("north1", 3),
         ("south0", 3),

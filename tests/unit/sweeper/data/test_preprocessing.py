@@ -39,7 +39,7 @@ def test_a_volume_is_clipped_scaled_and_truncated_as_released():
     expected = np.clip(image, low, high)
     expected = (expected - expected.min()) / (expected.max() - expected.min()) * 255.0
     expected[image == 0] = 0
-    got = to_8bit(image, DESAM, range(5))
+    got = to_8bit(image, DESAM)
     assert np.array_equal(got, expected.astype(np.uint8))
     assert (got[0, 0, 0, :5] == 0).all()
     assert got.max() == 255
@@ -57,19 +57,21 @@ def test_the_range_is_that_of_numpys_percentiles_whatever_the_number_type(kind):
 def test_slices_are_resized_as_released():
     image, label = volume()
     slices = prepare_slices(image, label, (3.0, 0.5, 0.5), DESAM)
-    plane = to_8bit(image, DESAM, [2])[0, 0]
+    plane = to_8bit(image, DESAM)[0, 2]
     expected = resize(
         plane, (256, 256), order=3, preserve_range=True, mode="constant", anti_aliasing=True
     )
-    assert np.abs(slices.image[1, 0].astype(int) - expected.astype(np.uint8)).max() <= 1
-    assert slices.image.shape == (3, 1, 256, 256)
-    assert slices.z == (1, 2, 3)
+    assert np.abs(slices.image[2, 0].astype(int) - expected.astype(np.uint8)).max() <= 1
+    assert slices.image.shape == (5, 1, 256, 256)
 
 
-def test_every_foreground_slice_is_kept_also_the_last_which_the_release_drops():
+def test_every_slice_is_kept_also_those_without_a_label():
     image, label = volume()
     label[2] = 0
-    assert prepare_slices(image, label, (3.0, 0.5, 0.5), DESAM).z == (1, 3)
+    slices = prepare_slices(image, label, (3.0, 0.5, 0.5), DESAM)
+    assert slices.z == (0, 1, 2, 3, 4)
+    assert slices.label.any(axis=(1, 2)).tolist() == [False, True, False, True, False]
+    assert slices.image[2].any()
 
 
 def test_spacing_after_resizing_keeps_millimetres_right():
@@ -121,7 +123,7 @@ def test_mr_is_resampled_and_padded_to_its_field_of_view():
     label[1:3, np.hypot(rows, cols) < 12] = 4
     slices = prepare_slices(image, label, (7.7, 2.5, 2.5), PROFILES["mr"])
     assert slices.spacing_mm == pytest.approx((7.7, 1.25 * 256 / 192, 1.25 * 256 / 192))
-    area_mm2 = (slices.label[0] == 4).sum() * slices.spacing_mm[1] ** 2
+    area_mm2 = (slices.label[1] == 4).sum() * slices.spacing_mm[1] ** 2
     assert area_mm2 == pytest.approx(np.pi * (12 * 2.5) ** 2, rel=0.03)
     assert (slices.image[0, 0, :20] == 0).all()  # padding is the minimum
 
@@ -130,4 +132,4 @@ def test_colour_images_keep_three_channels():
     image, label = volume()
     colour = np.concatenate([image, image * 0.5, image + 9])
     slices = prepare_slices(colour, label, (3.0, 0.5, 0.5), replace(DESAM, image_size_px=32))
-    assert slices.image.shape == (3, 3, 32, 32)
+    assert slices.image.shape == (5, 3, 32, 32)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from whole_scans import foreground_only
 
 from sweeper.config.report import ReportSpec
 from sweeper.data.phantom.prostate import write_nifti
@@ -189,3 +190,32 @@ def test_the_beginning_of_a_sites_name_will_do_where_it_is_the_only_one() -> Non
     assert find_domain(prostate, "A") == "A-ISBI"  # type: ignore[arg-type]
     with pytest.raises(DataError, match="source is 'B'"):
         find_domain(prostate, "B")  # type: ignore[arg-type]
+
+
+def test_masks_too_long_at_both_ends_lose_over_the_whole_scan_only(
+    dataset: DatasetStore, tmp_path: Path
+) -> None:
+    (tmp_path / "masks").mkdir()
+    for number, case in enumerate(CASES):
+        mask = disc(number)
+        mask[0], mask[5] = mask[1], mask[4]  # the reference is in slices 1 to 4
+        write_nifti(tmp_path / "masks" / f"{case}.nii.gz", mask, SPACING_XYZ)
+    request = ScoreRequest(folder=tmp_path / "masks", method="long", source="A")
+    whole = Workspace.open(tmp_path / "whole")
+    sweep = score(whole, dataset, request).sweep
+    made = {}
+    for protocol in ("strict", "volume"):
+        spec = ReportSpec(columns="source", protocol=protocol)
+        (table,) = tables(query(whole, [sweep], spec))
+        made[protocol] = table.rows[0].cells[0].value
+    assert made == {"strict": 100.0, "volume": pytest.approx(100 * 2 * 4 / (4 + 6))}
+
+    # a dataset of an earlier version has the same strict numbers, and none of whole scans
+    older = foreground_only(dataset, tmp_path / "older.zarr")
+    plain = Workspace.open(tmp_path / "plain")
+    sweep = score(plain, older, request).sweep
+    (table,) = tables(query(plain, [sweep], ReportSpec(columns="source", protocol="strict")))
+    assert table.rows[0].cells[0].value == 100.0
+    (table,) = tables(query(plain, [sweep], ReportSpec(columns="source", protocol="volume")))
+    assert table.rows[0].cells[0].value is None
+    assert any("scored without protocol volume" in reason for reason in table.draft_reasons)

@@ -29,8 +29,8 @@ EVERY_TRAINING = {"desam", "maxstyle", "medsam"}
 EDITS = {
     "hd95_percentile": (
         "desam_model/scoring/metrics.py",
-        "np.percentile(distances, 95)",
-        "np.percentile(distances, 90)",
+        "np.percentile(pooled, 95)",
+        "np.percentile(pooled, 90)",
         {"scoring"},
     ),
     "clean_up": (

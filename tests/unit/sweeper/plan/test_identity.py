@@ -184,3 +184,23 @@ def test_other_starting_weights_are_another_training_wherever_the_file_lies() ->
     assert ids(here) != ids(plan(BASE.replace("desam", "medsam"), moved(start="b" * 64)))
     assert here.cells()[0]["params"]["method.start"] == "medsam.pth"
     assert "start" not in plain.trainings[0].identity["config"]["method"]
+
+
+def test_whole_scans_are_another_scoring_of_the_same_training() -> None:
+    written = plan(BASE + "  evaluation: {whole_scan: false}\n")
+    assert ids(written) == ids(plan(BASE))
+    text = BASE + "  evaluation: {whole_scan: {grid: [false, true]}}\n"
+    whole = moved(scan_fingerprint="1" * 16, background="/somewhere/b.zarr")
+    loaded = check_sweep(parse_yaml(text))
+    found = make_plan(
+        "t", loaded.trials, lambda trial: whole if trial.evaluation.whole_scan else FACTS
+    )
+    ((train_id, (plain, scored)),) = ids(found)
+    assert [(train_id, [plain])] == ids(written)
+    assert found.trainings[0].data.background == "/somewhere/b.zarr"
+    settings = [cell["evaluation"].get("whole_scan") for cell in found.cells()]
+    assert settings == [None, "True"]
+    # what shows no structure is read by this scoring alone
+    ((_, others),) = ids(plan(text, moved(scan_fingerprint="2" * 16)))
+    assert others[0] == plain
+    assert others[1] != scored

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hand_made import plain, results, run
 
+from desam_model.scoring.metric_table import metrics
 from sweeper.config.report import ReportSpec
 from sweeper.records import TrialStatus
 from sweeper.report.build import build_table, build_tables
@@ -37,7 +38,7 @@ def test_the_long_csv_holds_every_number_and_every_scoring_without_one() -> None
     first, *rest = plain()
     failed = replace(first, status=TrialStatus.FAILED, scores=())
     found = lines(render_long(make_query(results(failed, *rest), ReportSpec(columns="source"))))
-    assert len(found) == 1 + 2 * (6 * 2 * 3)
+    assert len(found) == 1 + 2 * (6 * 2 * len(metrics()))
     assert [line["status"] for line in found if line["source"] == "A"] == ["failed"]
     values = {
         float(line["value"])

@@ -98,3 +98,15 @@ def test_a_missing_or_truncated_file_gives_no_scores(tmp_path: Path, text: str |
     if text is not None:
         path.write_text(text)
     assert decode(path) == ()
+
+
+def test_the_diagonal_of_a_scan_is_kept_where_it_was_recorded(tmp_path: Path) -> None:
+    known = Score("e1", "B", "b1", "prostate", "strict", 5, {"dice": 0.5}, "p1", 412.5)
+    path = tmp_path / "rows.json"
+    path.write_text(encode([known, known._replace(case="b2", diagonal_mm=math.nan)]))
+    first, second = decode(path)
+    assert first == known
+    assert math.isnan(second.diagonal_mm)
+    (older,) = decode(written(tmp_path, [*FACTS, "patient", "dice"], [*CASE, "p1", 0.5]))
+    assert (older.patient, older.values) == ("p1", {"dice": 0.5})
+    assert math.isnan(older.diagonal_mm)

@@ -79,7 +79,9 @@ def test_the_next_block_is_read_and_the_last_one_written_while_one_is_computed()
     dataset.meeting = meeting
     encoder, writer = MeetingEncoder(meeting, n_blocks), MeetingWriter(meeting, n_blocks)
     blocks = blocks_of(range(10), 10, 2)
-    made = [c.index for part in encode_blocks(dataset, encoder, writer, blocks) for c in part]
+    made = [
+        c.index for part in encode_blocks(dataset, range(10), encoder, writer, blocks) for c in part
+    ]
     assert made == list(range(10))
     assert meeting.missed == []
 

@@ -7,7 +7,13 @@ from pydantic import TypeAdapter
 
 from sweeper.config.methods import MethodConfig
 from sweeper.plan.code_version import SCORING, Version, read_versions
-from sweeper.trial.golden import enter, golden_results, golden_trials, platform_key
+from sweeper.trial.golden import (
+    enter,
+    golden_results,
+    golden_trials,
+    platform_key,
+    same_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +78,15 @@ def test_known_code_that_gives_other_numbers_than_recorded_is_told() -> None:
     assert not is_known
     assert "something outside the hashed code" in words
     assert known == versions()
+
+
+def test_results_that_were_added_later_are_recorded_with_the_equal_version() -> None:
+    known = {"scoring-1": Version(hashes=["a"], golden={"here": "12"})}
+    enter("scoring", known, "b", "here", gives("12 34"))
+    assert known == {"scoring-1": Version(hashes=["a", "b"], golden={"here": "12 34"})}
+    enter("scoring", known, "c", "here", gives("12 35"))
+    assert list(known) == ["scoring-1", "scoring-2"]
+    assert not same_numbers("12", "123")
 
 
 @pytest.mark.parametrize("name", golden_results())

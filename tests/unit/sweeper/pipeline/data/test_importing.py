@@ -47,7 +47,7 @@ def test_every_layout_becomes_a_store(tmp_path, layout, n_cases, structures):
     assert len(store.cases) == n_cases
     assert store.structures == structures
     for case in store.cases:
-        masks = [store.mask(case.start, structure) for structure in structures]
+        masks = [store.mask(case.start + case.shown[0], structure) for structure in structures]
         assert all(m.any() for m in masks)
         assert case.count == len(case.z) == len(case.foreground[structures[0]])
         assert all(case.volume_ml[s] > 0 for s in structures)
@@ -66,7 +66,7 @@ def test_a_store_keeps_the_geometry_of_each_source(tmp_path):
     case = import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE).store.cases[0]
     assert (case.matrix, case.n_source_slices, case.source_spacing_mm) == ((20, 24), 4, (3, 1, 1))
     assert np.allclose(case.affine, sources.LPS)
-    assert case.z == (1, 2, 3)
+    assert (case.z, case.shown, case.hidden) == ((0, 1, 2, 3), (1, 2, 3), (0,))
 
 
 def test_parallel_and_serial_imports_are_equal_and_report_progress(tmp_path, monkeypatch):
@@ -336,8 +336,8 @@ def test_a_csv_of_each_format_becomes_a_store_2_d_and_3_d(tmp_path, suffix):
         rows.append(f"c{index},here,i{index}.{suffix},l{index}.{suffix}")
     path = sources.csv_source(tmp_path, rows)
     store = import_dataset(path, tmp_path / "x.zarr", ONE).store
-    assert [c.count for c in store.cases] == ([1, 1] if suffix in ("png", "tif") else [3, 3])
-    middle = store.mask(0, "foreground")
+    assert [c.count for c in store.cases] == ([1, 1] if suffix in ("png", "tif") else [4, 4])
+    middle = store.mask(store.cases[0].shown[0], "foreground")
     assert middle[128, 128] == 1
     assert middle.sum() == pytest.approx((256 / 3) ** 2, rel=0.03)
     assert store.cases[0].spacing_mm[1:] == pytest.approx((60 / 256, 60 / 256))
@@ -383,7 +383,7 @@ def test_real_volumes_import_with_their_sites_and_right_side_up(tmp_path, shared
     assert {d: len(store.cases_of(d)) for d in store.domains} == files
     assert {fault.code for fault in report.faults} == {"set-incomplete"}
     case = store.case("E-BIDMC_Case00")
-    middle = case.start + case.count // 2
+    middle = case.start + case.shown[len(case.shown) // 2]
     rows = np.flatnonzero(store.mask(middle, "prostate").any(axis=1))
     # the coil's flare lies behind the gland: brighter below it than above it
     image = store.image(middle)[0].astype(float)

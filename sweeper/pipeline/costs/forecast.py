@@ -166,6 +166,8 @@ def record_costs(workspace: Workspace, predicted: Prediction, measured: Actual) 
     is_partial = measured.trainings < predicted.trainings
     if predicted.unknown or is_partial or not measured.training_seconds:
         return  # the run did not do what was predicted
+    if not predicted.training_seconds:
+        return  # scorings whose pace is not known have no ratio to learn from
     records: list[dict[str, Any]] = read_json(_path(workspace)) or []
     records.append(
         {"time": time.time(), "predicted": asdict(predicted), "actual": asdict(measured)}

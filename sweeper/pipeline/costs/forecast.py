@@ -160,8 +160,10 @@ def actual(ended: Sequence[Cell], ledger: Ledger, wall: float) -> Actual:
 
 def remember(workspace: Workspace, predicted: Prediction, came: Actual) -> None:
     """Keep a prediction with what came of it: the next one's interval is made from these."""
-    if predicted.unknown or came.trainings < predicted.trainings or not came.training_seconds:
+    if predicted.unknown or came.trainings < predicted.trainings:
         return  # what was predicted is not what was run
+    if not came.training_seconds or not predicted.training_seconds:
+        return  # no pace was known, so that no ratio is
     known: list[dict[str, Any]] = read_json(_path(workspace)) or []
     known.append(
         {"time": time.time(), "predicted": asdict(predicted), "actual": asdict(came)}

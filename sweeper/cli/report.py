@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
 from sweeper.cli.global_options import command_line
 from sweeper.config.metric import metric_choices, metric_names
+from sweeper.config.report import Undefined
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def _query_options(command: Any) -> Any:
             click.option("--baseline", help="The row that differences are taken against."),
             click.option(
                 "--undefined",
-                type=click.Choice(("nan", "skip")),
-                help="A cell with an undefined case: undefined, or the mean of the rest.",
+                type=click.Choice(get_args(Undefined)),
+                help="A cell with an undefined case: undefined, the mean of the rest, or with an"
+                " empty prediction's distance as the diagonal of the scan.",
             ),
             click.option(
                 "--select",

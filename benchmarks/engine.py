@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from desam_model.types import Decision
 from sweeper.engine import cluster, driver
 from sweeper.pipeline.display import Silent
 from sweeper.pipeline.run import RunRequest, run
@@ -91,6 +92,22 @@ def time_plan(folder: Path, cells: int) -> None:
     line(f"sweeper plan of {cells} cells, median of 3", seconds, "{:.2f} s", 3.0)
 
 
+class Jobs:
+    """A source of so many equal jobs."""
+
+    def __init__(self, count: int) -> None:
+        self._left = [(f"job{i:04}", "x") for i in reversed(range(count))]
+
+    @property
+    def is_exhausted(self) -> bool:
+        """True once all were handed out."""
+        return not self._left
+
+    def next_job(self) -> tuple[str, str] | None:
+        """The next one."""
+        return self._left.pop() if self._left else None
+
+
 class Clock:
     """A listener that only notes times."""
 
@@ -102,8 +119,9 @@ class Clock:
         """A training has begun."""
         self.began.append(time.time())
 
-    def on_epoch(self, train_id: str, epoch: dict) -> None:
+    def on_epoch(self, train_id: str, epoch: dict) -> Decision:
         """Not noted."""
+        return Decision.CONTINUE
 
     def on_end(self, train_id: str, outcome: object, loss: object) -> bool:
         """A training has ended."""
@@ -121,7 +139,7 @@ def time_noops(folder: Path, count: int) -> None:
         placement = Placement(
             cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True
         )
-        jobs = [(f"job{i:04}", "x") for i in range(count)]
+        jobs = Jobs(count)
         clock = Clock()
         before = resource.getrusage(resource.RUSAGE_SELF)
         driver.run_jobs(jobs, placement, clock, folder / "noop", noop)

@@ -1,4 +1,4 @@
-"""The only place where a config becomes objects."""
+"""Builds objects from configs; no other module does."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """What differs by dataset and encoder; it comes from the stores, never from a YAML.
+    """Sizes that depend on dataset and encoder; they come from the stores, not from the YAML file.
 
     Attributes:
         image_channels: Channels of an image.
-        tap_channels: Channels of a tap; 0 where no embeddings are read, as below.
-        num_taps: Taps an embedding has.
+        tap_channels: Channels of a tap. This and all following sizes are 0 if the method reads no
+            embeddings.
+        num_taps: Number of taps of an embedding.
         neck_channels: Channels of the neck.
-        grid_hw: Tokens of the embedding grid.
+        grid_hw: Tokens (h, w) of the embedding grid.
         input_px: Side of the encoder's input frame.
     """
 
@@ -45,16 +46,16 @@ class Sizes:
 def build_method(
     config: TrialConfig, sizes: Sizes, seed: int, sam_checkpoint: Path | None = None
 ) -> SegmentationMethod:
-    """The method a trial names, its weights drawn from `seed`; global randomness stays untouched.
+    """The method of a trial, with weights drawn from `seed`; global random state is not changed.
 
-    Only the module of the method asked for is imported: torchvision alone costs seconds.
+    Only the module of this method is imported, because torchvision alone takes seconds.
 
     Args:
         config: The trial.
-        sizes: Of what it reads.
-        seed: Of the weights that no checkpoint gives.
-        sam_checkpoint: SAM's `.pth`, from which PRIM, MedSAM's decoder and the frozen prompt
-            encoder start (sources.md S18); None where the encoder is not SAM's.
+        sizes: Sizes of its data.
+        seed: Seed of the weights that do not come from a checkpoint.
+        sam_checkpoint: SAM's `.pth` file, which initialises PRIM, MedSAM's decoder and the frozen
+            prompt encoder (sources.md S18); None if the encoder is not one of SAM's.
     """
     method = config.method
     if isinstance(method, DesamConfig):
@@ -97,12 +98,13 @@ def build_method(
 
 
 def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> SegmentationMethod:
-    """The config's implementation around the harness of its profile."""
+    """The image method of a config, with the harness of its profile."""
     from desam_model.comparisons.image.harness import official_harness, unified_harness
 
     implementation = getattr(importlib.import_module(method.module()), method.implementation)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
+        # harness of the profile, with the config's overrides
         if method.profile == "official":
             harness = official_harness(
                 method.official_harness,
@@ -122,12 +124,13 @@ def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> S
                 ),
             )
         harness = replace(harness, **method.harness.model_dump(exclude_none=True))
-        built: SegmentationMethod = implementation(harness=harness, **method.options())
-        return built
+        # the method itself
+        image_method: SegmentationMethod = implementation(harness=harness, **method.options())
+        return image_method
 
 
 def build_schedule(config: TrialConfig, sizes: Sizes) -> Schedule:
-    """How the trial trains."""
+    """The training schedule of a trial."""
     training = config.training
     lr = default_lr(sizes.neck_channels) if training.lr is None else training.lr
     return Schedule(

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 
 
 class TrialOutcome(StrEnum):
-    """How an attempt at a training, or one step of it in a search, ended; a worker returns it."""
+    """How an attempt at a training ended; a worker returns it."""
 
     COMPLETED = "completed"
     PRUNED = "pruned"
-    """A scheduler stopped it."""
+    """The search that tried it stopped it."""
     FAILED = "failed"
-    PAUSED = "paused"
-    """The step's epochs are finished, and later steps will continue the training."""
     TAKEN = "taken"
     """Another process is training it."""
     DISK_FULL = "disk_full"
@@ -39,22 +37,21 @@ class TrialStatus(StrEnum):
     FAILED = "failed"
 
     def after(self, outcome: TrialOutcome) -> TrialStatus:
-        """The status after one more step."""
+        """The status after one more attempt."""
         return TRANSITIONS[self][outcome]
 
 
-_AFTER_A_STEP = {
+_AFTER_AN_ATTEMPT = {
     TrialOutcome.COMPLETED: TrialStatus.COMPLETED,
     TrialOutcome.PRUNED: TrialStatus.PRUNED,
-    TrialOutcome.PAUSED: TrialStatus.BEGUN,
     TrialOutcome.FAILED: TrialStatus.FAILED,
-    TrialOutcome.TAKEN: TrialStatus.FAILED,  # no result now; the same command tries again
-    TrialOutcome.DISK_FULL: TrialStatus.FAILED,  # likewise
+    TrialOutcome.TAKEN: TrialStatus.BEGUN,  # by another process
+    TrialOutcome.DISK_FULL: TrialStatus.BEGUN,  # it continues when there is room
     TrialOutcome.LOST: TrialStatus.FAILED,
 }
 TRANSITIONS: Mapping[TrialStatus, Mapping[TrialOutcome, TrialStatus]] = {
-    TrialStatus.BEGUN: _AFTER_A_STEP,
-    TrialStatus.FAILED: _AFTER_A_STEP,  # retried
+    TrialStatus.BEGUN: _AFTER_AN_ATTEMPT,
+    TrialStatus.FAILED: _AFTER_AN_ATTEMPT,  # retried
     TrialStatus.COMPLETED: dict.fromkeys(TrialOutcome, TrialStatus.COMPLETED),
     TrialStatus.PRUNED: dict.fromkeys(TrialOutcome, TrialStatus.PRUNED),
 }
@@ -76,6 +73,16 @@ class FailureReason(StrEnum):
     LOST_NODE = "lost_node"
     HUNG = "hung"
     CODE_CHANGED = "code_changed"
+
+    @property
+    def is_final(self) -> bool:
+        """True if the training would fail so again; `sweeper retry` runs it all the same."""
+        return self in _FINAL
+
+
+_FINAL = frozenset(
+    {FailureReason.BUG, FailureReason.NON_FINITE, FailureReason.DATA, FailureReason.HUNG}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

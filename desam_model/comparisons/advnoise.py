@@ -1,7 +1,7 @@
 """AdvNoise: searches the small noise that changes the prediction most and trains on it.
 
 Source: Miyato et al., Virtual Adversarial Training, TPAMI 2018; Chen et al., advchain;
-sources.md S38, S39.
+sources.md S38, S39, S63.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class AdvNoise(ImageMethod):
         xi: float = 0.1,
         iterations: int = 1,
         divergence_weight: float = 1.0,
+        rescale_in_search: bool = False,
     ) -> None:
         """Builds the method.
 
@@ -44,12 +45,15 @@ class AdvNoise(ImageMethod):
             xi: Step of the finite difference that determines the direction.
             iterations: Number of power iterations.
             divergence_weight: Weight of the adversarial divergence in the loss.
+            rescale_in_search: True to rescale the noisy image to its original range in the search
+                too, as released.
         """
         super().__init__(harness=harness)
         self.epsilon = epsilon
         self.xi = xi
         self.iterations = iterations
         self.divergence_weight = divergence_weight
+        self.rescale_in_search = rescale_in_search
 
     def losses(self, example: Example, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Supervised losses, the adversarial divergence, and those of the hard example."""
@@ -82,7 +86,13 @@ class AdvNoise(ImageMethod):
         ):
             for _ in range(self.iterations):
                 direction.requires_grad_(True)
-                logits = self.network(image + self.xi * direction)
+                noisy = image + self.xi * direction
+                # Deviation: the default does not rescale here, as the release does; through the
+                # rescaling, the gradient is nearly all in the brightest and the darkest pixel, so
+                # the search would find a contrast instead of a noise (sources.md S63)
+                if self.rescale_in_search:
+                    noisy = rescale_to(noisy, image)
+                logits = self.network(noisy)
                 (gradient,) = torch.autograd.grad(divergence(target, logits), direction)
                 direction = direction.detach()
                 is_flat = gradient.abs().amax(dim=(1, 2, 3), keepdim=True) == 0

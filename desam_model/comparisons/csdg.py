@@ -115,7 +115,13 @@ class CSDG(ImageMethod):
         return mixed * norm_of(image) / (norm_of(mixed) + 1e-5)
 
     def blend_map(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """A smooth random map `(B, 1, H, W)` with minimum 0 and maximum 1 per image."""
+        """A smooth random map `(B, 1, H, W)` with minimum 0 and maximum 1 per image.
+
+        Deviation: the map is centred on the image and enlarged by `align_corners=False`. The
+        release's lies one pixel further down right, from a small map of one row and column too many
+        enlarged by `align_corners=True`; a random map is the same in distribution, and with True
+        alone ours would be no nearer to it (sources.md S65).
+        """
         height, width = image.shape[-2:]
         spacing = tuple(max(1, int(side * self.blend_spacing)) for side in (height, width))
         rows, columns = grid_shape((height, width), (spacing[0], spacing[1]))

@@ -15,7 +15,7 @@ from segment_anything.modeling.mask_decoder import MaskDecoder
 from segment_anything.modeling.transformer import TwoWayTransformer
 
 from desam_model.checkpoint_file import read_checkpoint
-from desam_model.desam.losses import LossProfile, iou_loss, mask_loss_parts
+from desam_model.desam.losses import LossProfile, at_logits_size, iou_loss, mask_loss_parts
 from desam_model.desam.prim import default_heads
 from desam_model.desam.prompts import (
     PromptTokens,
@@ -102,7 +102,10 @@ class MedSAM(SegmentationMethod):
         return logits, self._rate(tokens)
 
     def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
-        """Mask loss and, in grid mode, the loss of the predicted IoU; means over the batch."""
+        """Mask loss and, in grid mode, the loss of the predicted IoU; means over the batch.
+
+        Source: sources.md S64: the mask loss is that of the decoder's own logits, as in DeSAM.
+        """
         # decode the masks with one prompt per slice
         embedding = self._embedding(batch)
         points_rc = None
@@ -111,9 +114,7 @@ class MedSAM(SegmentationMethod):
         prompt = self._prompt(batch, points_rc, generator)
         logits, predicted_iou = self.decode(embedding, prompt)
         # losses per slice; the IoU target is 1 if the point is inside the reference, else 0
-        parts = mask_loss_parts(
-            self._at_image_size(logits, batch), batch.reference, self.loss_profile
-        )
+        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_profile)
         if points_rc is not None:
             target = batch.reference[torch.arange(len(batch)), 0, points_rc[:, 0], points_rc[:, 1]]
             parts["iou"] = iou_loss(predicted_iou, target, self.loss_profile)
@@ -128,9 +129,7 @@ class MedSAM(SegmentationMethod):
         if self.prompt is MedSamPrompt.GRID:
             points_rc = validation_points_rc(batch.reference)
         logits, _ = self.decode(self._embedding(batch), self._prompt(batch, points_rc, None))
-        parts = mask_loss_parts(
-            self._at_image_size(logits, batch), batch.reference, self.loss_profile
-        )
+        parts = mask_loss_parts(logits, at_logits_size(batch.reference, logits), self.loss_profile)
         return torch.stack(list(parts.values())).sum(dim=0)
 
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:

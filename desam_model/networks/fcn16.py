@@ -13,7 +13,7 @@ from desam_model.networks.base import (
     crop,
     unchanged,
 )
-from desam_model.networks.image_decoder import ImageDecoder, ResidualBlock
+from desam_model.networks.image_decoder import ImageDecoder, ResidualBlock, double_convolution
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ _UP_WIDTHS = (64, 32, 16, 16)
 class FCN16(SegmentationNetwork):
     """`FCN_16_standard_no_STN`: encoder E, decoupler H, decoders D_s and D_i, no skip connections.
 
-    Source: sources.md S33 (MaxStyle repository, `models/ebm/encoder_decoder.py`, facts only).
+    Source: sources.md S33, S62 (MaxStyle repository, `models/ebm/encoder_decoder.py`, facts only).
     """
 
     def __init__(self, *, image_channels: int) -> None:
@@ -39,7 +39,8 @@ class FCN16(SegmentationNetwork):
         self.stride = 16
         self.has_image_decoder = True
         self.style_channels = (*_UP_WIDTHS, image_channels)
-        self.stages = nn.ModuleList([ResidualBlock(image_channels, _WIDTHS[0])])
+        first = nn.Sequential(double_convolution(image_channels, _WIDTHS[0]), nn.LeakyReLU(0.2))
+        self.stages = nn.ModuleList([first])  # the only stage without a skip convolution
         self.stages.extend(_down_stage(_WIDTHS[i], _WIDTHS[i + 1]) for i in range(4))
         self.to_code = nn.Sequential(
             nn.Conv2d(_WIDTHS[-1], _WIDTHS[-1], 1), nn.BatchNorm2d(_WIDTHS[-1]), nn.ReLU()
@@ -52,9 +53,12 @@ class FCN16(SegmentationNetwork):
         )
         self.head = nn.Conv2d(_UP_WIDTHS[-1], 2, 1)
         self.image_decoder = ImageDecoder(
-            code_channels=_WIDTHS[-1], stage_channels=_UP_WIDTHS, image_channels=image_channels
+            code_channels=_WIDTHS[-1],
+            stage_channels=_UP_WIDTHS,
+            image_channels=image_channels,
+            as_released=True,
         )
-        self.apply(_initialise)
+        self._initialise()
 
     def encode(self, image: Tensor, after_stage: StageHook = unchanged) -> Features:
         """See `SegmentationNetwork.encode`; five stages, then the code z_i."""
@@ -76,6 +80,21 @@ class FCN16(SegmentationNetwork):
         image: Tensor = self.image_decoder(features.code, after_stage)
         return crop(image, features.image_hw)
 
+    def _initialise(self) -> None:
+        """Draws the initial weights as released (sources.md S62).
+
+        Transposed convolutions and the biases of convolutions keep PyTorch's; the biases of the two
+        output convolutions are 0.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1.0, 0.02)
+        for output in (self.head, self.image_decoder.output):
+            assert output.bias is not None
+            nn.init.zeros_(output.bias)
+
 
 def _down_stage(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(
@@ -93,12 +112,3 @@ def _decoupler(channels: int) -> nn.Sequential:
         nn.BatchNorm2d(channels),
         nn.ReLU(),
     )
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.kaiming_normal_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)

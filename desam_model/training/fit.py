@@ -84,8 +84,6 @@ def fit(
     on_epoch: Callable[[EpochRecord], Decision] = lambda _: Decision.CONTINUE,
     checkpoint_dir: Path | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    until: int | None = None,
-    resume_from_other_schedule: bool = False,
 ) -> FitResult:
     """Train a method; on return it holds the weights that the schedule's `selection` chose.
 
@@ -99,13 +97,11 @@ def fit(
         schedule: How to train.
         seed: Fixes the order of the slices and all random numbers of the method.
         device: Where to train.
-        on_epoch: Called after each epoch with its results; returns CONTINUE or STOP.
+        on_epoch: Called after each epoch with its results; returns CONTINUE or STOP. A resumed
+            training first repeats the epochs in its checkpoint, and ignores the answers to these.
         checkpoint_dir: Folder of `last.pt`, `best.pt` and `selection.json`; an unfinished training
             in it is resumed. None writes no files.
         checkpoint_every_s: See `CHECKPOINT_EVERY_S`.
-        until: Write a checkpoint and pause after this many epochs; None trains to the end.
-        resume_from_other_schedule: True to accept a checkpoint of another schedule, as for a
-            training whose learning rate or batch size changes on the way.
 
     Raises:
         NonFiniteLossError: The loss is inf or nan.
@@ -119,8 +115,8 @@ def fit(
     # Dropout and similar layers take no generator; they draw from a forked global state
     with torch.random.fork_rng():
         trainer = _Trainer(method, train, validation, schedule, seed, torch.device(device))
-        trainer.resume(checkpoint_dir, same_schedule=not resume_from_other_schedule)
-        trainer.run(on_epoch, checkpoint_dir, checkpoint_every_s, until or schedule.epochs)
+        trainer.resume(checkpoint_dir)
+        trainer.run(on_epoch, checkpoint_dir, checkpoint_every_s)
         return trainer.finish(checkpoint_dir)
 
 
@@ -156,19 +152,14 @@ class _Trainer:
         self.identity = {"seed": seed, "schedule": schedule_identity(schedule)}
         self.state = TrainingState(weights={}, optimizer={})
 
-    def resume(self, folder: Path | None, *, same_schedule: bool) -> None:
+    def resume(self, folder: Path | None) -> None:
         """Resume from `last.pt`, if there is one."""
-        identity = self.identity if same_schedule else None
-        state = None if folder is None else load_state(folder, identity)
+        state = None if folder is None else load_state(folder, self.identity)
         if state is None:
             return
         self.state = state
         self.method.load_state_dict(state.weights)
         self.optimizer.load_state_dict(state.optimizer)
-        for group in self.optimizer.param_groups:
-            group["weight_decay"] = self.schedule.weight_decay
-            if "momentum" in group:
-                group["momentum"] = self.schedule.momentum
         self.scaler.load_state_dict(state.scaler)
 
     def run(
@@ -176,14 +167,14 @@ class _Trainer:
         on_epoch: Callable[[EpochRecord], Decision],
         folder: Path | None,
         every_s: float,
-        until: int,
     ) -> None:
-        """Train the remaining epochs up to `until`, or until the caller returns STOP."""
+        """Train the remaining epochs, or until the caller returns STOP."""
+        for record in self.state.epochs:
+            on_epoch(record)
         saved_at = time.monotonic()
-        until = min(until, self.schedule.epochs)
-        while len(self.state.epochs) < until and not self.state.stopped_early:
+        while len(self.state.epochs) < self.schedule.epochs and not self.state.stopped_early:
             record = self._epoch(len(self.state.epochs))
-            is_last = record.epoch + 1 == until
+            is_last = record.epoch + 1 == self.schedule.epochs
             if folder is not None and (is_last or time.monotonic() - saved_at >= every_s):
                 self._save(folder)
                 saved_at = time.monotonic()

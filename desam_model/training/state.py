@@ -63,12 +63,12 @@ def save_state(state: TrainingState, folder: Path, identity: dict[str, Any]) -> 
     write_atomically(folder / LAST, {"format": _FORMAT, "identity": identity, "state": values})
 
 
-def load_state(folder: Path, identity: dict[str, Any] | None) -> TrainingState | None:
+def load_state(folder: Path, identity: dict[str, Any]) -> TrainingState | None:
     """The state in `last.pt`, or None if there is none.
 
     Args:
         folder: The training's folder.
-        identity: Seed and schedule that the file must have; None accepts any.
+        identity: Seed and schedule that the file must have.
 
     Raises:
         ValueError: The file is damaged, or has another seed or schedule.
@@ -77,8 +77,7 @@ def load_state(folder: Path, identity: dict[str, Any] | None) -> TrainingState |
     if not path.exists():
         return None
     saved = read_checkpoint(path)
-    is_foreign = identity is not None and saved.get("identity") != identity
-    if saved.get("format") != _FORMAT or is_foreign:
+    if saved.get("format") != _FORMAT or saved.get("identity") != identity:
         raise ValueError(
             f"{path} belongs to another training ({saved.get('identity')}, expected {identity});"
             " delete it to train again from the start"

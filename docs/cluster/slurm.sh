@@ -1,8 +1,8 @@
 #!/bin/bash
-# A sweep on SLURM: one Ray head and one worker a node inside a job.
+# A sweep on SLURM: one Ray head and one worker per node inside a job.
 #   sbatch docs/cluster/slurm.sh search_spaces/ablation.yaml
-# Submit it again when it was cut off: finished trainings are not run again, the others go on from
-# their last epoch. The workspace must lie on a file system that every node sees.
+# Submit it again after it was interrupted: finished trainings are not repeated, the others resume
+# from their last epoch. The workspace must be on a file system that all nodes share.
 #SBATCH --job-name=sweeper
 #SBATCH --nodes=3
 #SBATCH --ntasks-per-node=1
@@ -16,7 +16,7 @@ space=${1:?usage: sbatch docs/cluster/slurm.sh SEARCH_SPACE.yaml}
 workspace=${SWEEPER_WORKSPACE:-$SLURM_SUBMIT_DIR/workspace}
 export RAY_USAGE_STATS_ENABLED=0 RAY_ENABLE_UV_RUN_RUNTIME_ENV=0
 
-# Ports and folders are drawn from the job's id, so that two users on one node do not collide.
+# Ports and folders are derived from the job id, so that two users on one node do not collide.
 port=$((20000 + SLURM_JOB_ID % 10000))
 first_worker_port=$((30000 + (SLURM_JOB_ID % 100) * 100))
 folder=/tmp/ray-$SLURM_JOB_ID

@@ -1,7 +1,7 @@
-"""The command line: parse, call, map errors to exit codes; one module a command group.
+"""The command line: parses arguments, calls the pipeline, and maps errors to exit codes.
 
-Only click is imported here, so that `sweeper --help` is instant; a command's module is imported
-when it is called.
+There is one module per command group. Only click is imported here, so that `sweeper --help` is
+instant; the module of a command is imported when the command is called.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from sweeper.errors import SweeperError
 
 EXIT_INTERRUPTED = 130
 
-_FULL = "free some space and run it again"
-_CLOSED = "mend its permissions, or name another folder with --workspace"
-_MENDABLE = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-    errno.EACCES: _CLOSED,
-    errno.EROFS: _CLOSED,
+_DISK_FULL = "free some space and run the command again"
+_NOT_WRITABLE = "fix its permissions, or choose another folder with --workspace"
+_ADVICE = {
+    errno.ENOSPC: _DISK_FULL,
+    errno.EDQUOT: _DISK_FULL,
+    errno.EACCES: _NOT_WRITABLE,
+    errno.EROFS: _NOT_WRITABLE,
 }
-"""What the system may refuse at any place, and what to do about it."""
+"""System errors that can occur in any command, and what to do about them."""
 
 _COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("sweeper.cli.run:run", "Run what is missing of a search space, then print its table."),
-    "plan": ("sweeper.cli.run:plan", "Show what a search space needs, has and costs."),
+    "run": (
+        "sweeper.cli.run:run",
+        "Run the missing trainings of a search space, then print its table.",
+    ),
+    "plan": ("sweeper.cli.run:plan", "Show what a search space still needs and what it costs."),
     "status": (
         "sweeper.cli.run:status",
         "Show every cell of a sweep: done, running, failed, missing.",
@@ -44,15 +47,15 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
-    "score": ("sweeper.cli.report:score", "Score masks that another tool made."),
+    "score": ("sweeper.cli.report:score", "Score masks from another tool."),
     "ui": ("sweeper.cli.report:ui", "Open the MLflow UI on this workspace."),
     "data": ("sweeper.cli.data:data", "Import, check, show and export datasets."),
-    "embed": ("sweeper.cli.embed:embed", "Compute a dataset's embeddings once."),
+    "embed": ("sweeper.cli.embed:embed", "Compute the embeddings of a dataset once."),
     "embeddings": (
         "sweeper.cli.embeddings:embeddings",
-        "List, verify, convert, remove stores.",
+        "List, verify, convert and remove embedding stores.",
     ),
-    "weights": ("sweeper.cli.weights:weights", "Fetch and check SAM's checkpoints."),
+    "weights": ("sweeper.cli.weights:weights", "Download and check SAM's checkpoints."),
 }
 
 
@@ -78,14 +81,14 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sweeper")
 def cli() -> None:
-    """Hyperparameter and ablation sweeps for DeSAM and the methods it is compared with."""
+    """Hyperparameter and ablation sweeps for DeSAM and comparison methods."""
 
 
 add_to_root(cli)
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line; expected errors become one line on stderr and their exit code."""
+    """Run the command line; an expected error prints one line on stderr and sets the exit code."""
     try:
         code = cli.main(args=args, prog_name="sweeper", standalone_mode=False)
     except SweeperError as err:
@@ -95,15 +98,15 @@ def main(args: list[str] | None = None) -> Any:
         click.echo(f"sweeper: {err}", err=True)
         sys.exit(SweeperError.exit_code)
     except OSError as err:
-        if err.errno not in _MENDABLE:
+        if err.errno not in _ADVICE:
             raise
-        where = f"{err.filename}: " if err.filename else ""
-        click.echo(f"sweeper: {where}{err.strerror}; {_MENDABLE[err.errno]}", err=True)
+        path = f"{err.filename}: " if err.filename else ""
+        click.echo(f"sweeper: {path}{err.strerror}; {_ADVICE[err.errno]}", err=True)
         sys.exit(SweeperError.exit_code)
     except click.ClickException as err:
         err.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("sweeper: interrupted; run the same command again to go on", err=True)
+        click.echo("sweeper: interrupted; run the same command again to resume", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

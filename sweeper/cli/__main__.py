@@ -1,4 +1,4 @@
-"""`python -m sweeper.cli` is `sweeper`."""
+"""`python -m sweeper.cli` runs `sweeper`."""
 
 from sweeper.cli import main
 

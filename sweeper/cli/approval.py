@@ -1,4 +1,4 @@
-"""What a run will cost is shown before it begins; above a stated cost a person is asked."""
+"""Shows the predicted cost before a run starts, and asks for approval of an expensive one."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ def cost_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that starts trainings."""
     for add in reversed(
         (
-            click.option("--yes", is_flag=True, help="Never ask."),
+            click.option("--yes", is_flag=True, help="Start without asking."),
             click.option(
                 "--ask-above",
                 type=click.FloatRange(min=0),
                 default=_ASK_ABOVE_HOURS,
                 show_default=True,
                 metavar="HOURS",
-                help="Ask before a run that is predicted to take longer, on a terminal.",
+                help="On a terminal, ask before a run that is predicted to take longer than this.",
             ),
-            click.option("--no-probe", is_flag=True, help="Predict from finished trainings only."),
+            click.option(
+                "--no-probe", is_flag=True, help="Predict the cost from finished trainings only."
+            ),
         )
     ):
         command = add(command)
@@ -36,11 +38,11 @@ def cost_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def approval(yes: bool, ask_above: float) -> Callable[[PlanReport], bool]:
-    """Shows the predicted cost; asks where there is somebody to ask and it is above the limit.
+    """A function that shows the predicted cost and, on a terminal, asks if it is above the limit.
 
     Args:
         yes: Never ask.
-        ask_above: Hours on the clock.
+        ask_above: Limit in hours of wall time.
     """
 
     def approves(report: PlanReport) -> bool:
@@ -53,10 +55,10 @@ def approval(yes: bool, ask_above: float) -> Callable[[PlanReport], bool]:
             return True
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             click.echo(
-                f"this may take more than {ask_above:g} h (--ask-above); no terminal, so nobody is"
-                " asked and the run begins"
+                f"this may take more than {ask_above:g} h (--ask-above); the run starts without"
+                " asking, because this is not a terminal"
             )
             return True
-        return click.confirm(f"this may take more than {ask_above:g} h (--ask-above); begin?")
+        return click.confirm(f"this may take more than {ask_above:g} h (--ask-above); start?")
 
     return approves

@@ -1,4 +1,4 @@
-"""`sweeper data`: import, check, show and export datasets."""
+"""`sweeper data`: imports, checks, shows and exports datasets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def data() -> None:
 
 
 def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that import and check share."""
+    """Options of both `import` and `check`."""
     for option in (
         click.option(
             "--layout", type=Registered(layouts, "auto"), default="auto", show_default=True
@@ -37,9 +37,13 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--structures",
             metavar="1=NAME,2=NAME",
-            help="Names of label values, for layouts that do not name them themselves.",
+            help="Names of the label values, for layouts that do not define them.",
         ),
-        click.option("--processes", type=click.IntRange(1), help="Default: one a core."),
+        click.option(
+            "--processes",
+            type=click.IntRange(1),
+            help="Number of processes. Default: one per core.",
+        ),
     ):
         command = option(command)
     return command
@@ -47,10 +51,10 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @data.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--name", help="Name of the dataset; default: the source's own.")
+@click.option("--name", help="Name of the dataset. Default: that of the folder or file.")
 @_source_options
-@click.option("--skip-bad", is_flag=True, help="Go on without cases that have errors.")
-@click.option("--replace", is_flag=True, help="Replace a dataset of that name.")
+@click.option("--skip-bad", is_flag=True, help="Skip the cases that have errors.")
+@click.option("--replace", is_flag=True, help="Replace the dataset with this name.")
 @click.option(
     "--label-resize",
     type=click.Choice(["nearest", "released", "linear"]),
@@ -61,24 +65,28 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice(["desam", "seeded"]),
     default="desam",
     show_default=True,
-    help="desam: the first 90 % of each site's order train; seeded: 90 % drawn by chance.",
+    help="desam: the first 90 % of the cases of each site are for training; seeded: random 90 %.",
 )
 @click.option("--split-seed", type=int, default=0, show_default=True)
-@click.option("--salt", help="Keep salted case ids and no file names; the salt is not stored.")
+@click.option(
+    "--salt", help="Store salted case ids and no file names; the salt itself is not stored."
+)
 @click.pass_obj
 def import_command(workspace: Path, /, source: Path, name: str | None, **chosen: Any) -> None:
-    """Import SOURCE, a folder of any known layout or a CSV file, as a dataset."""
+    """Import SOURCE, a folder with a supported layout or a CSV file, as a dataset."""
     from sweeper.data.faults import FaultyDataError
     from sweeper.pipeline.data.importing import import_dataset
     from sweeper.pipeline.data.options import ImportOptions
     from sweeper.store.workspace import Workspace
 
+    # check the options
     name = source.absolute().name.split(".")[0] if name is None else name
     _check_name(name)
     if chosen["salt"] is not None and not chosen["salt"].strip():
-        raise DataError("--salt is empty; give it a text that nobody can guess, and keep it")
+        raise DataError("--salt is empty; use a secret text, and store it in a safe place")
     structures = _structures(chosen.pop("structures"))
     options = ImportOptions(structures=structures, **chosen)
+    # import the dataset
     target = Workspace.open(workspace).datasets / f"{name}.zarr"
     try:
         with ProgressBar() as progress:
@@ -86,13 +94,14 @@ def import_command(workspace: Path, /, source: Path, name: str | None, **chosen:
     except FaultyDataError as err:
         print_faults(err.faults, groups_warnings=True)
         raise
+    # print what was imported
     print_faults(report.faults, groups_warnings=True)
     print_headers(report.headers, is_salted=bool(options.salt))
     store = report.store
     if report.is_unchanged:
-        click.echo(f"{store.name} was imported before and nothing has changed: {store.path}")
+        click.echo(f"{store.name} was imported before, and nothing has changed: {store.path}")
     else:
-        resumed = f" ({report.n_resumed} prepared before)" if report.n_resumed else ""
+        resumed = f" ({report.n_resumed} prepared earlier)" if report.n_resumed else ""
         click.echo(
             f"{store.name}: {counted(len(store.cases), 'case')}{resumed},"
             f" {counted(store.n_slices, 'slice')}, {counted(len(store.domains), 'domain')},"
@@ -109,57 +118,60 @@ def import_command(workspace: Path, /, source: Path, name: str | None, **chosen:
 def check(
     workspace: Path, source: str, layout: str, structures: str | None, processes: int | None
 ) -> None:
-    """Report every fault of SOURCE: a folder or CSV to be imported, or a dataset."""
+    """Report all faults of SOURCE: a folder or CSV file to import, or a dataset."""
     from sweeper.data.faults import FaultyDataError, errors
     from sweeper.pipeline.data.importing import check_dataset
     from sweeper.pipeline.data.options import ImportOptions
     from sweeper.store.dataset.place import find_dataset, looks_like_a_path
     from sweeper.store.workspace import Workspace
 
-    store_path = find_dataset(Workspace(workspace), source)  # a check creates no workspace
+    # an imported dataset; Workspace.open would create the workspace
+    store_path = find_dataset(Workspace(workspace), source)
     if store_path is not None:
         _check_store(store_path)
         return
+    # a folder or a CSV file
     folder = Path(source).expanduser()
     if not folder.exists() and not looks_like_a_path(source):
         raise DataError(
-            f"{source} is neither a folder or CSV file here nor a dataset of workspace {workspace};"
-            f" name one (datasets: {command_line('data', 'show')})"
+            f"{source} is neither a folder, nor a CSV file, nor a dataset of workspace {workspace};"
+            f" list the datasets with {command_line('data', 'show')}"
         )
     options = ImportOptions(layout=layout, structures=_structures(structures), processes=processes)
     with ProgressBar() as progress:
-        found, faults, headers = check_dataset(folder, options, progress)
+        dataset, faults, headers = check_dataset(folder, options, progress)
     print_faults(faults)
     print_headers(headers, is_salted=False)
-    wrong = errors(faults)
-    bad = len({fault.case for fault in wrong if fault.case})
-    of_cases = f" in {counted(bad, 'case')}" if bad else ""
+    # summary, with the number of errors
+    found_errors = errors(faults)
+    n_bad = len({fault.case for fault in found_errors if fault.case})
+    in_cases = f" in {counted(n_bad, 'case')}" if n_bad else ""
     summary = (
-        f"{source}: layout {found.layout}, {counted(len(found.cases), 'case')},"
-        f" {counted(len(wrong), 'error')}{of_cases},"
-        f" {counted(len(faults) - len(wrong), 'warning')}"
+        f"{source}: layout {dataset.layout}, {counted(len(dataset.cases), 'case')},"
+        f" {counted(len(found_errors), 'error')}{in_cases},"
+        f" {counted(len(faults) - len(found_errors), 'warning')}"
     )
-    if wrong:
-        raise FaultyDataError(f"{summary}; mend what the lines above say", faults)
+    if found_errors:
+        raise FaultyDataError(f"{summary}; fix the errors listed above", faults)
     click.echo(summary)
 
 
 @data.command()
 @click.argument("name", required=False)
-@click.option("--sheet", type=click.Path(path_type=Path), help="Where to write the contact sheet.")
+@click.option("--sheet", type=click.Path(path_type=Path), help="File of the contact sheet.")
 @click.pass_obj
 def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
-    """Show the dataset NAME: cases, splits, volumes, intensities, contact sheet; or list all."""
+    """Show dataset NAME (cases, splits, volumes, intensities, contact sheet), or list all."""
     from sweeper.pipeline.data.named import open_dataset
     from sweeper.pipeline.data.showing import summarise, write_sheet
     from sweeper.store.workspace import Workspace
 
-    place = Workspace.open(workspace)
+    opened = Workspace.open(workspace)
     if name is None:
-        _list(place.datasets)
+        _list(opened.datasets)
         return
     with ProgressBar() as progress:
-        store = open_dataset(place, name, progress)
+        store = open_dataset(opened, name, progress)
     synthetic = "; SYNTHETIC data, no patients" if store.is_synthetic else ""
     click.echo(
         f"{store.name}: {len(store.cases)} cases, {store.n_slices} slices of"
@@ -177,7 +189,7 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     print_splits(store)
     for case, reason in store.skipped.items():
         click.echo(f"skipped {case}: {reason}")
-    sheet = sheet or place.reports / f"{store.name}-contact-sheet.png"
+    sheet = sheet or opened.reports / f"{store.name}-contact-sheet.png"
     write_sheet(store, sheet)
     click.echo(f"contact sheet: {sheet}")
 
@@ -186,8 +198,10 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
 @click.argument("name")
 @click.option("--layout", type=click.Choice(["desam"]), default="desam", show_default=True)
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True)
-@click.option("--structure", help="Which one, for a dataset with several.")
-@click.option("--source", type=click.Path(path_type=Path), help="Where the volumes lie now.")
+@click.option("--structure", help="The structure to export, if the dataset has several.")
+@click.option(
+    "--source", type=click.Path(path_type=Path), help="Folder of the volumes, if it was moved."
+)
 @click.pass_obj
 def export(
     workspace: Path,
@@ -197,7 +211,7 @@ def export(
     structure: str | None,
     source: Path | None,
 ) -> None:
-    """Write the volumes of dataset NAME and the CSV as DeSAM's released code wants them."""
+    """Write the volumes and the CSV of dataset NAME in the format of DeSAM's released code."""
     from sweeper.pipeline.data.exporting import export_dataset
     from sweeper.pipeline.data.named import open_dataset
     from sweeper.store.workspace import Workspace
@@ -222,11 +236,13 @@ def _check_name(name: str) -> None:
 
     if not NAME.fullmatch(name) or " " in name:
         raise DataError(
-            f"dataset name is {name!r}; use letters, digits, dots, dashes and underscores (--name)"
+            f"dataset name is {name!r}; use only letters, digits, dots, dashes and underscores"
+            " (--name)"
         )
     if name in (PHANTOM, ABDOMINAL_PHANTOM):
         raise DataError(
-            f"dataset name {name} belongs to the synthetic data; name yours with --name NAME"
+            f"dataset name {name} is reserved for the synthetic data; choose another with --name"
+            " NAME"
         )
 
 
@@ -234,15 +250,15 @@ def _structures(text: str | None) -> dict[int, str] | None:
     """`1=liver,2=spleen` as a mapping."""
     if text is None:
         return None
-    found: dict[int, str] = {}
+    structures: dict[int, str] = {}
     for part in text.split(","):
         value, _, name = part.partition("=")
         if not value.strip().isdigit() or int(value) == 0 or not name.strip():
             raise DataError(f"--structures is {text!r}, expected 1=NAME or 1=NAME,2=NAME")
-        if int(value) in found or name.strip() in found.values():
-            raise DataError(f"--structures is {text!r}; name each value and each structure once")
-        found[int(value)] = name.strip()
-    return found
+        if int(value) in structures or name.strip() in structures.values():
+            raise DataError(f"--structures is {text!r}; use each value and each name only once")
+        structures[int(value)] = name.strip()
+    return structures
 
 
 def _check_store(path: Path) -> None:
@@ -253,10 +269,10 @@ def _check_store(path: Path) -> None:
     damaged = store.damaged_cases()
     if damaged:
         raise StoreError(
-            f"dataset store {path}: {len(damaged)} of {len(store.cases)} cases are not what was"
+            f"dataset store {path}: {len(damaged)} of {len(store.cases)} cases differ from what was"
             f" written ({', '.join(damaged[:5])}); import it again with --replace"
         )
-    click.echo(f"{path}: {len(store.cases)} cases, {store.n_slices} slices, all as written")
+    click.echo(f"{path}: {len(store.cases)} cases, {store.n_slices} slices, all intact")
 
 
 def _list(folder: Path) -> None:
@@ -277,4 +293,4 @@ def _list(folder: Path) -> None:
         )
     if not stores:
         example = command_line("data", "import", "SOURCE", "--name", "NAME")
-        click.echo(f"no dataset yet; make one with `{example}`")
+        click.echo(f"no dataset yet; import one with `{example}`")

@@ -1,4 +1,4 @@
-"""What `sweeper data` prints: progress, faults, splits and the tables of a dataset."""
+"""Output of `sweeper data`: progress, faults, splits and the tables of a dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """Progress on stderr: a line that is rewritten on a terminal, a few lines elsewhere."""
+    """Progress on stderr: one updated line on a terminal, a few lines otherwise."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
@@ -33,7 +33,7 @@ class ProgressBar:
             click.echo("", err=True)
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Say that `done` of `total` are done of what is being done."""
+        """Show that `done` of `total` steps of the phase `what` are done."""
         quarter = (what, 4 * done // total)
         if self._is_terminal:
             click.echo(f"\r{what}: {done}/{total} ", nl=False, err=True)
@@ -46,38 +46,38 @@ def print_faults(faults: Sequence[Fault], *, groups_warnings: bool = False) -> N
     """Every fault on stderr, one line each.
 
     Args:
-        faults: In the order found.
-        groups_warnings: One line for equal warnings of several files, as an import prints them.
+        faults: The faults, in the order of the checks.
+        groups_warnings: Print one line for equal warnings of several files, as an import does.
     """
-    equal: dict[tuple[object, ...], list[Fault]] = {}
-    for place, fault in enumerate(faults):
+    groups: dict[tuple[object, ...], list[Fault]] = {}
+    for index, fault in enumerate(faults):
         is_grouped = groups_warnings and fault.severity is Severity.WARNING
-        key = (fault.code, fault.problem, fault.remedy) if is_grouped else (place,)
-        equal.setdefault(key, []).append(fault)
-    for first, *others in equal.values():
-        more = f" and {len(others)} more (each: sweeper data check)" if others else ""
+        key = (fault.code, fault.problem, fault.remedy) if is_grouped else (index,)
+        groups.setdefault(key, []).append(fault)
+    for first, *rest in groups.values():
+        more = f" and {len(rest)} more (list all: sweeper data check)" if rest else ""
         click.echo(replace(first, where=f"{first.where}{more}").line(), err=True)
 
 
 def print_headers(headers: Sequence[str], *, is_salted: bool) -> None:
-    """Header texts that may identify a person, on stderr, and what to do; equal ones once."""
-    equal: dict[str, list[str]] = {}
+    """Header texts that may identify a person, on stderr, and what to do; equal texts only once."""
+    files_of: dict[str, list[str]] = {}
     for line in headers:
-        where, _, text = line.partition(": ")
-        equal.setdefault(text, []).append(where)
-    for text, (first, *others) in equal.items():
-        more = f" and {len(others)} more" if others else ""
+        file, _, text = line.partition(": ")
+        files_of.setdefault(text, []).append(file)
+    for text, (first, *rest) in files_of.items():
+        more = f" and {len(rest)} more" if rest else ""
         click.echo(f"privacy: {first}{more}: {text} may identify a person", err=True)
     if headers and not is_salted:
         click.echo(
-            "privacy: none of these texts is stored, but case ids and file names are; --salt TEXT"
+            "privacy: these texts are not stored, but case ids and file names are; --salt TEXT"
             " replaces them",
             err=True,
         )
 
 
 def print_splits(store: DatasetStore) -> None:
-    """How the cases were split, and who validates."""
+    """The split rule, and the training and validation cases of each domain."""
     from desam_model.types import Split
 
     click.echo(f"split by {store.split_rule}")
@@ -88,27 +88,28 @@ def print_splits(store: DatasetStore) -> None:
 
 
 def print_summary(domains: Sequence[DomainSummary]) -> None:
-    """Sizes, volumes and intensities of every domain."""
+    """Sizes, volumes and intensities of each domain."""
     from rich.console import Console
     from rich.table import Table
 
     sizes = Table("domain", "cases", "slices", "matrix", "voxel z,y,x mm", "volume ml", box=None)
-    shades = Table("domain", *_bins(domains), "inside", "outside", box=None)
-    for one in domains:
+    intensities = Table("domain", *_bins(domains), "inside", "outside", box=None)
+    for summary in domains:
         sizes.add_row(
-            one.domain,
-            f"{len(one.train)}+{len(one.validation)}",
-            str(one.n_slices),
-            _several(f"{rows}x{cols}" for rows, cols in one.matrices),
-            _several("x".join(f"{s:g}" for s in spacing) for spacing in one.spacings_mm),
-            _volumes(one.volume_ml),
+            summary.domain,
+            f"{len(summary.train)}+{len(summary.validation)}",
+            str(summary.n_slices),
+            _first_two(f"{rows}x{cols}" for rows, cols in summary.matrices),
+            _first_two("x".join(f"{s:g}" for s in spacing) for spacing in summary.spacings_mm),
+            _volumes(summary.volume_ml),
         )
-        shares = [f"{100 * share:.0f}" for share in one.histogram]
-        shades.add_row(one.domain, *shares, f"{one.mean_inside:.0f}", f"{one.mean_outside:.0f}")
+        percentages = [f"{100 * fraction:.0f}" for fraction in summary.histogram]
+        means = (f"{summary.mean_inside:.0f}", f"{summary.mean_outside:.0f}")
+        intensities.add_row(summary.domain, *percentages, *means)
     console = Console(width=max(100, Console().width))
     console.print(sizes)
     console.print("% of pixels by intensity, and mean intensity inside and outside the label")
-    console.print(shades)
+    console.print(intensities)
 
 
 def _bins(domains: Sequence[DomainSummary]) -> list[str]:
@@ -116,15 +117,15 @@ def _bins(domains: Sequence[DomainSummary]) -> list[str]:
     return [f"{256 * i // n}-{256 * (i + 1) // n - 1}" for i in range(n)]
 
 
-def _several(texts: Iterable[str]) -> str:
-    """The first two of several texts, and how many more there are."""
+def _first_two(texts: Iterable[str]) -> str:
+    """The first two texts, and the number of further ones."""
     items = list(texts)
     return ", ".join(items[:2]) + (f" +{len(items) - 2}" if len(items) > 2 else "")
 
 
 def _volumes(volumes: Mapping[str, tuple[float, float, float]]) -> str:
-    named = len(volumes) > 1
+    is_named = len(volumes) > 1
     return "; ".join(
-        (f"{name} " if named else "") + f"{mean:.0f} ({low:.0f}-{high:.0f})"
+        (f"{name} " if is_named else "") + f"{mean:.0f} ({low:.0f}-{high:.0f})"
         for name, (low, mean, high) in volumes.items()
     )

@@ -1,4 +1,4 @@
-"""`sweeper embed`: compute a dataset's embeddings once."""
+"""`sweeper embed`: computes the embeddings of a dataset once."""
 
 from __future__ import annotations
 
@@ -27,47 +27,49 @@ if TYPE_CHECKING:
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    help="SAM's .pth file. Default: the workspace's (sweeper weights get).",
+    help="SAM's .pth file. Default: the one in the workspace (sweeper weights get).",
 )
 @click.option(
     "--precision",
     type=Registered(precisions),
     default="float16",
     show_default=True,
-    help="Of the stored numbers; part of the identity.",
+    help="Precision of the stored values; part of the embedding's identity.",
 )
 @click.option(
     "--compute",
     type=click.Choice(["auto", "float32", "float32-fused", "bf16-fused", "fp16-fused"]),
     default="auto",
     show_default=True,
-    help="auto: bf16 where the hardware has it, else fused float32; float32: SAM's own code, bit"
-    " for bit.",
+    help="auto: bf16 if the hardware supports it, else fused float32; float32: bit-identical to"
+    " SAM's code.",
 )
 @click.option(
     "--codec",
     type=click.Choice(["none", "zstd"]),
-    help="none (default) is read as memory maps; zstd is 6 % smaller and decoded at every read.",
+    help="none (default) is memory-mapped; zstd is 6 % smaller, but decoded at every read.",
 )
 @click.option(
     "--actors",
     type=click.IntRange(0),
-    help="Ray actors; 0: this process. Default: by the size of the work.",
+    help="Number of Ray actors; 0: this process. Default: chosen by the amount of work.",
 )
 @click.option(
     "--gpu",
     type=click.FloatRange(0.0),
     default=0.0,
-    help="GPUs of an actor, or a fraction; alone: as many actors as there is room for.",
+    help="GPUs per actor, or a fraction of one. Without --actors: as many actors as fit.",
 )
-@click.option("--address", help="Ray cluster to join. Default: this machine.")
+@click.option("--address", help="Ray cluster to use. Default: this machine.")
 @click.option(
     "--whole-scan",
     is_flag=True,
     help="Also the slices without a reference, for evaluation.whole_scan (protocol volume).",
 )
-@click.option("--push", metavar="URL", help="Then copy the store to s3://, gs:// or file://.")
-@click.option("--pull", metavar="URL", help="First copy what the URL holds of the store.")
+@click.option(
+    "--push", metavar="URL", help="Copy the store to s3://, gs:// or file:// when it is complete."
+)
+@click.option("--pull", metavar="URL", help="First copy the slices that are at this URL.")
 @click.pass_obj
 def embed(
     workspace: Path,
@@ -85,7 +87,7 @@ def embed(
     push: str | None,
     pull: str | None,
 ) -> None:
-    """Compute the embeddings of DATASET (a name or a path); what is there is not done again."""
+    """Compute the embeddings of DATASET (a name or a path); existing ones are not recomputed."""
     from sweeper.cli.data_text import ProgressBar
     from sweeper.pipeline.data.named import open_dataset
     from sweeper.pipeline.embed import ensure_embeddings, require_whole_scans
@@ -137,7 +139,7 @@ def embed(
 
 
 def _workers(actors: int | None, gpu: float, address: str | None) -> Workers | None:
-    """The workers asked for; importing the engine takes seconds, so only where they are."""
+    """The requested workers, or None; the engine is imported only if needed (it takes seconds)."""
     if actors is None and gpu == 0.0 and address is None:
         return None
     from sweeper.engine.embed import Workers
@@ -146,7 +148,7 @@ def _workers(actors: int | None, gpu: float, address: str | None) -> Workers | N
 
 
 def _show(progress: EmbedProgress) -> None:
-    """Slices, rate, bytes and time left, on one rewritten line."""
+    """Print slices, rate, bytes and remaining time, on one updated line."""
     rate = progress.encoded / max(progress.seconds, 1e-9)
     left = (progress.total - progress.done) / rate
     written = progress.encoded * progress.slice_bytes

@@ -1,4 +1,4 @@
-"""`sweeper embeddings`: list, verify, convert and remove embedding stores."""
+"""`sweeper embeddings`: lists, verifies, converts and removes embedding stores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from sweeper.cli.global_options import command_line
 from sweeper.errors import StoreError
+from sweeper.report.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +22,11 @@ def embeddings() -> None:
 @embeddings.command("list")
 @click.pass_obj
 def list_command(workspace: Path, /) -> None:
-    """Show every embedding store: what it holds, how big it is, who uses it."""
+    """Show all embedding stores: their slices, their size, and the trainings that use them."""
     from sweeper.store.embeddings.inventory import summarise_stores
     from sweeper.store.workspace import Workspace
 
-    summaries, foreign = summarise_stores(Workspace.open(workspace))
+    summaries, other_paths = summarise_stores(Workspace.open(workspace))
     for summary in summaries:
         store = summary.store
         shown = ", ".join(summary.methods[:3]) + (", ..." if len(summary.methods) > 3 else "")
@@ -34,20 +35,22 @@ def list_command(workspace: Path, /) -> None:
             f"  {summary.size_bytes / 1e6:.1f} MB  {store.manifest.compute}"
             f"  used by {len(summary.users)} trainings{f' ({shown})' if shown else ''}"
         )
-    for path in foreign:
+    for path in other_paths:
         click.echo(f"{path.name}  is not an embedding store", err=True)
     if not summaries:
         example = command_line("embed", "DATASET")
-        click.echo(f"no embedding stores; make one with '{example}'", err=True)
+        click.echo(f"no embedding stores; create one with '{example}'", err=True)
 
 
 @embeddings.command()
 @click.argument("names", nargs=-1)
-@click.option("--encode", type=click.IntRange(1), help="Also encode so many slices and compare.")
+@click.option(
+    "--encode", type=click.IntRange(1), help="Also encode this many slices again and compare."
+)
 @click.option("--repair", is_flag=True, help="Re-create damaged slices.")
 @click.pass_obj
 def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repair: bool) -> None:
-    """Check every checksum of the stores NAMES (default: all)."""
+    """Verify all checksums of the stores NAMES (default: all stores)."""
     from sweeper.cli.data_text import ProgressBar
     from sweeper.pipeline.embeddings import largest_difference, repair_store
     from sweeper.store.embeddings.inventory import damaged_slices, find_store, summarise_stores
@@ -57,24 +60,24 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
     stores = [find_store(opened, name) for name in names] or [
         summary.store for summary in summarise_stores(opened)[0]
     ]
-    bad = 0
+    n_damaged = 0
     for store in stores:
         with ProgressBar() as bar:
             damaged = damaged_slices(store, lambda done, total: bar("verified", done, total))
         for reason in damaged.values():
             click.echo(reason, err=True)
-        fate = "damaged"
+        status = "damaged"
         if damaged and repair:
             repair_store(opened, store, list(damaged))
-            fate = "re-created"
+            status = "re-created"
         else:
-            bad += len(damaged)
-        click.echo(f"{store.path.name}: {len(store.commits)} slices, {len(damaged)} {fate}")
+            n_damaged += len(damaged)
+        click.echo(f"{store.path.name}: {len(store.commits)} slices, {len(damaged)} {status}")
         if encode is not None:
             click.echo(f"  {largest_difference(opened, store, encode)}")
-    if bad:
-        several = "slices are" if bad > 1 else "slice is"
-        raise StoreError(f"{bad} {several} damaged; --repair re-creates them")
+    if n_damaged:
+        subject = "slices are" if n_damaged > 1 else "slice is"
+        raise StoreError(f"{n_damaged} {subject} damaged; run the command again with --repair")
 
 
 @embeddings.command()
@@ -82,7 +85,7 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
 @click.argument("precision", type=click.Choice(["float16", "int8"]))
 @click.pass_obj
 def convert(workspace: Path, /, name: str, precision: str) -> None:
-    """Make a store of a smaller PRECISION out of the store NAME, without the encoder."""
+    """Convert the store NAME to a smaller PRECISION, without running the encoder."""
     from sweeper.cli.data_text import ProgressBar
     from sweeper.pipeline.embeddings import convert_in_workspace
     from sweeper.store.embeddings.inventory import find_store
@@ -103,7 +106,7 @@ def convert(workspace: Path, /, name: str, precision: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def gc(workspace: Path, /, yes: bool) -> None:
-    """Remove the stores that no training refers to."""
+    """Remove the stores that no training uses."""
     from sweeper.store.embeddings.inventory import remove_store, summarise_stores
     from sweeper.store.embeddings.writer import is_being_written
     from sweeper.store.workspace import Workspace
@@ -111,13 +114,13 @@ def gc(workspace: Path, /, yes: bool) -> None:
     unused = [s for s in summarise_stores(Workspace.open(workspace))[0] if not s.users]
     for summary in unused:
         if is_being_written(summary.store.path):
-            click.echo(f"{summary.store.path.name}  is being filled now; kept", err=True)
+            click.echo(f"{summary.store.path.name}  is being written now; not removed", err=True)
     unused = [s for s in unused if not is_being_written(s.store.path)]
     if not unused:
-        click.echo("every embedding store is used by a training")
+        click.echo("nothing to remove: each embedding store is used by a training")
         return
     for summary in unused:
         click.echo(f"{summary.store.path.name}  {summary.size_bytes / 1e6:.1f} MB")
-    if yes or click.confirm(f"remove these {len(unused)} stores?"):
+    if yes or click.confirm(f"remove {counted(len(unused), 'store')}?"):
         for summary in unused:
             remove_store(summary.store.path)

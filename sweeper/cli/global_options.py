@@ -1,4 +1,4 @@
-"""Options of every command: accepted before its name and after it, and carried to the next one."""
+"""Options of all commands, accepted before and after the command name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _META = "sweeper.workspace"
 
 
 def _choose(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
-    """Where the command works: the last `--workspace` on the line, else the variable's."""
+    """Use the last `--workspace` on the command line, or else the environment variable."""
     if value is not None:
         ctx.obj = value.absolute()
-        ctx.meta[_META] = value  # as it was typed; shared by the contexts of one command line
+        ctx.meta[_META] = value  # as typed; all contexts of one command line share it
 
 
 def _workspace_option(**attributes: Any) -> click.Option:
@@ -26,13 +26,13 @@ def _workspace_option(**attributes: Any) -> click.Option:
         type=click.Path(path_type=Path),
         callback=_choose,
         expose_value=False,
-        help="The one folder that everything is written to.",
+        help="The folder to which everything is written.",
         **attributes,
     )
 
 
 def add_to_root(root: click.Group) -> None:
-    """The options as the program itself takes them, with their defaults."""
+    """Add the options to the program, with their defaults."""
     root.params.insert(
         0,
         _workspace_option(envvar=_VARIABLE, default=Path("workspace"), show_default="./workspace"),
@@ -40,7 +40,7 @@ def add_to_root(root: click.Group) -> None:
 
 
 def add_to_command(command: click.Command) -> None:
-    """The same options on a command and on all of its subcommands; what is not given stays."""
+    """Add the options to a command and its subcommands, without defaults."""
     if not any("--workspace" in param.opts for param in command.params):
         command.params.append(_workspace_option())
     if isinstance(command, click.Group):
@@ -49,8 +49,8 @@ def add_to_command(command: click.Command) -> None:
 
 
 def command_line(*words: str) -> str:
-    """A command to type next: it works in the same workspace without a second thought."""
+    """The text of a suggested command; it names the workspace if it is not the default one."""
     typed = click.get_current_context().meta[_META]
-    usual = Path(os.environ.get(_VARIABLE) or "workspace")
-    where = [] if typed.absolute() == usual.absolute() else ["--workspace", str(typed)]
-    return shlex.join(["sweeper", *where, *words])
+    default = Path(os.environ.get(_VARIABLE) or "workspace")
+    option = [] if typed.absolute() == default.absolute() else ["--workspace", str(typed)]
+    return shlex.join(["sweeper", *option, *words])

@@ -1,4 +1,4 @@
-"""How a plan reads on the terminal."""
+"""Text of a plan and of its costs, as printed on the terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plan_lines(report: PlanReport) -> Iterator[str]:
         yield "  " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     rescored = sum(bool(c.missing) and c.is_trained for c in report.cells)
     if rescored:
-        yield f"  {rescored} of them are trained and only need scoring"
+        yield f"  {rescored} of them are trained and need only scoring"
     reasons = Counter(cell.note for cell in report.cells if cell.state is State.STALE)
     for reason, count in reasons.items():
         yield f"  {count} stale: {reason}"
@@ -39,12 +39,12 @@ def plan_lines(report: PlanReport) -> Iterator[str]:
 
 
 def _searches(report: PlanReport) -> Iterator[str]:
-    """How far the searches are, and what their winners will add."""
+    """The number of finished searches, and the work that their winners will add."""
     searched = len(report.studies) - len(report.unsearched)
     yield f"  {searched} of {len(report.studies)} searches finished"
-    waiting = [one for one in report.unsearched if not one.winning_trials()]
+    waiting = [study for study in report.unsearched if not study.winning_trials()]
     if waiting:
-        trainings = [training for one in waiting for training in one.expected()]
+        trainings = [training for study in waiting for training in study.expected()]
         scorings = sum(len(training.evaluations) for training in trainings)
         yield (
             f"  their winners will add {counted(len(trainings), 'training')}"
@@ -55,62 +55,62 @@ def _searches(report: PlanReport) -> Iterator[str]:
 def _disk(report: PlanReport) -> Iterator[str]:
     disk = report.embedding_bytes + report.checkpoint_bytes
     yield (
-        f"disk: {size(report.embedding_bytes)} of embeddings and {size(report.checkpoint_bytes)}"
-        f" of checkpoints to come, {size(report.free_bytes)} free"
+        f"disk: needs {size(report.embedding_bytes)} for embeddings and"
+        f" {size(report.checkpoint_bytes)} for checkpoints, {size(report.free_bytes)} free"
     )
     if disk > report.free_bytes:
-        yield "  that does not fit: free some, or name another place with --workspace"
+        yield "  not enough space: free some, or choose another folder with --workspace"
 
 
 def cost_lines(report: PlanReport) -> Iterator[str]:
-    """What the rest will cost on this machine."""
-    found = report.prediction
+    """The predicted cost of the missing trainings on this machine."""
+    prediction = report.prediction
     if report.is_done:
         yield "time: nothing to do"
         return
-    if found.origins:
+    if prediction.origins:
         at_once = f"{report.devices.workers} at a time"
         yield (
-            f"time: about {clock(found.wall_seconds)} ({clock(found.low_seconds)} to"
-            f" {clock(found.high_seconds)}) with {at_once}, from {' and '.join(found.origins)}"
-            " paces"
+            f"time: about {clock(prediction.wall_seconds)} ({clock(prediction.low_seconds)} to"
+            f" {clock(prediction.high_seconds)}) with {at_once}, from"
+            f" {' and '.join(prediction.origins)} paces"
         )
-        gpu = f", {found.gpu_hours:.2f} GPU-hours" if report.devices.gpu else ", no GPU"
+        gpu = f", {prediction.gpu_hours:.2f} GPU-hours" if report.devices.gpu else ", no GPU"
         yield (
-            f"cost: {found.training_seconds / 3600:.2f} training hours{gpu}, peak memory"
-            f" {size(found.peak_bytes)} a training"
+            f"cost: {prediction.training_seconds / 3600:.2f} training hours{gpu}, peak memory"
+            f" {size(prediction.peak_bytes)} per training"
         )
-    if found.unknown:
+    if prediction.unknown:
         yield (
-            f"time: not known for {counted(found.unknown, 'training')} of a kind not measured here"
-            " yet; 'sweeper plan' measures it, after 'sweeper embed'"
+            f"time: unknown for {counted(prediction.unknown, 'training')}, because this kind of"
+            " training was never measured here; run 'sweeper embed', then 'sweeper plan'"
         )
 
 
-def comparison_lines(predicted: Prediction, came: Actual) -> Iterator[str]:
-    """What was predicted and what came of it, side by side."""
+def comparison_lines(predicted: Prediction, actual: Actual) -> Iterator[str]:
+    """Predicted and actual costs, side by side."""
     rows = (
-        ("time", clock(predicted.wall_seconds), clock(came.wall_seconds)),
+        ("time", clock(predicted.wall_seconds), clock(actual.wall_seconds)),
         (
             "training hours",
             f"{predicted.training_seconds / 3600:.3f}",
-            f"{came.training_seconds / 3600:.3f}",
+            f"{actual.training_seconds / 3600:.3f}",
         ),
-        ("peak memory", size(predicted.peak_bytes), size(came.peak_bytes)),
-        ("trainings", str(predicted.trainings), str(came.trainings)),
+        ("peak memory", size(predicted.peak_bytes), size(actual.peak_bytes)),
+        ("trainings", str(predicted.trainings), str(actual.trainings)),
     )
     yield f"{'cost of this run':17} {'predicted':>11} {'actual':>11}"
-    is_guess = bool(predicted.origins)  # without a pace the numbers are those of no training
-    for name, one, other in rows:
-        shown = one if is_guess or name == "trainings" else DASH
-        yield f"  {name:15} {shown:>11} {other:>11}"
+    is_predicted = bool(predicted.origins)  # without a pace nothing but the count is known
+    for name, expected, measured in rows:
+        shown = expected if is_predicted or name == "trainings" else DASH
+        yield f"  {name:15} {shown:>11} {measured:>11}"
     if predicted.unknown:
         count = counted(predicted.unknown, "training")
-        yield f"  no prediction was made for {count} of a kind not measured here before"
+        yield f"  there was no prediction for {count} of a kind that was never measured here"
 
 
 def size(n_bytes: float) -> str:
-    """Bytes for people."""
+    """A number of bytes in a readable unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if n_bytes < 1000 or unit == "GB":
             return f"{n_bytes:.0f} {unit}" if unit in ("B", "kB") else f"{n_bytes:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""How progress looks: one live line on a terminal, plain lines in a pipe."""
+"""Progress displays: one live line on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from sweeper.pipeline.display import Ending
 
 _HEARTBEAT_S = 30.0
-_NOT_AT_AN_END = (Ending.AGAIN, Ending.PAUSED)
-"""Ends of an attempt that another one follows."""
+_UNFINISHED = (Ending.AGAIN, Ending.PAUSED)
+"""Endings of an attempt after which the training runs again."""
 
 
 def display() -> TerminalDisplay | PlainDisplay:
-    """The display that fits stdout."""
+    """The display for stdout: live on a terminal, plain lines otherwise."""
     return TerminalDisplay() if sys.stdout.isatty() else PlainDisplay()
 
 
 class _Counts:
-    """Trainings done, running, failed and left, and when the rest will be done."""
+    """Counts of done, running, failed and remaining trainings, and the estimated time left."""
 
     def __init__(self) -> None:
         self.total, self.workers = 0, 1
@@ -33,7 +33,7 @@ class _Counts:
 
     def begin(self, total: int, workers: int) -> None:
         self.total, self.workers = total, max(workers, 1)
-        self.done, self.failed, self.pruned = 0, 0, 0  # a search may have come before
+        self.done, self.failed, self.pruned = 0, 0, 0  # a search may have run before
         self.running.clear()
         self._started = time.monotonic()
 
@@ -45,7 +45,7 @@ class _Counts:
         self.running.pop(name, None)
         self.done += state is Ending.DONE
         self.pruned += state is Ending.PRUNED
-        self.failed += state not in (Ending.DONE, Ending.PRUNED, *_NOT_AT_AN_END)
+        self.failed += state not in (Ending.DONE, Ending.PRUNED, *_UNFINISHED)
 
     @property
     def ended(self) -> int:
@@ -56,12 +56,12 @@ class _Counts:
         return max(self.total - self.ended - len(self.running), 0)
 
     def eta(self) -> str:
-        """Time left from the pace so far, parts of running trainings counted."""
-        work = self.ended + sum(self.running.values())
-        if work < 0.2:
+        """Estimated time left, from the pace so far; running trainings count in part."""
+        finished = self.ended + sum(self.running.values())
+        if finished < 0.2:
             return "ETA soon"
-        left = max(self.total - work, 0.0)  # a population adds trainings that nobody counted
-        seconds = (time.monotonic() - self._started) * left / work
+        left = max(self.total - finished, 0.0)
+        seconds = (time.monotonic() - self._started) * left / finished
         return f"ETA {clock(seconds)}"
 
     def line(self) -> str:
@@ -80,7 +80,7 @@ def clock(seconds: float) -> str:
 
 
 class PlainDisplay:
-    """Plain lines: one a finished training, and a heartbeat at least every 30 s."""
+    """Plain lines: one per finished training, and a heartbeat at least every 30 s."""
 
     def __init__(self) -> None:
         self._counts = _Counts()
@@ -89,36 +89,36 @@ class PlainDisplay:
         self._thread: threading.Thread | None = None
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print one line."""
         self._last = time.monotonic()
         click.echo(text)
 
     def phase(self, text: str) -> None:
-        """What begins now."""
+        """Announce a new phase."""
         self.say(text)
 
     def advance(self, done: int, total: int, unit: str) -> None:
-        """How far the phase is, now and then."""
+        """Print the progress of the phase, at most every 30 s."""
         if done == total or time.monotonic() - self._last > _HEARTBEAT_S:
             self.say(f"  {done}/{total} {unit}")
 
     def begin(self, total: int, workers: int) -> None:
-        """A sweep begins: start the heartbeat."""
+        """The sweep starts: start the heartbeat."""
         self._counts.begin(total, workers)
         self.say(f"training: {total} to run, {workers} at a time")
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
     def started(self, name: str) -> None:
-        """A training has begun."""
+        """A training has started."""
         self._counts.running[name] = 0.0
 
     def epoch(self, name: str, epoch: int, epochs: int) -> None:
-        """Counted for the ETA; epochs have no lines of their own."""
+        """Update the ETA; no line is printed per epoch."""
         self._counts.set_epoch(name, epoch, epochs)
 
     def ended(self, name: str, state: Ending, note: str) -> None:
-        """One line a training."""
+        """Print one line for the training that ended."""
         self._counts.end(name, state)
         done = f"[{self._counts.ended}/{self._counts.total}]"
         note = f", {note}" if note else ""
@@ -137,7 +137,7 @@ class PlainDisplay:
 
 
 class TerminalDisplay:
-    """A live line below lines that stay."""
+    """One live line below the printed lines."""
 
     def __init__(self) -> None:
         self._console = Console()
@@ -153,40 +153,40 @@ class TerminalDisplay:
         self._task: TaskID | None = None
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print one permanent line."""
         self._console.print(text, highlight=False, markup=False)
 
     def phase(self, text: str) -> None:
-        """What begins now: a new live line."""
+        """Announce a new phase with a new live line."""
         self._drop()
         self._progress.start()
         self._task = self._progress.add_task(text, total=None, note="")
 
     def advance(self, done: int, total: int, unit: str) -> None:
-        """How far the phase is."""
+        """Update the progress of the phase."""
         if self._task is not None:
             self._progress.update(
                 self._task, completed=done, total=total, note=f"{done}/{total} {unit}"
             )
 
     def begin(self, total: int, workers: int) -> None:
-        """A sweep begins."""
+        """The sweep starts."""
         self._counts.begin(total, workers)
         self.phase(f"training, {workers} at a time")
         self._refresh()
 
     def started(self, name: str) -> None:
-        """A training has begun."""
+        """A training has started."""
         self._counts.running[name] = 0.0
         self._refresh()
 
     def epoch(self, name: str, epoch: int, epochs: int) -> None:
-        """An epoch moves the bar."""
+        """Advance the bar by an epoch."""
         self._counts.set_epoch(name, epoch, epochs)
         self._refresh()
 
     def ended(self, name: str, state: Ending, note: str) -> None:
-        """One line that stays, and the bar moves."""
+        """Print one permanent line for the training that ended, and advance the bar."""
         self._counts.end(name, state)
         self.say(f"{name}: {state}, {note}" if note else f"{name}: {state}")
         self._refresh()

@@ -1,4 +1,4 @@
-"""Options whose choices a registry holds, read only when a value or the help is asked for."""
+"""Options whose choices come from a registry, which is read only when it is needed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class Registered(click.ParamType[str]):
-    """One of the names that `names()` gives; importing the command does not import the registry."""
+    """One of the names from `names()`; importing the command does not import the registry."""
 
     name = "name"
 
     def __init__(self, names: Callable[[], Iterable[str]], *first: str) -> None:
-        """A type of options.
+        """An option type.
 
         Args:
-            names: Reads the registry.
-            *first: Names that stand before those of the registry, such as `auto`.
+            names: Returns the names in the registry.
+            *first: Additional names, listed before those of the registry, such as `auto`.
         """
         self._names, self._first = names, first
 
@@ -30,14 +30,14 @@ class Registered(click.ParamType[str]):
         return [*self._first, *self._names()]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name, if it is one; otherwise click's usual error with all names."""
+        """The value if it is one of the names; otherwise click's usual error lists all names."""
         allowed = self.choices
         if value not in allowed:
             self.fail(f"{value!r} is not one of {', '.join(map(repr, allowed))}.", param, ctx)
         return str(value)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """All names, as click shows choices."""
+        """All names, in click's notation for choices."""
         return f"[{'|'.join(self.choices)}]"
 
 
@@ -56,7 +56,7 @@ def encoders() -> Iterable[str]:
 
 
 def downloadable_encoders() -> Iterable[str]:
-    """Names of the encoders whose weights are a file of their own."""
+    """Names of the encoders that have a checkpoint file."""
     from desam_model.encoder.shapes import encoders as registered
 
     return [name for name, shape in registered().items() if shape.filename is not None]

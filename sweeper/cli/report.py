@@ -29,17 +29,19 @@ ROW_FORMATS = ("long", "challenger")
 def _query_options(command: Any) -> Any:
     for option in reversed(
         (
-            click.option("--rows", help="What a row is: method, ablation, grid_size or any key."),
+            click.option(
+                "--rows", help="Key of the rows: method, ablation, grid_size or any other key."
+            ),
             click.option(
                 "--columns",
                 type=click.Choice(("source", "target", "matrix", "structure")),
-                help="What a column is: trained on it, tested on it, source x target, or a pair"
-                " with its organ.",
+                help="Key of the columns: domain trained on, domain tested on, source x target, or"
+                " source and target with the organ.",
             ),
             click.option(
                 "--aggregate",
                 type=click.Choice(("cases", "sites")),
-                help="Cases pooled, or the mean of the sites' means.",
+                help="Average over the pooled cases, or over the means of the sites.",
             ),
             click.option(
                 "--protocol",
@@ -51,27 +53,27 @@ def _query_options(command: Any) -> Any:
                 type=click.Choice(metric_names()),
                 help=f"{metric_choices()}.",
             ),
-            click.option("--baseline", help="The row that differences are taken against."),
+            click.option("--baseline", help="The row with which the other rows are compared."),
             click.option(
                 "--undefined",
                 type=click.Choice(get_args(Undefined)),
-                help="A cell with an undefined case: undefined, the mean of the rest, or with an"
-                " empty prediction's distance as the diagonal of the scan.",
+                help="For a cell with an undefined case: nan; the mean of the other cases; or, with"
+                " an empty prediction, the diagonal of the scan as its distance.",
             ),
             click.option(
                 "--select",
                 type=click.Choice(("none", "validation_loss", "source_dice")),
-                help="Of searched trainings each cell's best by this number of the source.",
+                help="Of the searched trainings, show the best one per cell by this source value.",
             ),
             click.option("--title", help="First line of the caption."),
             click.option(
-                "--stars/--no-stars", default=None, help="Stars where a baseline is named."
+                "--stars/--no-stars", default=None, help="Significance stars against the baseline."
             ),
             click.option(
                 "--where", multiple=True, metavar="KEY=VALUE", help="Only these trainings."
             ),
             click.option(
-                "--published/--no-published", default=None, help="The paper's rows, dimmed."
+                "--published/--no-published", default=None, help="Show the paper's rows, dimmed."
             ),
         )
     ):
@@ -87,17 +89,19 @@ def _query_options(command: Any) -> Any:
     "format_",
     type=click.Choice((*TABLE_FORMATS, *ROW_FORMATS, "html")),
     default="terminal",
-    help="long: every number as CSV; challenger: challengeR's layout; html: one page with all.",
+    help="long: all values as CSV; challenger: for challengeR; html: one page with everything.",
 )
-@click.option("--statistics", is_flag=True, help="Tests, intervals and ranks below the table.")
-@click.option("--costs", is_flag=True, help="Parameters, memory, time and disk below the table.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write there, not to the screen.")
+@click.option("--statistics", is_flag=True, help="Add tests, intervals and ranks.")
+@click.option("--costs", is_flag=True, help="Add parameters, memory, time and disk space.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file.")
 @click.option(
     "--publish",
     is_flag=True,
-    help="Write page, figures and tables to the workspace's reports/ and to MLflow.",
+    help="Write page, figures and tables to reports/ in the workspace and to MLflow.",
 )
-@click.option("--final", is_flag=True, help="Exit 3 with the reasons rather than print a draft.")
+@click.option(
+    "--final", is_flag=True, help="If the table is a draft, print the reasons and exit with 3."
+)
 @click.pass_obj
 def report(
     workspace: Path,
@@ -111,10 +115,10 @@ def report(
     costs: bool,
     **query: Any,
 ) -> int:
-    """Print the table of the latest sweep, or of the search spaces or sweeps named.
+    """Print the table of the latest sweep, or of the given search spaces or sweeps.
 
-    The table is the one that the space's `report:` names; options change the query. Exit codes: 0
-    printed, 2 wrong input, 3 --final and the table is a draft.
+    The key `report:` of the search space defines the table; options override it. Exit codes: 0
+    printed, 2 wrong input, 3 with --final if the table is a draft.
     """
     from sweeper.pipeline.report import changed_query, rows_text, side_tables, tables
     from sweeper.report.formats.registry import join
@@ -122,30 +126,34 @@ def report(
 
     if format_ in ROW_FORMATS and (statistics or costs):
         raise ConfigError(
-            f"--format {format_} is rows, --statistics and --costs are tables; leave them out, or"
-            " name a format of tables"
+            f"--format {format_} prints rows, but --statistics and --costs are tables; remove them,"
+            f" or use one of the formats {', '.join(TABLE_FORMATS)}"
         )
+    # query the rows and build the tables
     opened = Workspace.open(workspace)
     names, spec = _sweeps_of(spaces)
-    asked = changed_query(opened, names, spec, query)
-    if asked.results.others:
-        click.echo(f"also there: {', '.join(asked.results.others)} (name one to see it)", err=True)
-    built = tables(asked, is_final=final)
+    report_query = changed_query(opened, names, spec, query)
+    if report_query.results.others:
+        other_sweeps = ", ".join(report_query.results.others)
+        click.echo(f"other sweeps: {other_sweeps} (pass a name to see its table)", err=True)
+    built = tables(report_query, is_final=final)
     if publish:
         from sweeper.pipeline.page import publish as publish_page
 
-        click.echo(f"written, and kept in MLflow: {publish_page(opened, asked, built)}")
+        click.echo(f"written, and logged in MLflow: {publish_page(opened, report_query, built)}")
         return 0
+    # render them in the chosen format
     if format_ in ROW_FORMATS:
-        text = rows_text(asked, format_)
+        text = rows_text(report_query, format_)
     elif format_ == "html":
         from sweeper.pipeline.page import make_page
 
-        text = make_page(opened, asked, built)
+        text = make_page(opened, report_query, built)
     else:
         parts = [_render(table, format_) for table in built]
-        sides = side_tables(asked, opened, has_statistics=statistics, has_costs=costs)
+        sides = side_tables(report_query, opened, has_statistics=statistics, has_costs=costs)
         text = join(format_, [*parts, *(_render_side(side, format_) for side in sides)])
+    # print or write the text
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -159,41 +167,41 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as err:
         raise ConfigError(
-            f"--output {path}: cannot be written ({err.strerror}); name a file in a folder that is"
-            " there"
+            f"--output {path}: cannot be written ({err.strerror}); choose a file in an existing"
+            " folder"
         ) from err
 
 
 def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
-    """Print a sweep's own table, and keep it with the sweep's run in MLflow.
+    """Print the table of a sweep, and log it with the sweep's run in MLflow.
 
     Args:
-        workspace: Where things lie.
+        workspace: The workspace.
         sweep: Name of the sweep.
-        has_page: True to make page and figures too, where the table is a new one.
+        has_page: True to write page and figures too if the table has changed.
     """
-    from sweeper.pipeline.report import is_published, keep_tables, query, tables
+    from sweeper.pipeline.report import is_published, log_tables, query, tables
 
     try:
-        asked = query(workspace, [sweep])
+        report_query = query(workspace, [sweep])
     except ConfigError as err:
         click.echo(f"no table: {err}")  # a space without `report:`
         return
-    built = tables(asked)
+    built = tables(report_query)
     for table in built:
         click.echo(_render(table, "terminal"), nl=False)
-    if is_published(asked, built):
+    if is_published(report_query, built):
         return
     if has_page:
-        from sweeper.pipeline.page import publish  # matplotlib: only where something is new
+        from sweeper.pipeline.page import publish  # imports matplotlib, only for a changed table
 
-        click.echo(f"page with figures: {publish(workspace, asked, built)}")
+        click.echo(f"page with figures: {publish(workspace, report_query, built)}")
     else:
-        keep_tables(workspace, asked, built)
+        log_tables(workspace, report_query, built)
 
 
 def _sweeps_of(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | None]:
-    """Names of the sweeps, and the last file's `report:`; an argument is a file or a name."""
+    """Names of the sweeps, and `report:` of the last file; an argument is a file or a name."""
     names: list[str] = []
     spec = None
     for space in spaces:
@@ -227,7 +235,7 @@ def _render_side(table: PlainTable, format_: str) -> str:
 
 
 def _screen_width() -> int | None:
-    """Columns of the terminal; None where stdout is a pipe or a file."""
+    """Columns of the terminal; None if stdout is a pipe or a file."""
     import shutil
 
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -236,20 +244,20 @@ def _screen_width() -> int | None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--method", required=True, help="Name of the row, such as nnunet.")
-@click.option("--source", required=True, help="Domain the tool was trained on.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the tool's training.")
+@click.option("--source", required=True, help="Domain on which the tool was trained.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the tool's training.")
 @click.option("--dataset", default="phantom", show_default=True, help="Name or path of a dataset.")
-@click.option("--structure", help="Structure shown; by default the dataset's only one.")
-@click.option("--label", type=int, help="Its value in the files; by default every value above 0.")
+@click.option("--structure", help="Segmented structure. Default: the only one of the dataset.")
+@click.option("--label", type=int, help="Its value in the files. Default: all values above 0.")
 @click.option(
-    "--sweep", help="Sweep whose table gets the row; by default the latest on this dataset."
+    "--sweep", help="Sweep whose table gets the row. Default: the latest on this dataset."
 )
 @click.pass_obj
 def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int:
-    """Score NIfTI masks that another tool made, and add them as a row marked as imported.
+    """Score NIfTI masks from another tool, and add them as a row marked as imported.
 
-    FOLDER holds one file a case, named after it. Cases without a usable file are listed, and stay
-    in the rows as undefined.
+    FOLDER contains one file per case, named after the case. Cases without a usable file are listed;
+    their scores are undefined.
     """
     from sweeper.cli.progress import display
     from sweeper.pipeline.data.sources import DataSource
@@ -264,16 +272,16 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
     for case in outcome.regridded:
         click.echo(f"  regridded: {case} (its file had another grid)")
     for case in outcome.missing:
-        click.echo(f"  missing: {case} has no file; its numbers are undefined")
+        click.echo(f"  missing: {case} has no file; its scores are undefined")
     for reason in outcome.unusable.values():
         click.echo(f"  not usable: {reason}")
     for case in outcome.empty:
-        click.echo(f"  empty: {case} has a mask that shows nothing; its Dice is 0")
+        click.echo(f"  empty: the mask of {case} is empty; its Dice is 0")
     for name in outcome.unmatched:
-        click.echo(f"  no case's: {name} is named after no case of the dataset")
+        click.echo(f"  unmatched: the name of file {name} is not that of a case of the dataset")
     if outcome.untested:
         click.echo(
-            f"  not tested: {len(outcome.untested)} cases of the source itself"
+            f"  not tested: {len(outcome.untested)} cases of the source domain"
             f" ({', '.join(outcome.untested)})"
         )
     click.echo(f"next: {command_line('report', outcome.sweep)}")
@@ -282,11 +290,11 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="At 127.0.0.1."
+    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port."
 )
 @click.pass_obj
 def ui(workspace: Path, /, port: int) -> int:
-    """Open the MLflow UI on this workspace, at 127.0.0.1; Ctrl-C ends it."""
+    """Open the MLflow UI on this workspace, at 127.0.0.1; stop it with Ctrl-C."""
     from sweeper.pipeline.ui import serve
     from sweeper.store.workspace import Workspace
 

@@ -24,7 +24,7 @@ _SIGTERM = 15
 
 
 def _space_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument and options of every command that takes a search space."""
+    """The argument and options of all commands that take a search space."""
     for add in reversed(
         (
             click.argument("space", type=click.Path(path_type=Path)),
@@ -43,30 +43,32 @@ def _space_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _settings(values: dict[str, Any]) -> tuple[str, ...]:
-    """The overrides that the data options stand for, behind those given by `--set`."""
+    """The overrides from `--set`, then those from the data options."""
     checkpoint = values["checkpoint"]
-    named = {
+    overrides = {
         "dataset": values["dataset"],
         "encoder.name": values["encoder"],
         "encoder.checkpoint": checkpoint.absolute() if checkpoint else None,
     }
-    own = tuple(f"{key}={value}" for key, value in named.items() if value is not None)
-    return (*values["settings"], *own)
+    data_settings = tuple(f"{key}={value}" for key, value in overrides.items() if value is not None)
+    return (*values["settings"], *data_settings)
 
 
 @click.command()
 @_space_options
 @cost_options
-@click.option("--address", help="Join a Ray cluster: 'auto' or ray://HOST:PORT.")
-@click.option("--notify", metavar="URL", help="Webhook to tell of the first failure and the end.")
+@click.option("--address", help="Use a Ray cluster: 'auto' or ray://HOST:PORT.")
+@click.option(
+    "--notify", metavar="URL", help="Webhook to notify of the first failure and of the end."
+)
 @click.pass_obj
 def run(
     workspace: Path, /, space: Path, address: str | None, notify: str | None, **values: Any
 ) -> int:
-    """Run what is missing of a search space, then print its table.
+    """Run the missing trainings of a search space, then print its table.
 
-    The same command again runs only what is not done. Exit codes: 0 all done, 1 some trainings
-    failed, 2 wrong input, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
+    Running the same command again resumes what is not finished. Exit codes: 0 all done, 1 some
+    trainings failed, 2 wrong input, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
     """
     return _run(workspace, space, address, notify, _settings(values), values)
 
@@ -74,13 +76,15 @@ def run(
 @click.command()
 @_space_options
 @cost_options
-@click.option("--address", help="Join a Ray cluster: 'auto' or ray://HOST:PORT.")
-@click.option("--notify", metavar="URL", help="Webhook to tell of the first failure and the end.")
+@click.option("--address", help="Use a Ray cluster: 'auto' or ray://HOST:PORT.")
+@click.option(
+    "--notify", metavar="URL", help="Webhook to notify of the first failure and of the end."
+)
 @click.pass_obj
 def retry(
     workspace: Path, /, space: Path, address: str | None, notify: str | None, **values: Any
 ) -> int:
-    """Run what failed of a sweep again, from its last checkpoint, and what is missing."""
+    """Resume failed trainings from their last checkpoints, and run the missing ones."""
     from sweeper.cli.progress import display
     from sweeper.pipeline.status import forget_failures, status
     from sweeper.store.workspace import Workspace
@@ -88,7 +92,7 @@ def retry(
     opened = Workspace.open(workspace)
     settings = _settings(values)
     count = forget_failures(status(opened, space, settings, display()), opened)
-    click.echo(f"{counted(count, 'failed training')} will run again, and what is missing")
+    click.echo(f"{counted(count, 'failed training')} will run again, and the missing trainings")
     return _run(workspace, space, address, notify, settings, values)
 
 
@@ -121,41 +125,45 @@ def _run(
 def finish(
     workspace: Workspace, outcome: RunOutcome, space: Path, values: Mapping[str, Any]
 ) -> int:
-    """The table, where everything lies, what to try next; the exit code."""
+    """Print the table, the folder, and what to run next; return the exit code."""
     from sweeper.cli.plan_text import comparison_lines
     from sweeper.cli.report import print_table
     from sweeper.plan.states import State
 
-    every = (*outcome.searched, *outcome.cells)
-    failed = [cell for cell in every if cell.state is State.FAILED]
+    # table and failures
+    failed = [cell for cell in (*outcome.searched, *outcome.cells) if cell.state is State.FAILED]
     if outcome.count(State.DONE):
         print_table(workspace, outcome.name, has_page=not outcome.signal)
     for cell in failed:
         log = workspace.trainings / cell.training.train_id / "log.txt"
         click.echo(f"FAILED {cell.training.config.name()}: {cell.note}; log {log}", err=True)
+    # counts and costs
     click.echo(_summary(outcome))
     if outcome.costs is not None:
         for line in comparison_lines(*outcome.costs):
             click.echo(line)
-    click.echo(f"everything is in {workspace.root}")
+    click.echo(f"all files are in {workspace.root}")
+    # what to run next
     if outcome.signal:
         left = len(outcome.cells) - outcome.count(State.DONE)
-        where = f"with {counted(left, 'training')} left" if outcome.cells else "in the search"
-        click.echo(f"interrupted {where}; the same command goes on", err=True)
+        when = f"with {counted(left, 'training')} left" if outcome.cells else "during the search"
+        click.echo(f"interrupted {when}; run the same command again to resume", err=True)
         return EXIT_TERMINATED if outcome.signal == _SIGTERM else EXIT_INTERRUPTED
     if failed:
-        same = data_words(values)
-        look, again = (command_line(name, str(space), *same) for name in ("status", "retry"))
-        click.echo(f"next: {look} --failed    then: {again}")
+        options = data_words(values)
+        status_command, retry_command = (
+            command_line(name, str(space), *options) for name in ("status", "retry")
+        )
+        click.echo(f"next: {status_command} --failed    then: {retry_command}")
         return EXIT_FAILED
-    click.echo(f"next: {command_line('ui')}    (curves and pictures in the browser)")
+    click.echo(f"next: {command_line('ui')}    (curves and images in the browser)")
     report = command_line("report", str(space))
     click.echo(f"      {report} --format latex    (the table for the paper)")
     return 0
 
 
 def data_words(values: Mapping[str, Any]) -> list[str]:
-    """The options that say which trainings are meant: another command needs them too."""
+    """The options that define the trainings; a suggested command needs the same options."""
     words = [word for setting in values["settings"] for word in ("--set", setting)]
     for name in ("dataset", "encoder", "checkpoint"):
         if values[name] is not None:
@@ -164,7 +172,7 @@ def data_words(values: Mapping[str, Any]) -> list[str]:
 
 
 def _summary(outcome: RunOutcome) -> str:
-    """How many trainings stand where, how long it took; a bell for who looks elsewhere."""
+    """The number of trainings in each state and the time; a terminal bell rings at the end."""
     import sys
 
     from sweeper.cli.progress import clock
@@ -177,29 +185,31 @@ def _summary(outcome: RunOutcome) -> str:
 
 @click.command()
 @_space_options
-@click.option("--no-probe", is_flag=True, help="Estimate from finished trainings only.")
+@click.option("--no-probe", is_flag=True, help="Predict the cost from finished trainings only.")
 @click.pass_obj
 def plan(workspace: Path, /, space: Path, no_probe: bool, **values: Any) -> int:
-    """Show what a search space needs, what of it is there, and what the rest costs here."""
+    """Show what a search space needs, how much is done, and what the rest costs on this machine."""
     from sweeper.cli.plan_text import plan_lines
     from sweeper.cli.progress import display
     from sweeper.pipeline.plan import plan_space
     from sweeper.store.workspace import Workspace
 
-    found = plan_space(
+    report = plan_space(
         Workspace.open(workspace), space, _settings(values), display(), probes=not no_probe
     )
-    for line in plan_lines(found):
+    for line in plan_lines(report):
         click.echo(line)
     return 0
 
 
 @click.command()
 @_space_options
-@click.option("--failed", "only_failed", is_flag=True, help="Failed ones, with their last lines.")
+@click.option(
+    "--failed", "only_failed", is_flag=True, help="Only failed cells, with the end of their logs."
+)
 @click.pass_obj
 def status(workspace: Path, /, space: Path, only_failed: bool, **values: Any) -> int:
-    """Show every cell of a sweep: done, running, failed, pruned, stale, missing."""
+    """Show all cells of a sweep: done, running, failed, pruned, stale, missing."""
     from sweeper.cli.progress import display
     from sweeper.pipeline.status import last_lines
     from sweeper.pipeline.status import status as cells_of_space
@@ -217,8 +227,8 @@ def status(workspace: Path, /, space: Path, only_failed: bool, **values: Any) ->
             for line in last_lines(opened, cell):
                 click.echo(f"    | {line}")
     counts = {state: sum(c.state is state for c in cells) for state in State}
-    known = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    click.echo(known or "nothing yet: the searches of this space have not begun")
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    click.echo(summary or "nothing yet: the searches of this space have not started")
     return EXIT_FAILED if counts[State.FAILED] else 0
 
 
@@ -226,26 +236,26 @@ def status(workspace: Path, /, space: Path, only_failed: bool, **values: Any) ->
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def clean(workspace: Path, yes: bool) -> int:
-    """Remove checkpoints that only a resume needs, and Ray's old logs; asks first.
+    """Remove resume checkpoints of finished trainings and Ray's old logs; asks first.
 
-    Results, masks, chosen weights and tables stay.
+    Results, masks, selected weights and tables are not removed.
     """
-    from sweeper.pipeline.status import find_rubbish, remove
+    from sweeper.pipeline.status import find_removable, remove
     from sweeper.store.workspace import Workspace
 
-    rubbish = find_rubbish(Workspace.open(workspace))
-    if not rubbish.files:
+    removable = find_removable(Workspace.open(workspace))
+    if not removable.files:
         click.echo("nothing to remove")
         return 0
-    size = f"{len(rubbish.files)} files and folders, {rubbish.n_bytes / 1e6:.1f} MB"
+    size = f"{len(removable.files)} files and folders, {removable.n_bytes / 1e6:.1f} MB"
     if yes or click.confirm(f"remove {size}?"):
-        remove(rubbish)
+        remove(removable)
         click.echo(f"removed {size}")
     return 0
 
 
 @click.command()
-@click.option("--markdown", is_flag=True, help="The page docs/search-spaces.md instead.")
+@click.option("--markdown", is_flag=True, help="Print the page docs/search-spaces.md instead.")
 def schema(markdown: bool) -> int:
     """Print the JSON schema of search spaces, for your editor."""
     import json

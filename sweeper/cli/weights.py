@@ -1,4 +1,4 @@
-"""`sweeper weights`: fetch and check SAM's checkpoints."""
+"""`sweeper weights`: downloads and checks SAM's checkpoints."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @click.group()
 def weights() -> None:
-    """Fetch and check SAM's checkpoints."""
+    """Download and check SAM's checkpoints."""
 
 
 @weights.command()
 @click.argument("encoder", type=Registered(downloadable_encoders))
-@click.option("--url", help="Folder to download from, such as a mirror. Default: SAM's own.")
+@click.option("--url", help="Base URL to download from, such as a mirror. Default: SAM's site.")
 @click.pass_obj
 def get(workspace: Path, /, encoder: str, url: str | None) -> None:
-    """Download a checkpoint into the workspace, or check the one that is there."""
+    """Download a checkpoint into the workspace, or check an existing one."""
     from sweeper.cli.data_text import ProgressBar
     from sweeper.errors import WeightsError
     from sweeper.store.download import get_weights

@@ -35,7 +35,11 @@ class AdvNoiseConfig(ImageMethodConfig):
     """AdvNoise: virtual adversarial training for segmentation (sources.md S38)."""
 
     implementation: ClassVar[str] = "AdvNoise"
-    official_values: ClassVar[Mapping[str, Any]] = {"epsilon": 0.1, "xi": 1e-6}
+    official_values: ClassVar[Mapping[str, Any]] = {
+        "epsilon": 0.1,
+        "xi": 1e-6,
+        "rescale_in_search": True,
+    }
     official_training: ClassVar[Mapping[str, Any]] = _FAMILY_TRAINING
 
     name: Literal["advnoise"] = "advnoise"
@@ -43,7 +47,7 @@ class AdvNoiseConfig(ImageMethodConfig):
         default=1.0,
         gt=0,
         description="L2 norm of the noise over a whole image in [0, 1]. 1: advchain's README;"
-        " official 0.1: the script, hardly any noise (sources.md S39).",
+        " official 0.1: the script (sources.md S39, S63).",
     )
     xi: float = Field(
         default=0.1,
@@ -54,6 +58,12 @@ class AdvNoiseConfig(ImageMethodConfig):
     iterations: int = Field(default=1, ge=1, description="Power iterations (script: 1).")
     divergence_weight: Annotated[float, AddedLater()] = Field(
         default=1.0, ge=0, description="Weight of the KL divergence (script: 1)."
+    )
+    rescale_in_search: Annotated[bool, AddedLater()] = Field(
+        default=False,
+        description="Rescale the noisy image to its original range in the search too, as the final"
+        " image. official: true (script): nearly all noise then goes to the brightest and the"
+        " darkest pixel, so that the contrast changes (sources.md S63).",
     )
 
 

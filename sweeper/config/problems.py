@@ -54,6 +54,18 @@ def _without_tags(loc: tuple[int | str, ...], model: type[BaseModel]) -> Path_:
     return tuple(keys)
 
 
+_PBT_IS_GONE = "population based training is gone"
+_GONE_KEYS = {
+    ("search", "interval"): f"{_PBT_IS_GONE}, and this key with it; remove the line",
+    ("training", "changes"): "values cannot change during a training any more; write constant"
+    " values, and lr_decay, poly_power or constant_epochs for the learning rate",
+}
+"""By parent and key: what former versions allowed, and what to write instead."""
+_GONE_VALUES = {
+    ("scheduler", "pbt"): f"is 'pbt', and {_PBT_IS_GONE}; write 'scheduler: asha' (or hyperband,"
+    " median) with any algorithm",
+}
+
 _PLAIN_WORDS = (
     ("a valid dictionary or object to extract fields from", "a mapping, such as {name: desam}"),
     ("a valid integer, unable to parse string as an integer", "a whole number"),
@@ -86,6 +98,9 @@ def _sentence(details: ErrorDetails, model: type[BaseModel]) -> str:
     kind, value, context = details["type"], details.get("input"), details.get("ctx", {})
     key = str(details["loc"][-1]) if details["loc"] else ""
     if kind == "extra_forbidden":
+        gone = _GONE_KEYS.get((str(details["loc"][-2]) if details["loc"][1:] else "", key))
+        if gone is not None:
+            return gone
         known = _known_keys(model, details["loc"][:-1])
         hint = nearest(key, known) or _elsewhere(key, model, details["loc"][:-1])
         return f"unknown key{hint}; allowed here: {', '.join(known)}"
@@ -96,6 +111,8 @@ def _sentence(details: ErrorDetails, model: type[BaseModel]) -> str:
     if kind in ("literal_error", "enum"):
         expected = str(context.get("expected", ""))
         known = [word.strip("' ") for word in expected.replace(" or ", ",").split(",")]
+        if (key, value) in _GONE_VALUES:
+            return _GONE_VALUES[key, value]
         return f"is {value!r}{nearest(str(value), known)}, expected {expected}"
     if kind == "union_tag_invalid":
         tags = str(context.get("expected_tags", ""))

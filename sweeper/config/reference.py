@@ -75,17 +75,17 @@ each, scaled by their ranges over the front.
 |---|---|
 | `grid` | every combination of the lists |
 | `random` | independent draws, the same for every cell |
-| `optuna` | TPE; it stores its study in `sweeps/NAME/optuna.db` in the workspace |
+| `optuna` | what Optuna's TPE has learnt from the trainings so far |
 
-| `scheduler` | stops |
+| `scheduler` | stops a training that, after an epoch, is |
 |---|---|
-| `asha` | at rungs of epochs, as soon as a training reaches one (Ray's) |
-| `hyperband` | at rungs, after all trainings of a bracket have reached one |
-| `median` | trainings that are worse than the median of the others so far (Ray's) |
-| `pbt` | nothing: the worst quarter continues from the best with changed values |
+| `asha` | at a rung and not in its best fraction 1/`reduction` so far (successive halving) |
+| `hyperband` | the same, in brackets with different first rungs |
+| `median` | worse than the median of the completed ones at this epoch |
 
-The result of `pbt` is a training whose values change at certain epochs (`training.changes`). It has
-an identity like any other training, and is trained again from the start with each seed.
+Samplers and schedulers are Optuna's. Each cell is one of its studies, in the workspace's file
+`sweeps/NAME/optuna.db`; `optuna-dashboard sqlite:///workspace/sweeps/NAME/optuna.db` shows them
+in the browser.
 
 The level says what must be repeated after a change of the value: `training` repeats the training,
 `evaluation` only the scoring, `nothing` changes no result.

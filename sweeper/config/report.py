@@ -60,6 +60,11 @@ class ReportSpec(Strict):
         description="With searched values: keep each cell's best training by this source-validation"
         " number. Target scores never select.",
     )
+    unequal: tuple[Literal["epochs", "steps", "search"], ...] = Field(
+        default=(),
+        description="Budgets that differ between rows on purpose; the table names the difference,"
+        " and `--final` refuses one that is not declared here.",
+    )
     where: tuple[str, ...] = Field(
         default=(),
         description="Only trainings with these settings, as KEY=VALUE; the caption lists them.",

@@ -46,6 +46,22 @@ class SearchRange:
         return rng.uniform(low, high)
 
     @property
+    def key(self) -> str:
+        """Its keys from the trial's root, such as `training.lr`."""
+        return ".".join(str(part) for part in self.path)
+
+    @property
+    def options(self) -> tuple[Any, ...] | None:
+        """Every value of it, in order; None for a continuous range."""
+        if self.kind in ("grid", "choice"):
+            return self.values
+        if self.kind == "randint":
+            return tuple(range(self.values[0], self.values[1] + 1))
+        if self.kind == "quniform":
+            return tuple(self.at_step(i) for i in range(self.n_steps + 1))
+        return None
+
+    @property
     def n_steps(self) -> int:
         """Steps of a `quniform` that lie above its lower end."""
         low, high, step = self.values
@@ -137,3 +153,34 @@ def map_ranges(tree: Any, pick: Callable[[SearchRange], Any], path: Path_ = ()) 
     if isinstance(tree, dict):
         return {k: map_ranges(v, pick, (*path, k)) for k, v in tree.items()}
     return tree
+
+
+Point = list[tuple[SearchRange, Any]]
+"""The searched values of a trial: each range met, with the value picked."""
+
+
+def every_point(tree: Any) -> Iterator[Point]:
+    """Every combination of listed values, nested ones included; the first written varies slowest.
+
+    Args:
+        tree: Holds no continuous range.
+    """
+    turns: list[int] = []
+    while True:
+        point: Point = []
+
+        def pick(range_: SearchRange, point: Point = point, turns: list[int] = turns) -> Any:
+            turn = turns[len(point)] if len(point) < len(turns) else 0
+            value = (range_.options or ())[turn]
+            point.append((range_, value))
+            return value
+
+        map_ranges(tree, pick)
+        yield point
+        turns = [*turns, *[0] * len(point)][: len(point)]
+        sizes = [len(range_.options or ()) for range_, _ in point]
+        while turns and turns[-1] + 1 == sizes[len(turns) - 1]:
+            turns.pop()
+        if not turns:
+            return
+        turns[-1] += 1

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
 from sweeper.config.base import Strict
-from sweeper.config.search import SearchRange, expand_grid, find_ranges, is_search, map_ranges
-from sweeper.config.trial import CHANGEABLE
+from sweeper.config.search import SearchRange, every_point, find_ranges, map_ranges
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class SearchConfig(Strict):
     samples: int = Field(
         default=1,
         ge=1,
-        description="Trainings tried in every cell: draws, proposals or members of a population.",
+        description="Trainings tried in every cell.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of the draws, not of the trainings.")
     algorithm: Literal["grid", "random", "optuna"] | None = Field(
@@ -41,10 +42,10 @@ class SearchConfig(Strict):
         " trained with all `seeds` and scored. grid: every combination of the lists; random:"
         " independent draws; optuna: TPE, with several metrics multi-objective.",
     )
-    scheduler: Literal["none", "asha", "hyperband", "median", "pbt"] = Field(
+    scheduler: Literal["none", "asha", "hyperband", "median"] = Field(
         default="none",
         description="Which trainings are stopped before their end: by ASHA, HyperBand or the median"
-        " rule; pbt: none is, but bad ones go on from good ones with changed values.",
+        " rule.",
     )
     metric: tuple[Objective, ...] = Field(
         default=("source_dice",),
@@ -56,10 +57,7 @@ class SearchConfig(Strict):
         default=5, ge=1, description="Epochs that every training gets before a scheduler stops it."
     )
     reduction: int = Field(
-        default=3, ge=2, description="asha, hyperband: one of so many goes on at each rung."
-    )
-    interval: int = Field(
-        default=5, ge=1, description="pbt: epochs between two comparisons of the population."
+        default=3, ge=2, description="asha, hyperband: one of so many is trained beyond each rung."
     )
 
     @field_validator("metric", mode="before")
@@ -92,29 +90,18 @@ class Study:
         for variant in self.variants:
             yield {**kept, **variant}
 
-    def every_point(self) -> Iterator[dict[str, Any]]:
-        """Every combination of listed values, the first written varies slowest."""
-        yield from expand_grid(map_listed(dict(self.tree)))
+    @property
+    def budget(self) -> int:
+        """Trainings that may be tried: the samples, or all combinations where these are fewer."""
+        most = None if self.search.algorithm == "grid" else self.search.samples
+        if any(range_.options is None for range_ in every_range(self.tree)):
+            return self.search.samples
+        return sum(1 for _ in islice(every_point(self.tree), most))
 
 
 def scoring_of(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a trial that the training does not see."""
     return {key: tree[key] for key in ("evaluation", "target") if key in tree}
-
-
-def map_listed(tree: Any) -> Any:
-    """The tree with lists, whole numbers and steps written as grids."""
-    if is_search(tree):
-        kind, values = next(iter(tree.items()))
-        one = SearchRange((), kind, tuple(values))
-        if kind == "randint":
-            values = range(values[0], values[1] + 1)
-        elif kind == "quniform":
-            values = [one.at_step(i) for i in range(one.n_steps + 1)]
-        return {"grid": [map_listed(value) for value in values]}
-    if isinstance(tree, dict):
-        return {key: map_listed(value) for key, value in tree.items()}
-    return tree
 
 
 def check_study(study: Study, document: Document, epochs: int) -> None:
@@ -129,53 +116,52 @@ def check_study(study: Study, document: Document, epochs: int) -> None:
         ConfigError: Names file, line, key and what to write instead.
     """
     search = study.search
-    for found in _every_range(study):
-        where = document.where((*study.origin, *found.path))
-        key = ".".join(str(part) for part in found.path)
-        problem = _problem_of_range(found, search)
+    for range_ in every_range(study.tree):
+        problem = _problem_of_range(range_, search)
         if problem:
-            raise ConfigError(f"{where}: {key} is searched ({found.kind}), {problem}")
+            where = document.where((*study.origin, *range_.path))
+            raise ConfigError(f"{where}: {range_.key} is searched ({range_.kind}), {problem}")
     wrong = _problem_of_search(study, epochs)
     if wrong is not None:
         raise ConfigError(f"{document.where(('search', wrong[0]))}: {wrong[1]}")
 
 
-def _every_range(study: Study) -> Iterator[SearchRange]:
-    """The study's ranges, those inside a choice of mappings included."""
-    found: dict[tuple[Path_, str], SearchRange] = {}
-    for _ in corners(study.tree, found):
+def every_range(tree: Mapping[str, Any]) -> list[SearchRange]:
+    """Every searched value of a tree, those inside a choice of mappings included."""
+    met: dict[tuple[str, str, str], SearchRange] = {}
+    for _ in corners(tree, met):
         pass
-    yield from found.values()
+    return list(met.values())
 
 
 def corners(
-    tree: Mapping[str, Any], found: dict[tuple[Path_, str], SearchRange] | None = None
+    tree: Mapping[str, Any], ranges: dict[tuple[str, str, str], SearchRange] | None = None
 ) -> Iterator[dict[str, Any]]:
     """Trials that together hold every listed value and both ends of every range.
 
     Args:
         tree: With searched values.
-        found: Filled with the ranges met.
+        ranges: Filled with the ranges met, by key, kind and values.
     """
     longest = 1
     i = 0
     while i < longest:
         met: list[SearchRange] = []
 
-        def pick(one: SearchRange, turn: int = i, met: list[SearchRange] = met) -> Any:
-            met.append(one)
-            ends = one.values if one.kind in ("grid", "choice") else one.values[:2]
+        def pick(range_: SearchRange, turn: int = i, met: list[SearchRange] = met) -> Any:
+            met.append(range_)
+            ends = range_.values if range_.kind in ("grid", "choice") else range_.values[:2]
             return ends[turn % len(ends)]
 
         yield map_ranges(dict(tree), pick)
-        longest = max([longest, 2, *(len(one.values) for one in met)])
-        if found is not None:
-            found.update({(one.path, one.kind): one for one in met})
+        longest = max([longest, 2, *(len(range_.values) for range_ in met)])
+        if ranges is not None:
+            ranges.update({(r.key, r.kind, json.dumps(r.values)): r for r in met})
         i += 1
 
 
-def _problem_of_range(found: SearchRange, search: SearchConfig) -> str | None:
-    path, kind = found.path, found.kind
+def _problem_of_range(range_: SearchRange, search: SearchConfig) -> str | None:
+    path, kind = range_.path, range_.kind
     if path[0] in _MAKES_CELLS:
         return "but it makes cells of a table; write {grid: [...]} to have each of its values"
     if path[0] == "evaluation":
@@ -189,16 +175,7 @@ def _problem_of_range(found: SearchRange, search: SearchConfig) -> str | None:
         ("method", "loss_profile"),
     ):
         return "so losses cannot be compared; set search.metric to source_dice"
-    if search.scheduler == "pbt" and not any(path[: len(k)] == k for k in CHANGEABLE):
-        allowed = ", ".join(".".join(k) for k in CHANGEABLE)
-        return f"which pbt cannot change in mid-training; it can change {allowed}"
-    if search.scheduler == "pbt" and not all(_is_number(value) for value in found.values):
-        return "and pbt changes numbers only; list numbers"
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _problem_of_search(study: Study, epochs: int) -> tuple[str, str] | None:
@@ -215,14 +192,7 @@ def _problem_of_search(study: Study, epochs: int) -> tuple[str, str] | None:
         )
     if search.metric == ("seconds",):
         return "metric", "is seconds, which no scheduler can compare; use source_dice"
-    if search.scheduler == "pbt":
-        if search.algorithm != "random":
-            return "algorithm", f"is {search.algorithm}; scheduler pbt draws its members: random"
-        if search.samples < 4:
-            return "samples", f"is {search.samples}, and pbt needs a population of at least 4"
-        if search.interval >= epochs:
-            return "interval", f"is {search.interval}, and trainings end after {epochs} epochs"
-    elif search.grace_epochs >= epochs:
+    if search.grace_epochs >= epochs:
         return "grace_epochs", (
             f"is {search.grace_epochs}, and trainings end after {epochs} epochs, so that none"
             " would be stopped; lower it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
 from desam_model.encoder.shapes import encoders
@@ -17,16 +17,6 @@ SITES = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")
 
 PHANTOM, ABDOMINAL_PHANTOM = "phantom", "phantom-abdominal"
 """Names of the synthetic datasets, which are made when they are first asked for."""
-
-CHANGEABLE = (
-    ("training", "lr"),
-    ("training", "weight_decay"),
-    ("training", "momentum"),
-    ("training", "batch_size"),
-    ("method", "loss_weights"),
-    ("method", "consistency_weight"),
-)
-"""What may change while a training runs: nothing that a weight's shape or the data hang on."""
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -117,17 +107,6 @@ class TrainingConfig(Strict):
         description="torch.compile for the training steps: the same numbers up to rounding. Without"
         " a compiler on the machine the training says so and goes on without.",
     )
-    changes: tuple[tuple[int, str, float], ...] = Field(
-        default=(),
-        description="Values that change on the way, each as [epoch, key, value], such as"
-        " [10, training.lr, 1.0e-4]: valid from that epoch (0-based) on. PBT's winners are written"
-        " so.",
-    )
-
-    @field_validator("changes", mode="after")
-    @classmethod
-    def _in_order(cls, value: tuple[tuple[int, str, float], ...]) -> Any:
-        return tuple(sorted(value))
 
 
 class EvaluationConfig(Strict):
@@ -195,43 +174,6 @@ class TrialConfig(Strict):
         if recipe:
             object.__setattr__(self, "training", self.training.model_copy(update=recipe))
         return self
-
-    @model_validator(mode="after")
-    def _changes_can_be_made(self) -> TrialConfig:
-        for epoch, key, _ in self.training.changes:
-            if not any(key.split(".")[: len(k)] == list(k) for k in CHANGEABLE):
-                allowed = ", ".join(".".join(k) for k in CHANGEABLE)
-                raise ValueError(
-                    f"training.changes names {key!r}, and on its way a training can"
-                    f" change {allowed}"
-                )
-            if not 0 < epoch < self.training.epochs:
-                raise ValueError(
-                    f"training.changes names epoch {epoch}, expected 1 to"
-                    f" {self.training.epochs - 1} of {self.training.epochs} epochs"
-                )
-        if self.training.changes:
-            self.stretches()
-        return self
-
-    def stretches(self) -> list[tuple[int, TrialConfig]]:
-        """The training as constant parts: (epochs done at its end, its values), in order."""
-        values = self.model_dump(mode="json")
-        changes = values["training"].pop("changes")
-        starts = sorted({0, *(epoch for epoch, _, _ in changes)})
-        found = []
-        for start, end in zip(starts, [*starts[1:], self.training.epochs], strict=True):
-            for epoch, key, value in changes:
-                if epoch == start:
-                    *above, last = key.split(".")
-                    place = values
-                    for part in above:
-                        if place.get(part) is None:
-                            place[part] = {}
-                        place = place[part]
-                    place[last] = value
-            found.append((end, TrialConfig.model_validate(values)))
-        return found
 
     def name(self) -> str:
         """Human name of the training, such as `desam full A-ISBI seed 0`."""

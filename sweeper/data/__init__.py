@@ -1,1 +1,1 @@
-"""From folders of scans to a checked dataset: layouts, preprocessing, checks, the phantom."""
+"""Imports folders of scans as checked datasets: layouts, preprocessing, checks, phantoms."""

@@ -1,4 +1,4 @@
-"""Cases prepared side by side: by worker processes and, meanwhile, by this one."""
+"""Prepares cases in parallel, in worker processes and in this process."""
 
 from __future__ import annotations
 
@@ -18,67 +18,67 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 WORKER_START_S = 1.5
-"""What a worker costs before its first case: importing numpy, SciPy, nibabel and scikit-image."""
+"""Time until a worker's first case: it imports numpy, SciPy, nibabel and scikit-image."""
 
 _AHEAD = 2
-"""Cases handed to each worker beforehand, so that it never waits for this process."""
+"""Cases queued per worker, so that it never waits for this process."""
 
 
 def default_processes() -> int:
-    """Processors this process may use, at most 8: more only wait for the disk."""
+    """Number of usable CPU cores, at most 8: more processes would only wait for the disk."""
     return min(8, len(os.sched_getaffinity(0)))
 
 
 def process_cases(jobs: Sequence[CaseJob], *, processes: int) -> Iterator[CaseResult]:
-    """The result of every job, as they finish.
+    """The results of all jobs, in the order in which they finish.
 
-    The first case is prepared here, which tells what the others will take; workers are started only
-    if they pay. This process goes on preparing cases while they start and work.
+    This process prepares the first case and measures its time; it starts workers only if they save
+    time. Meanwhile it continues to prepare cases itself.
 
     Args:
-        jobs: One a case.
-        processes: Processes at work, this one included.
+        jobs: One per case.
+        processes: Number of processes, including this one.
 
     Raises:
         DataError: A worker was killed.
     """
-    left = deque(jobs)
-    while left:
+    queue = deque(jobs)
+    while queue:
         start = time.perf_counter()
-        yield process_case(left.popleft())
-        if processes > 1 and (time.perf_counter() - start) * len(left) > 2 * WORKER_START_S:
-            yield from _with_workers(left, processes - 1)
+        yield process_case(queue.popleft())
+        if processes > 1 and (time.perf_counter() - start) * len(queue) > 2 * WORKER_START_S:
+            yield from _with_workers(queue, processes - 1)
 
 
-def _with_workers(left: deque[CaseJob], workers: int) -> Iterator[CaseResult]:
+def _with_workers(queue: deque[CaseJob], workers: int) -> Iterator[CaseResult]:
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(
-        min(workers, len(left)), mp_context=context, initializer=_end_with_parent
+        min(workers, len(queue)), mp_context=context, initializer=_end_with_parent
     ) as pool:
-        handed: set[Future[CaseResult]] = set()
+        submitted: set[Future[CaseResult]] = set()
         try:
-            while left or handed:
-                while left and len(handed) < _AHEAD * workers:
-                    handed.add(pool.submit(process_case, left.popleft()))
-                if left:
-                    yield process_case(left.popleft())
+            while queue or submitted:
+                while queue and len(submitted) < _AHEAD * workers:
+                    submitted.add(pool.submit(process_case, queue.popleft()))
+                if queue:
+                    yield process_case(queue.popleft())
                 else:
-                    wait(handed, return_when=FIRST_COMPLETED)
-                finished = {future for future in handed if future.done()}
-                handed -= finished
+                    wait(submitted, return_when=FIRST_COMPLETED)
+                finished = {future for future in submitted if future.done()}
+                submitted -= finished
                 yield from (future.result() for future in finished)
         except BrokenProcessPool as err:
             raise DataError(
-                "a worker process was killed, most likely for want of memory; run the import again"
-                " with --processes 1, it goes on where it stopped"
+                "a worker process was killed, probably because it ran out of memory; run the import"
+                " again with --processes 1 to resume it"
             ) from err
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:
-    """End this worker when its parent is gone: a killed import leaves no process behind."""
+    """Make this worker end with its parent, so that a killed import leaves no process behind."""
     parent = parent_process()
     if parent is None:
         return

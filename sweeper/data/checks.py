@@ -1,4 +1,4 @@
-"""What is wrong with one case's voxels: image alone, label alone, and both together."""
+"""Checks the voxels of one case: its image, its label, and both together."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from sweeper.data.volume import Volume
 
 GEOMETRY_TOLERANCE_MM = 1e-3
-"""Corners of image and label may lie this far apart; headers round to float32."""
+"""Allowed distance between corners of image and label; headers round to float32."""
 
 SPACING_RANGE_MM = (0.05, 20.0)
-"""Voxel sizes outside are suspicious: metres, micrometres, or a default header."""
+"""Voxel sizes outside this range are suspicious: metres, micrometres, or a default header."""
 
 BORDER_FRACTION = 50 / 256
 """Border that the `desam2024` scoring clears in predictions. Source: DeSAM `edge_set_zero=50`."""
@@ -33,10 +33,10 @@ MAX_LABEL_VALUES = 64
 
 
 class CaseChecker:
-    """Collects the faults of one case; `volumes` is set once both files could be read.
+    """Collects the faults of one case.
 
     Attributes:
-        faults: Found so far.
+        faults: Faults so far.
     """
 
     def __init__(self, case: SourceCase, root: Path) -> None:
@@ -46,7 +46,7 @@ class CaseChecker:
     def fault(
         self, code: str, path: Path, problem: str, remedy: str, *, warning: bool = False
     ) -> None:
-        """Note one fault of a file of this case."""
+        """Add a fault of a file of this case."""
         self.faults.append(
             Fault(
                 code=code,
@@ -59,24 +59,22 @@ class CaseChecker:
         )
 
     def read(self, path: Path) -> Volume | None:
-        """The file's volume, or None and a fault."""
+        """The file's volume; if it cannot be read, None and a fault is added."""
         try:
             return read_volume(path)
         except VolumeError as err:
-            remedy = "get the file again or remove the case"
+            remedy = "replace the file or remove the case"
             self.fault("unreadable", path, str(err), remedy)
         except FileNotFoundError:
-            self.fault(
-                "file-missing", path, "the file does not exist", "mend the path or remove the case"
-            )
+            remedy = "correct the path or remove the case"
+            self.fault("file-missing", path, "the file does not exist", remedy)
         except OSError as err:
-            self.fault(
-                "unreadable", path, f"it cannot be opened ({err.strerror})", "mend its permissions"
-            )
+            problem = f"it cannot be opened ({err.strerror})"
+            self.fault("unreadable", path, problem, "correct its permissions")
         return None
 
     def check_image(self, volume: Volume) -> None:
-        """NaN, infinite, constant, label-like intensities; odd or missing geometry."""
+        """Check for NaN, infinite, constant or label-like values, and for odd geometry."""
         path, values = self.case.image, volume.array
         if values.dtype.kind == "f":
             bad = int((~np.isfinite(values)).sum())
@@ -85,7 +83,7 @@ class CaseChecker:
                     "image-not-finite",
                     path,
                     f"{bad} of {values.size} voxels are NaN or infinite",
-                    "set them to 0 or export the image again",
+                    "set them to 0, or export the image again",
                 )
                 return
         if values.min() == values.max():
@@ -93,7 +91,7 @@ class CaseChecker:
                 "image-constant",
                 path,
                 f"every voxel is {values.flat[0]:g}",
-                "export the image again; nothing can be seen in it",
+                "export the image again; this one shows nothing",
             )
             return
         sample = values.reshape(-1)[:: max(1, values.size // 200_000)]
@@ -101,8 +99,8 @@ class CaseChecker:
             self.fault(
                 "image-like-label",
                 path,
-                f"it holds only {len(np.unique(values))} different values",
-                "check that image and label are not exchanged",
+                f"it contains only {len(np.unique(values))} different values",
+                "check that image and label are not swapped",
                 warning=True,
             )
         self._check_geometry(volume)
@@ -116,15 +114,15 @@ class CaseChecker:
                 "spacing-odd",
                 path,
                 f"its voxels are {sizes} mm (z, y, x), expected {low:g} to {high:g} mm",
-                "mend the header, or take no distance in millimetres from this case",
+                "correct the header, or ignore this case's distances in millimetres",
                 warning=True,
             )
         if not volume.has_geometry and volume.array.shape[1] > 1:
             self.fault(
                 "geometry-nominal",
                 path,
-                "its header holds no orientation (positive diagonal, origin 0)",
-                "the array is taken as it lies; give it its scanner affine if it shows upside down",
+                "its header has no orientation (positive diagonal, origin 0)",
+                "the array is used as stored; add the scanner's affine if it appears upside down",
                 warning=True,
             )
         in_plane, between = max(volume.spacing_mm[1:]), volume.spacing_mm[0]
@@ -133,18 +131,18 @@ class CaseChecker:
             self.fault(
                 "not-axial",
                 path,
-                f"its thickest voxel side is in the plane ({in_plane:g} mm), so it was not scanned"
-                " axially",
-                "import an axial scan, or expect blocky slices",
+                f"its longest voxel side is in the plane ({in_plane:g} mm), so it is not an axial"
+                " scan",
+                "import an axial scan, or expect coarse slices",
                 warning=True,
             )
 
     def check_label(self, volume: Volume) -> NDArray[np.uint8] | None:
-        """The label map `(z, y, x)` in the store's values, or None and faults."""
+        """The label map `(z, y, x)` in the store's values; None if faults were added."""
         path, values = self.case.label, volume.array[0]
         if volume.array.shape[0] > 1 and not (volume.array == values).all():
             self.fault(
-                "label-colour", path, "it is a colour picture", "export it as a grey label map"
+                "label-colour", path, "it is a colour image", "export it as a grey label map"
             )
             return None
         if values.dtype.kind == "f":
@@ -162,7 +160,7 @@ class CaseChecker:
                 self.fault(
                     "label-not-integer",
                     path,
-                    f"it holds {float(values[off][0]):g}, expected whole numbers",
+                    f"it contains {float(values[off][0]):g}, expected whole numbers",
                     "resample labels with nearest neighbour and store them as integers",
                 )
                 return None
@@ -170,20 +168,23 @@ class CaseChecker:
         return self._mapped(values)
 
     def _mapped(self, values: NDArray[Any]) -> NDArray[np.uint8] | None:
-        found = _values_in(values)
+        present = _values_in(values)
         mapping: Mapping[int, int] = self.case.label_map
         is_binary = set(mapping.values()) <= {0, 1}
-        if set(found) <= {0, 255} and 255 not in mapping and is_binary:
-            mapping = {255: 1}  # a picture's black and white; of several structures none is meant
-        unknown = [value for value in found if value != 0 and value not in mapping]
+        if set(present) <= {0, 255} and 255 not in mapping and is_binary:
+            mapping = {
+                255: 1
+            }  # a black-and-white picture; with several structures it would be ambiguous
+        unknown = [value for value in present if value != 0 and value not in mapping]
         if unknown:
             shown = ", ".join(str(v) for v in unknown[:5]) + (" ..." if len(unknown) > 5 else "")
             self.fault(
                 "label-unknown",
                 self.case.label,
-                f"it holds the unknown value{'s' if len(unknown) > 1 else ''} {shown}; this layout"
-                f" knows {', '.join(str(v) for v in sorted({0, *mapping}))}",
-                "set it to 0 (layouts csv, desam, abdominal: or name it with --structures)",
+                f"it contains the unknown value{'s' if len(unknown) > 1 else ''} {shown}; this"
+                f" layout has {', '.join(str(v) for v in sorted({0, *mapping}))}",
+                "set it to 0 (with layouts csv, desam and abdominal you can also name it with"
+                " --structures)",
             )
             return None
         out = np.zeros(values.shape, dtype=np.uint8)
@@ -200,29 +201,30 @@ class CaseChecker:
         return out
 
     def check_pair(self, image: Volume, label: Volume) -> bool:
-        """True if image and label lie on the same voxels."""
+        """True if image and label have the same voxel grid."""
         if image.array.shape[1:] != label.array.shape[1:]:
             self.fault(
                 "geometry-shape",
                 self.case.label,
-                f"its shape (z, y, x) is {label.array.shape[1:]}, the image's"
+                f"its shape (z, y, x) is {label.array.shape[1:]}, but the image's is"
                 f" {image.array.shape[1:]}",
                 "resample the label to its image",
             )
             return False
-        apart = corner_distance_mm(image, label)
-        if apart > GEOMETRY_TOLERANCE_MM:
+        distance_mm = corner_distance_mm(image, label)
+        if distance_mm > GEOMETRY_TOLERANCE_MM:
             self.fault(
                 "geometry-affine",
                 self.case.label,
-                f"it lies {apart:.4g} mm from its image, allowed {GEOMETRY_TOLERANCE_MM:g} mm",
+                f"it is {distance_mm:.4g} mm away from its image; allowed are"
+                f" {GEOMETRY_TOLERANCE_MM:g} mm",
                 "resample the label to its image, or copy the image's header to it",
             )
             return False
         return True
 
     def check_drawing(self, label: NDArray[np.uint8], structures: tuple[str, ...]) -> None:
-        """Warnings about what is drawn: missing organs, one slice only, the scorer's border."""
+        """Warn about missing structures, labels on one slice, and labels in the border."""
         path = self.case.label
         for value, structure in enumerate(structures, start=1):
             slices = np.flatnonzero((label == value).any(axis=(1, 2)))
@@ -230,16 +232,16 @@ class CaseChecker:
                 self.fault(
                     "structure-missing",
                     path,
-                    f"it holds no {structure}",
-                    "the case takes no part in that structure's trainings",
+                    f"it contains no {structure}",
+                    "trainings of that structure skip the case",
                     warning=True,
                 )
             elif slices.size == 1:
                 self.fault(
                     "one-slice",
                     path,
-                    f"{structure} is on one slice only, and desam2024 scoring drops a case's last",
-                    "read this case's scores in a report with --protocol strict",
+                    f"{structure} is on only one slice, but desam2024 scoring drops the last slice",
+                    "report this case's scores with --protocol strict",
                     warning=True,
                 )
         rows, cols = (round(BORDER_FRACTION * n) for n in label.shape[1:])
@@ -250,29 +252,30 @@ class CaseChecker:
             self.fault(
                 "label-in-border",
                 path,
-                f"{share:.1f} % of it lies in the border that desam2024 scoring clears",
-                "read that protocol's Dice of this case as bounded below 1",
+                f"{share:.1f} % of it is in the border that desam2024 scoring clears",
+                "this case's Dice cannot reach 1 with that protocol",
                 warning=True,
             )
 
 
 def _values_in(label: NDArray[Any]) -> list[int]:
-    """The whole numbers that a label `(z, y, x)` holds, ascending.
+    """The integer values in a label `(z, y, x)`, ascending.
 
-    Plane by plane, so that a large volume is not copied; a plane without labels costs one pass.
+    It works plane by plane, so that a large volume is not copied; a plane without labels costs one
+    pass.
     """
-    found: set[int] = set()
+    values: set[int] = set()
     for plane in label:
         if not plane.any():
-            found.add(0)
+            values.add(0)
         else:
-            found.update(int(value) for value in np.unique(plane))
-    return sorted(found)
+            values.update(int(value) for value in np.unique(plane))
+    return sorted(values)
 
 
-def corner_distance_mm(one: Volume, other: Volume) -> float:
-    """How far apart the farthest corners of two volumes of equal shape lie, millimetres."""
-    shape = one.array.shape[:0:-1]
+def corner_distance_mm(first: Volume, second: Volume) -> float:
+    """Largest distance between corresponding corners of two volumes of equal shape, millimetres."""
+    shape = first.array.shape[:0:-1]
     corners: NDArray[Any] = np.array([(*c, 1) for c in product(*((0, n - 1) for n in shape))])
-    apart = corners @ (one.affine - other.affine).T
-    return float(np.linalg.norm(apart[:, :3], axis=1).max())
+    offsets = corners @ (first.affine - second.affine).T
+    return float(np.linalg.norm(offsets[:, :3], axis=1).max())

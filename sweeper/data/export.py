@@ -1,4 +1,4 @@
-"""Writes cases as the folder and CSV that DeSAM's released code reads."""
+"""Exports cases as the folder and CSV that DeSAM's released code reads."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from sweeper.data.layouts.source import SourceCase
 
 NAME = "prostate_{:03d}"
-"""The release takes the patient's number from characters 9 to 12 of a file's name."""
+"""The released code reads the patient's number from characters 9 to 12 of the file name."""
 
 MAX_CASES = 999
-"""Three digits."""
+"""Largest number with three digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """One written case: its new name, its old id and its domain."""
+    """One exported case: its new name, its case id and its domain."""
 
     name: str
     case: str
@@ -48,52 +48,53 @@ def export_desam(
     """Write `imagesTr`, `labelsTr` and `prostate_patientid.csv` below `folder/raw_data`.
 
     Args:
-        cases: In the order of the CSV: the release trains on the first 90 % of each site.
-        folder: The release's work folder; must not hold `raw_data` yet.
-        value: Of the label map (after `label_map`) that is written as 1.
+        cases: In the order of the CSV; the released code trains on the first 90 % of each site.
+        folder: The released code's work folder, which must not contain `raw_data` yet.
+        value: Value of the label map (after `label_map`) that is written as 1.
         progress: Called with (done, total) after each case.
 
     Raises:
-        DataError: `raw_data` is there, or there are more cases than the names can tell apart.
+        DataError: `raw_data` exists, or there are more cases than the names can distinguish.
     """
-    home = folder / "raw_data"
-    if home.exists():
-        raise DataError(f"{home} is there already; remove it or name another folder with --to")
+    target = folder / "raw_data"
+    if target.exists():
+        raise DataError(f"{target} already exists; remove it or name another folder with --to")
     if len(cases) > MAX_CASES:
         raise DataError(
-            f"{len(cases)} cases, the released code tells at most {MAX_CASES} apart; export fewer"
+            f"there are {len(cases)} cases, but the released code supports at most {MAX_CASES};"
+            " export fewer"
         )
-    whole, home = home, folder / ".raw_data.partial"  # an interrupted export leaves no half set
+    home = folder / ".raw_data.partial"  # an interrupted export leaves no incomplete `raw_data`
     shutil.rmtree(home, ignore_errors=True)
     try:
         (home / "imagesTr").mkdir(parents=True)
         (home / "labelsTr").mkdir()
     except OSError as err:
         raise DataError(
-            f"{folder} cannot be written to ({err.strerror}); name another folder with --to"
+            f"{folder} cannot be written ({err.strerror}); name another folder with --to"
         ) from err
-    written = []
+    exported = []
     for number, case in enumerate(cases, start=1):
         name = NAME.format(number)
         image, label = read_volume(case.image), read_volume(case.label)
         _write(home / "imagesTr" / f"{name}{CHANNEL}.nii.gz", image.array[0], image)
         mask = np.isin(
-            np.rint(label.array[0]), [v for v, kept in case.label_map.items() if kept == value]
+            np.rint(label.array[0]), [v for v, stored in case.label_map.items() if stored == value]
         )
         _write(home / "labelsTr" / f"{name}.nii.gz", mask.astype(np.uint8), image)
-        written.append(Exported(name=name, case=case.case, domain=case.domain))
+        exported.append(Exported(name=name, case=case.case, domain=case.domain))
         if progress is not None:
             progress(number, len(cases))
     with (home / SITES_CSV).open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
-        table.writerows((one.domain, number) for number, one in enumerate(written, start=1))
-    home.rename(whole)
-    return tuple(written)
+        table.writerows((case.domain, number) for number, case in enumerate(exported, start=1))
+    home.rename(target)
+    return tuple(exported)
 
 
 def _write(path: Path, array: NDArray[np.generic], frame: Volume) -> None:
-    """`(z, y, x)` on the voxels of `frame`; types that NIfTI lacks become float32."""
+    """Write `(z, y, x)` with the geometry of `frame`; types that NIfTI lacks become float32."""
     if array.dtype not in (np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64):
         array = array.astype(np.float32)
     nib.save(nib.Nifti1Image(array.transpose(2, 1, 0), frame.affine), path)

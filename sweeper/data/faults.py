@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset, said in one line each: file, problem, remedy."""
+"""Faults of a dataset, each reported in one line: file, problem, remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """Whether a fault keeps its case out of a dataset."""
+    """Whether a fault excludes its case from the dataset."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -22,15 +22,15 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that is wrong, as the user sees it.
+    """One fault as the user sees it.
 
     Attributes:
         code: Stable short name, such as `label-empty`.
-        where: The file, or the site or folder, relative to the source where it lies in it.
-        problem: What is wrong with which value.
-        remedy: What to do about it.
-        severity: Errors keep the case out; warnings do not.
-        case: The case that cannot be imported because of it; None for a fault of the whole source.
+        where: The file, site or folder; a path in the source is relative to it.
+        problem: What is wrong, with the value.
+        remedy: How to fix it.
+        severity: An error excludes the case; a warning does not.
+        case: The case that the fault concerns; None if it concerns the whole source.
     """
 
     code: str
@@ -41,15 +41,15 @@ class Fault:
     case: str | None = None
 
     def line(self) -> str:
-        """The one line that the user reads."""
+        """The line that is printed."""
         return f"{self.severity.value} [{self.code}] {self.where}: {self.problem}; {self.remedy}"
 
 
 class FaultyDataError(DataError):
-    """A source has faults that keep it, or some of its cases, from being imported.
+    """A source has faults because of which it, or some of its cases, cannot be imported.
 
     Attributes:
-        faults: All of them, found in one pass.
+        faults: All faults of the source.
     """
 
     def __init__(self, message: str, faults: Sequence[Fault]) -> None:
@@ -57,22 +57,22 @@ class FaultyDataError(DataError):
         self.faults = tuple(faults)
 
 
-def named_alike(first: Path, second: Path, root: Path, case: str) -> Fault:
-    """Two files for one place of a case, such as `Case00.nii` beside `Case00.nii.gz`."""
+def duplicate_file(first: Path, second: Path, root: Path, case: str) -> Fault:
+    """Fault: a second file of the same case, such as `Case00.nii` beside `Case00.nii.gz`."""
     return Fault(
         code="case-duplicate",
         where=relative(second, root),
-        problem=f"case {case} has {relative(first, root)} already",
-        remedy="remove one of the two, or give it a name of its own",
+        problem=f"case {case} already has {relative(first, root)}",
+        remedy="remove or rename one of the two",
         case=case,
     )
 
 
 def errors(faults: Sequence[Fault]) -> tuple[Fault, ...]:
-    """Those that keep a case, or the whole source, out."""
+    """Only the faults that exclude a case or the whole source."""
     return tuple(fault for fault in faults if fault.severity is Severity.ERROR)
 
 
 def relative(path: Path, root: Path) -> str:
-    """`path` as text, relative to `root` where it lies in it."""
+    """`path` as text, relative to `root` if it is inside it."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -1,4 +1,4 @@
-"""Masks that another tool made: found by case id, checked against a case's geometry."""
+"""Reads masks from other tools: matched by case id, resampled to the case's geometry."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from sweeper.data.volume import Volume
 
 _TOLERANCE_MM = 0.01
-_MOVED_MM = 0.1  # headers are rounded on their way through tools
+_MOVED_MM = 0.1  # tools round the headers
 _NNUNET_ENDINGS = ("_0000", "_seg", "_pred", "_segmentation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFrame:
-    """What must be known of a case to bring a mask into its stored slices.
+    """The data of a case that are needed to convert a mask to its stored slices.
 
     Attributes:
         shape: (z, y, x) of the source volume.
         spacing_mm: (z, y, x) of the source volume.
-        preprocessing: The settings its domain was prepared with.
-        z: Positions of the wanted slices.
-        reference_file: The case's label file, where it can still be read, for its place in space.
+        preprocessing: The preprocessing settings of its domain.
+        z: Positions of the stored slices.
+        reference_file: The case's label file, if it is still readable; it gives the geometry.
     """
 
     shape: tuple[int, int, int]
@@ -46,11 +46,11 @@ class CaseFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignMask:
-    """One mask in the frame of the stored slices.
+    """One mask, converted to the stored slices.
 
     Attributes:
         slices: `(n, H, W)` bool.
-        is_regridded: True if the file had another grid and was resampled, nearest neighbour.
+        is_regridded: True if the file had another grid and was resampled (nearest neighbour).
     """
 
     slices: NDArray[np.bool_]
@@ -58,35 +58,35 @@ class ForeignMask:
 
 
 def find_masks(folder: Path, cases: Sequence[str]) -> dict[str, Path]:
-    """The mask file of each case that has one; it is named after the case, or ends nnU-Net's way.
+    """Case id -> mask file; the file has the case's name, optionally with an nnU-Net ending.
 
     Raises:
-        DataError: No folder, no volume in it, or two files for one case.
+        DataError: The folder is missing, contains no mask, or contains two masks of one case.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; name the folder that holds one mask a case")
+        raise DataError(f"{folder} is not a folder; name the folder with one mask per case")
     files = sorted(f for f in folder.rglob("*") if suffix_of(f) in SUFFIXES)
-    found: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
     for file in files:
         name = _case_name(stem_of(file), cases)
         if name is None:
             continue
-        if name in found:
-            raise DataError(f"case {name} has two masks: {found[name]} and {file}; remove one")
-        found[name] = file
-    if not found:
-        example = f"such as {cases[0]}.nii.gz" if cases else ""
+        if name in masks:
+            raise DataError(f"case {name} has two masks: {masks[name]} and {file}; remove one")
+        masks[name] = file
+    if not masks:
+        example = f", such as {cases[0]}.nii.gz" if cases else ""
         raise DataError(
-            f"{folder} holds {len(files)} volumes and none is named after a case {example};"
-            " see the ids with: sweeper data show DATASET"
+            f"{folder} contains {len(files)} volumes, but none is named after a case{example};"
+            " list the case ids with: sweeper data show DATASET"
         )
-    return found
+    return masks
 
 
-def other_volumes(folder: Path, found: Mapping[str, Path]) -> list[Path]:
-    """The volumes in a folder that are no case's mask."""
-    kept = set(found.values())
-    return sorted(f for f in folder.rglob("*") if suffix_of(f) in SUFFIXES and f not in kept)
+def other_volumes(folder: Path, masks: Mapping[str, Path]) -> list[Path]:
+    """The volumes in a folder that are not in `masks`."""
+    mask_files = set(masks.values())
+    return sorted(f for f in folder.rglob("*") if suffix_of(f) in SUFFIXES and f not in mask_files)
 
 
 def _case_name(stem: str, cases: Sequence[str]) -> str | None:
@@ -95,15 +95,15 @@ def _case_name(stem: str, cases: Sequence[str]) -> str | None:
 
 
 def read_mask(path: Path, frame: CaseFrame, label: int | None) -> ForeignMask:
-    """A case's mask, brought into the frame of its stored slices.
+    """A case's mask, converted to its stored slices.
 
     Args:
         path: The file.
-        frame: Of the case.
-        label: Value of the structure; None takes every value above 0.
+        frame: Geometry and preprocessing of the case.
+        label: Value of the structure; None means every value above 0.
 
     Raises:
-        DataError: The file is no volume, or has another grid that nothing relates to the case's.
+        DataError: The file is not a volume, or it has another grid and the geometry is unknown.
     """
     try:
         volume = read_volume(path)
@@ -114,7 +114,7 @@ def read_mask(path: Path, frame: CaseFrame, label: int | None) -> ForeignMask:
     same_shape = mask.shape == frame.shape
     same_spacing = np.allclose(volume.spacing_mm, frame.spacing_mm, atol=_TOLERANCE_MM)
     is_same = same_shape and (same_spacing or not volume.has_geometry)
-    is_regridded = not is_same or _lies_elsewhere(volume, frame)
+    is_regridded = not is_same or _is_displaced(volume, frame)
     if is_regridded:
         mask = _regrid(mask, volume, path, frame)
     plain: dict[str, Any] = {
@@ -126,8 +126,8 @@ def read_mask(path: Path, frame: CaseFrame, label: int | None) -> ForeignMask:
     return ForeignMask(slices=slices, is_regridded=is_regridded)
 
 
-def _lies_elsewhere(volume: Volume, frame: CaseFrame) -> bool:
-    """True if a mask of the case's own size is at another place in space, by its corners."""
+def _is_displaced(volume: Volume, frame: CaseFrame) -> bool:
+    """True if the corners of a mask with the case's size are at other positions in space."""
     if frame.reference_file is None or not volume.has_geometry:
         return False
     target = read_volume(frame.reference_file)
@@ -140,18 +140,18 @@ def _lies_elsewhere(volume: Volume, frame: CaseFrame) -> bool:
 def _regrid(
     mask: NDArray[np.uint8], volume: Volume, path: Path, frame: CaseFrame
 ) -> NDArray[np.uint8]:
-    """The mask on the case's own grid, nearest neighbour."""
+    """The mask resampled to the case's grid (nearest neighbour)."""
     if frame.reference_file is None or not volume.has_geometry:
         raise DataError(
-            f"{path}: its grid is {mask.shape} at {volume.spacing_mm} mm, the case's"
-            f" {frame.shape} at {frame.spacing_mm} mm, and nothing says how they lie to each"
-            " other; write the mask on the case's own grid"
+            f"{path}: its grid is {mask.shape} at {volume.spacing_mm} mm, but the case's is"
+            f" {frame.shape} at {frame.spacing_mm} mm, and their relative position is unknown;"
+            " write the mask on the case's grid"
         )
     target = read_volume(frame.reference_file)
     to_mask = np.linalg.inv(volume.affine) @ target.affine  # (x, y, z) index to (x, y, z) index
     flip = np.eye(4)[[2, 1, 0, 3]]
     to_mask = flip @ to_mask @ flip
-    moved: NDArray[np.uint8] = ndimage.affine_transform(
+    resampled: NDArray[np.uint8] = ndimage.affine_transform(
         mask, to_mask[:3, :3], to_mask[:3, 3], output_shape=frame.shape, order=0, cval=0
     )
-    return moved
+    return resampled

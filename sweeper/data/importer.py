@@ -1,4 +1,4 @@
-"""Reads, checks and prepares one case, or finds what an earlier import left of it."""
+"""Reads, checks and prepares one case, or reuses the result of an earlier import."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from sweeper.data.volume import Volume
 
 PART_VERSION = 4
-"""Changed when preparing a case changes; older parts are then made again."""
+"""Increased when the preparation changes; parts of an earlier version are then re-created."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseJob:
-    """What a worker needs for one case.
+    """The work order for one case.
 
     Attributes:
-        case: Where it lies.
-        root: Of the source.
+        case: The case and its files.
+        root: Folder of the source.
         structures: Names of the store's label values.
         settings: Preprocessing of its domain.
-        parts: Folder of prepared cases; None to check only.
+        parts: Folder for prepared cases; None to only check.
     """
 
     case: SourceCase
@@ -51,7 +51,7 @@ class CaseJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFacts:
-    """What is known of a prepared case besides its arrays; fields as in the store's case table."""
+    """Properties of a prepared case; the fields are those of the store's case table."""
 
     z: tuple[int, ...]
     spacing_mm: tuple[float, float, float]
@@ -66,18 +66,18 @@ class CaseFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
-    """What came of one case.
+    """The result of checking, and perhaps preparing, one case.
 
     Attributes:
         case: The case.
-        faults: Of its files.
-        source_hash: SHA-256 over both files, empty where one cannot be read.
-        voxel_hash: SHA-256 over the image's voxels, equal for the same scan in another file.
-        n_channels: Of the image; 0 where it cannot be read.
+        faults: Faults of its files.
+        source_hash: SHA-256 over both files; empty if one cannot be read.
+        voxel_hash: SHA-256 over the image's voxels; equal for the same scan in another file.
+        n_channels: Channels of the image; 0 if it cannot be read.
         part: File with the prepared arrays, or None.
-        facts: Of the prepared arrays, or None.
-        is_resumed: The part was already there.
-        headers: `file: field: text` lines of headers that may identify a person.
+        facts: Properties of the prepared case, or None.
+        is_resumed: True if the part existed already.
+        headers: `file: field: text` lines for header texts that may identify a person.
     """
 
     case: SourceCase
@@ -92,12 +92,12 @@ class CaseResult:
 
     @property
     def is_good(self) -> bool:
-        """True if nothing keeps the case out."""
+        """True if no fault excludes the case."""
         return not any(fault.severity is Severity.ERROR for fault in self.faults)
 
 
 def process_case(job: CaseJob) -> CaseResult:
-    """Check one case and, if nothing keeps it out, leave its prepared part in `job.parts`."""
+    """Check one case; if it has no errors, write its prepared part to `job.parts`."""
     checker = CaseChecker(job.case, job.root)
     source_hash = hash_files(job.case)
     part = None
@@ -135,7 +135,7 @@ def load_part(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def _check(
     checker: CaseChecker, job: CaseJob, image: Volume | None, label: Volume | None
 ) -> NDArray[np.uint8] | None:
-    """Note every fault of both files; the label in the store's values where it can be had."""
+    """Add all faults of both files; returns the label in the store's values, if it is valid."""
     labels = None
     if image is not None:
         checker.check_image(image)
@@ -156,7 +156,7 @@ def _prepare(
     labels: NDArray[np.uint8],
     result: CaseResult,
 ) -> CaseFacts | None:
-    """Slices of a good case, written as its part; None for a label that resizing leaves empty."""
+    """Write the slices of a valid case as its part; None if resizing leaves the label empty."""
     if part is None:
         return None
     slices = prepare_slices(image.array, labels, image.spacing_mm, job.settings)
@@ -164,7 +164,7 @@ def _prepare(
         checker.fault(
             "label-vanishes",
             job.case.label,
-            f"nothing is left of it at {job.settings.image_size_px} px",
+            f"it vanishes at {job.settings.image_size_px} px",
             "draw it larger, or remove the case",
         )
         return None
@@ -188,7 +188,7 @@ def _prepare(
         "facts": asdict(facts),
         "voxel_hash": result.voxel_hash,
         "n_channels": result.n_channels,
-        "has_headers": bool(result.headers),  # the texts themselves may name a person
+        "has_headers": bool(result.headers),  # not the texts: they may name a person
     }
     partial = part.with_suffix(f".{os.getpid()}.partial")
     with partial.open("wb") as file:
@@ -198,7 +198,7 @@ def _prepare(
 
 
 def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult | None:
-    """What an earlier import left; None for a part that a crash of the machine left torn."""
+    """The result of an earlier import; None if a crash of the machine damaged the part."""
     try:
         with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             note: dict[str, Any] = json.loads(str(arrays["note"]))
@@ -220,20 +220,20 @@ def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult | None:
 
 
 def _headers(job: CaseJob) -> tuple[str, ...]:
-    """Header texts of a case whose part is there; its files were read before, so they can be."""
+    """Header texts of a case whose part exists, read again from its files."""
     image, label = read_volume(job.case.image), read_volume(job.case.label)
     return header_texts(job.case, job.root, image, label)
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples they were."""
+    """Convert JSON's lists back to tuples."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def hash_files(case: SourceCase) -> str:
-    """SHA-256 over the image and label files of a case; empty where one cannot be read."""
+    """SHA-256 over the image and label files of a case; empty if one cannot be read."""
     digest = hashlib.sha256()
     try:
         for path in (*files_of(case.image), *files_of(case.label)):
@@ -258,7 +258,7 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
 
 
 def _voxel_hash(volume: Volume) -> str:
-    """Equal for the same scan in another file, number type or compression."""
+    """SHA-256 that is equal for the same scan in another file, data type or compression."""
     digest = hashlib.sha256(repr(volume.array.shape).encode())
     for channel in volume.array:
         for plane in channel:  # one at a time, so that a large volume is not copied

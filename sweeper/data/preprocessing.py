@@ -1,4 +1,4 @@
-"""Volumes to the 8-bit slices that DeSAM trains on; every constant named and sourced.
+"""Converts volumes to the 8-bit slices that DeSAM trains on; every constant names its source.
 
 Source of the `desam` profile: DeSAM (yifangao112/DeSAM, f377da2) `precompute_embeddings.py`;
 sources.md S14.
@@ -23,19 +23,20 @@ LabelResize = Literal["nearest", "released", "linear"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """How the volumes of one domain become slices.
+    """Settings that convert the volumes of one domain to slices.
 
     Attributes:
-        image_size_px: Side of the stored square slices.
+        image_size_px: Side length of the stored square slices.
         percentiles: Intensities of the whole volume below and above these are clipped.
         window: Fixed intensity window (Hounsfield units) instead of the percentiles, or None.
-        keep_zero_background: Voxels that are exactly 0 in the file stay 0.
-        resample_mm: (z, y, x) voxel size to resample to first, linearly, or None.
-        crop_fraction: Part of each border cut off in the plane first.
-        centre_crop_px: Side of a centred square, cut or padded with the minimum, or None.
-        image_order: Spline order of the image's resize; anti-aliased.
-        label_resize: `nearest`; `released`, the release's low-pass over integers before nearest,
-            which erodes labels of large matrices; `linear`, one-hot, linear, rounded.
+        keep_zero_background: True if voxels that are exactly 0 in the file stay 0.
+        resample_mm: (z, y, x) voxel size of an initial linear resampling, or None.
+        crop_fraction: Fraction of the side that is cropped at each in-plane border before resizing.
+        centre_crop_px: Side of a centred square crop, padded with the minimum, or None.
+        image_order: Spline order of the image's resizing, which is anti-aliased.
+        label_resize: `nearest`: nearest neighbour; `released`: as in the released code, which first
+            applies an integer low-pass filter that erodes labels of large matrices; `linear`:
+            one-hot, linear, rounded.
     """
 
     image_size_px: int = 256
@@ -49,7 +50,7 @@ class Preprocessing:
     label_resize: LabelResize = "nearest"
 
     def as_mapping(self) -> dict[str, Any]:
-        """Plain values for the store's attributes and the fingerprint."""
+        """The settings as plain values for the store's attributes and the fingerprint."""
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
@@ -57,8 +58,8 @@ class Preprocessing:
 
 
 PROFILES: dict[str, Preprocessing] = {
-    # Deviation: label_resize is nearest without the low-pass; the release's order 0 with
-    # anti-aliasing erodes labels of 320 px and more by 4 % of their area (sources.md S13).
+    # Deviation: label_resize is nearest without the low-pass filter; the released code's order 0
+    # with anti-aliasing erodes labels of 320 px and more by 4 % of their area (sources.md S13).
     "desam": Preprocessing(),
     "ct": Preprocessing(
         image_size_px=192,
@@ -77,7 +78,7 @@ PROFILES: dict[str, Preprocessing] = {
         label_resize="linear",
     ),
 }
-"""Name -> profile; a layout says which of its domains uses which."""
+"""Name -> profile; a layout assigns a profile to each of its domains."""
 
 
 def profile(name: str, *, label_resize: LabelResize | None = None) -> Preprocessing:
@@ -88,7 +89,7 @@ def profile(name: str, *, label_resize: LabelResize | None = None) -> Preprocess
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedSlices:
-    """The slices of one volume.
+    """The stored slices of one volume.
 
     Attributes:
         image: `(n, C, H, W)` uint8.
@@ -118,8 +119,8 @@ def prepare_slices(
     Args:
         image: `(C, z, y, x)` in the canonical frame, any numeric type.
         label: `(z, y, x)`, 0 background, 1.. structures.
-        spacing_mm: (z, y, x) of both.
-        settings: How.
+        spacing_mm: (z, y, x) voxel size of both.
+        settings: Preprocessing of the domain.
     """
     if settings.resample_mm is not None:
         image, label, spacing_mm = _resample(image, label, spacing_mm, settings)
@@ -146,12 +147,12 @@ def prepare_mask(
     settings: Preprocessing,
     z: tuple[int, ...],
 ) -> NDArray[np.uint8]:
-    """Named slices of a label map as `prepare_slices` would have made them; empty ones too.
+    """Slices `z` of a label map, prepared as by `prepare_slices`, including empty ones.
 
     Args:
         mask: `(z, y, x)` in the canonical frame.
-        spacing_mm: (z, y, x).
-        settings: How.
+        spacing_mm: (z, y, x) voxel size.
+        settings: Preprocessing of the domain.
         z: Positions in the canonical (resampled) volume.
 
     Returns:
@@ -169,7 +170,8 @@ def prepare_mask(
 def to_8bit(image: NDArray[Any], settings: Preprocessing) -> NDArray[np.uint8]:
     """A volume `(C, z, y, x)` clipped, scaled to 0..255 and truncated to uint8, as released.
 
-    One slice at a time is held as floats, which keeps a large CT's memory near its file's.
+    Only one slice at a time is converted to floats, so that a large CT needs only a few times the
+    memory of its file.
     """
     low, high = intensity_range(image, settings)
     pixels = np.empty(image.shape, dtype=np.uint8)
@@ -185,31 +187,31 @@ def to_8bit(image: NDArray[Any], settings: Preprocessing) -> NDArray[np.uint8]:
 
 
 def intensity_range(image: NDArray[Any], settings: Preprocessing) -> tuple[float, float]:
-    """The intensities that become 0 and 255: least and most of the clipped volume."""
+    """The intensities that become 0 and 255: minimum and maximum of the clipped volume."""
     least, most = float(image.min()), float(image.max())
     low, high = settings.window or _percentiles(image, settings.percentiles)
     return min(max(least, low), high), max(min(most, high), low)
 
 
 def _percentiles(image: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:
-    """`np.percentile` of all voxels, without a copy of them as float64."""
+    """`np.percentile` of all voxels, without converting them to float64."""
     values = image.ravel()
-    places = [percent / 100 * (values.size - 1) for percent in percentiles]
-    below = [int(place) for place in places]
+    positions = [percent / 100 * (values.size - 1) for percent in percentiles]
+    below = [int(position) for position in positions]
     above = [min(index + 1, values.size - 1) for index in below]
     values = np.partition(values, sorted({*below, *above}))
 
-    def at(place: float, lower: int, upper: int) -> float:
-        start, end, part = float(values[lower]), float(values[upper]), place - lower
-        # numpy's own interpolation, so that no value differs in its last bit
+    def at(position: float, lower: int, upper: int) -> float:
+        start, end, part = float(values[lower]), float(values[upper]), position - lower
+        # numpy's interpolation formula, so that the result is equal to the last bit
         return start + (end - start) * part if part < 0.5 else end - (end - start) * (1 - part)
 
-    first, last = (at(*three) for three in zip(places, below, above, strict=True))
+    first, last = (at(*three) for three in zip(positions, below, above, strict=True))
     return first, last
 
 
 def resize_image(plane: NDArray[np.uint8], size: int, order: int) -> NDArray[np.uint8]:
-    """`(H, W)` to `(size, size)`: spline with anti-aliasing, as released, truncated to uint8."""
+    """`(H, W)` to `(size, size)`: anti-aliased spline as released, truncated to uint8."""
     resized = resize(
         plane.astype(np.float64),
         (size, size),
@@ -223,7 +225,7 @@ def resize_image(plane: NDArray[np.uint8], size: int, order: int) -> NDArray[np.
 
 
 def resize_label(plane: NDArray[np.uint8], size: int, how: LabelResize) -> NDArray[np.uint8]:
-    """`(H, W)` label map to `(size, size)`; structures one by one, later ones win."""
+    """`(H, W)` label map to `(size, size)`, per structure; in overlaps the later one wins."""
     out = np.zeros((size, size), dtype=np.uint8)
     for value in np.unique(plane[plane > 0]):
         mask = (plane == value).astype(np.uint8)
@@ -243,7 +245,7 @@ def resize_label(plane: NDArray[np.uint8], size: int, how: LabelResize) -> NDArr
 
 
 def _low_pass_integers(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """What scikit-image 0.19 did to an integer label: Gaussian over integers, 0.99 becomes 0.
+    """The integer Gaussian filter of scikit-image 0.19, which turns 0.99 into 0.
 
     Source: `skimage.transform.resize` 0.19.2 with `anti_aliasing=True`; sources.md S13.
     """
@@ -258,7 +260,7 @@ def _resample(
     spacing_mm: tuple[float, float, float],
     settings: Preprocessing,
 ) -> tuple[NDArray[Any], NDArray[np.uint8], tuple[float, float, float]]:
-    """Both at `resample_mm`, linearly; labels one-hot and rounded."""
+    """Image and label resampled linearly to `resample_mm`; labels one-hot and rounded."""
     target = settings.resample_mm or spacing_mm
     shape = tuple(
         max(1, round(n * old / new))
@@ -286,7 +288,7 @@ def _resample(
 def _crop(
     image: NDArray[np.uint8], label: NDArray[np.uint8], settings: Preprocessing
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Borders cut off in the plane; a centred square is padded where the image is smaller."""
+    """Image and label with cropped borders; a centred square crop is padded if needed."""
     for axis in (1, 2):
         length = label.shape[axis]
         cut = round(settings.crop_fraction * length)
@@ -299,10 +301,10 @@ def _crop(
 
 
 def _centre(array: NDArray[np.uint8], axis: int, length: int) -> NDArray[np.uint8]:
-    """`length` voxels of one axis around its middle; missing ones are 0, the minimum."""
-    have = array.shape[axis]
-    start = max(0, (have - length) // 2)
-    array = array.take(range(start, min(have, start + length)), axis=axis)
+    """The central `length` voxels of one axis; missing ones are padded with 0, the minimum."""
+    full = array.shape[axis]
+    start = max(0, (full - length) // 2)
+    array = array.take(range(start, min(full, start + length)), axis=axis)
     missing = length - array.shape[axis]
     pad = [(0, 0)] * array.ndim
     pad[axis] = (missing // 2, missing - missing // 2)

@@ -1,4 +1,4 @@
-"""The patient-data guard: header fields and paths that may say who somebody is, and salted ids."""
+"""Guards patient data: finds header fields and paths that may identify a person; salts ids."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ HARMLESS = re.compile(
     r"|(fsl|spm|ants|itk|simpleitk|nibabel|nifti|nifti1|dcm2niix?)[\w .;:-]*)$",
     re.IGNORECASE,
 )
-"""Header texts that name a tool or an echo time, and nobody."""
+"""Header texts that name a tool or an echo time, not a person."""
 
 HARMLESS_FIELD = re.compile(r"ITK_.*|NRRD_.*|Modality|Software")
-"""Fields that ITK fills itself, for every NRRD, MetaImage, PNG and TIFF file."""
+"""Fields that ITK sets itself in every NRRD, MetaImage, PNG and TIFF file."""
 
 SUSPICIOUS_PATH = re.compile(
     r"\d{4}[-_]?[01]\d[-_]?[0-3]\d|\d{7,}|[A-Z][a-z]+[\^,][ _]?[A-Z][a-z]+"
 )
-"""Dates, long numbers and `Name^Given` in a file's name."""
+"""Dates, long numbers and `Name^Given` in a file name."""
 
 
 def header_texts(
     case: SourceCase, root: Path, image: Volume | None, label: Volume | None
 ) -> tuple[str, ...]:
     """`file: field: text` for each header text and name of a case that may identify a person."""
-    found = []
+    texts = []
     for path, volume in ((case.image, image), (case.label, label)):
         where = relative(path, root)
         if volume is not None:
-            found += [
+            texts += [
                 f"{where}: {field}: {text!r}"
                 for field, text in volume.headers.items()
                 if not HARMLESS.match(text.strip()) and not HARMLESS_FIELD.fullmatch(field)
             ]
         if SUSPICIOUS_PATH.search(where):
-            found.append(f"{where}: path: looks like a date, a record number or a name")
-    return tuple(found)
+            texts.append(f"{where}: path: looks like a date, a record number or a name")
+    return tuple(texts)
 
 
 def salted(text: str, salt: str) -> str:
-    """12 hex digits that tell nothing of `text` to one who does not know the salt."""
+    """12 hex digits that reveal nothing about `text` without the salt."""
     return hashlib.sha256(f"{salt}\0{text}".encode()).hexdigest()[:12]

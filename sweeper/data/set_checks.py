@@ -1,4 +1,4 @@
-"""What is wrong with a dataset as a whole: duplicates, sites too small, domains unknown."""
+"""Checks a dataset as a whole: duplicates, small sites, unknown domains, split patients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sweeper.data.layouts.source import SourceCase, SourceDataset
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]*")
-"""What ids and domains may look like: they become parts of file names."""
+"""Allowed case ids and domains: they become parts of file names."""
 
 FULL_SET: Mapping[str, int] = {
     "A-ISBI": 30,
@@ -28,47 +28,47 @@ FULL_SET: Mapping[str, int] = {
     "E-BIDMC": 12,
     "F-HK": 12,
 }
-"""Cases of each site of the multi-site prostate set, 116 in all (sources.md S2)."""
+"""Number of cases per site of the multi-site prostate dataset, 116 in total (sources.md S2)."""
 
 MIN_SITES_OF_SET = 3
-"""A source with as many of the six sites is meant to be that set, and is told what it lacks."""
+"""A source with at least so many of the six sites is compared with the full dataset."""
 
 MIN_CASES = 2
-"""A domain needs one case to train and one to validate."""
+"""A domain needs one case for training and one for validation."""
 
 
-def check_source(found: SourceDataset) -> tuple[Fault, ...]:
-    """The layout's own faults, duplicate ids, and domains too small to split."""
-    faults = list(found.faults)
-    counts = Counter(case.case for case in found.cases)
+def check_source(source: SourceDataset) -> tuple[Fault, ...]:
+    """Faults of files and names, duplicate ids, split patients, and domains too small to split."""
+    faults = list(source.faults)
+    counts = Counter(case.case for case in source.cases)
     for name, count in counts.items():
         if count > 1:
-            files = [relative(c.image, found.root) for c in found.cases if c.case == name]
+            files = [relative(c.image, source.root) for c in source.cases if c.case == name]
             faults.append(
                 Fault(
                     code="case-duplicate",
                     where=files[1],
-                    problem=f"case {name} stands {count} times (also {files[0]})",
+                    problem=f"case {name} occurs {count} times (also {files[0]})",
                     remedy="give each case its own id",
                     case=name,
                 )
             )
-    faults += _names(found)
-    faults += _patients(found)
-    faults += _incomplete(found)
-    for domain, count in Counter(case.domain for case in found.cases).items():
+    faults += _invalid_names(source)
+    faults += _leaking_patients(source)
+    faults += _incomplete(source)
+    for domain, count in Counter(case.domain for case in source.cases).items():
         if count < MIN_CASES:
             faults.append(
                 Fault(
                     code="too-few-cases",
                     where=domain,
-                    problem=f"{count} case, a domain needs at least {MIN_CASES} (one trains, one"
-                    " validates)",
-                    remedy="add cases; as it is, it can only be a target",
+                    problem=f"it has {count} case, but a domain needs at least {MIN_CASES} (one for"
+                    " training, one for validation)",
+                    remedy="add cases, or use it only as a target",
                     severity=Severity.WARNING,
                 )
             )
-        given = [c.split for c in found.cases if c.domain == domain and c.split is not None]
+        given = [c.split for c in source.cases if c.domain == domain and c.split is not None]
         for split in Split:
             if len(given) == count >= MIN_CASES and split not in given:
                 faults.append(
@@ -76,88 +76,88 @@ def check_source(found: SourceDataset) -> tuple[Fault, ...]:
                         code="split-one-sided",
                         where=domain,
                         problem=f"none of its {count} cases is in split {split.value}",
-                        remedy="mend the split column",
+                        remedy="correct the split column",
                     )
                 )
-    if not found.cases and not faults:
+    if not source.cases and not faults:
         faults.append(
             Fault(
                 code="no-cases",
-                where=found.root.name,
-                problem=f"layout {found.layout} finds no case in it",
-                remedy=f"it is told by {layouts()[found.layout].marker}; name the right folder or"
+                where=source.root.name,
+                problem=f"it contains no case of layout {source.layout}",
+                remedy=f"expected {layouts()[source.layout].marker}; name the right folder or"
                 " another --layout",
             )
         )
     return tuple(faults)
 
 
-def _names(found: SourceDataset) -> list[Fault]:
-    """Case ids that cannot name a file; sites that are none of the six."""
+def _invalid_names(source: SourceDataset) -> list[Fault]:
+    """Case ids that are not valid in file names; sites that are not one of the six."""
     faults = [
         Fault(
             code="case-name",
-            where=relative(case.image, found.root),
-            problem=f"{kind} {name!r} cannot become part of a file name everywhere",
-            remedy="use letters a to z, digits, dots, dashes, underscores and spaces, the first a"
-            " letter or digit",
+            where=relative(case.image, source.root),
+            problem=f"{kind} {name!r} is not valid in file names on all systems",
+            remedy="use letters a to z, digits, dots, dashes, underscores and spaces, starting with"
+            " a letter or digit",
             case=case.case,
         )
-        for case in found.cases
+        for case in source.cases
         for kind, name in (("case", case.case), ("site", case.domain))
         if not NAME.fullmatch(name)
     ]
-    if layouts()[found.layout].has_prostate_sites:
+    if layouts()[source.layout].has_prostate_sites:
         known = sorted(set(SITE_ALIASES.values()))
-        for domain in sorted({case.domain for case in found.cases} - set(known)):
+        for domain in sorted({case.domain for case in source.cases} - set(known)):
             faults.append(
                 Fault(
                     code="site-unknown",
                     where=domain,
-                    problem=f"it is none of the six sites ({', '.join(known)})",
-                    remedy="mend the name if it is one of them; else it is a domain of its own",
+                    problem=f"it is not one of the six sites ({', '.join(known)})",
+                    remedy="correct the name if it is; otherwise it becomes a separate domain",
                     severity=Severity.WARNING,
                 )
             )
     return faults
 
 
-def _incomplete(found: SourceDataset) -> list[Fault]:
-    """A warning if the six-site set has not the cases that published tables rest on."""
-    counts = Counter(case.domain for case in found.cases)
+def _incomplete(source: SourceDataset) -> list[Fault]:
+    """A warning if the six-site dataset differs from the one that published tables use."""
+    counts = Counter(case.domain for case in source.cases)
     if sum(site in counts for site in FULL_SET) < MIN_SITES_OF_SET:
         return []
-    other = [f"{s} {counts[s]} of {n}" for s, n in FULL_SET.items() if counts[s] != n]
-    if not other:
+    differing = [f"{s} {counts[s]} of {n}" for s, n in FULL_SET.items() if counts[s] != n]
+    if not differing:
         return []
-    have, wanted = sum(counts[site] for site in FULL_SET), sum(FULL_SET.values())
-    differing = ", ".join(other)
+    present, expected = sum(counts[site] for site in FULL_SET), sum(FULL_SET.values())
     return [
         Fault(
             code="set-incomplete",
-            where=found.root.name,
-            problem=f"the full prostate set has {wanted} cases, this one {have}: {differing}",
-            remedy="add or remove cases for a table that compares with published ones",
+            where=source.root.name,
+            problem=f"the full prostate dataset has {expected} cases, but this has {present}:"
+            f" {', '.join(differing)}",
+            remedy="use the same cases if you compare with published tables",
             severity=Severity.WARNING,
         )
     ]
 
 
-def _patients(found: SourceDataset) -> list[Fault]:
-    """Scans of one patient that would leak: in two domains, or on both sides of a given split."""
+def _leaking_patients(source: SourceDataset) -> list[Fault]:
+    """Patients with scans in two domains, or on both sides of a given split: both leak."""
     faults = []
     first: dict[str, SourceCase] = {}
-    for case in found.cases:
+    for case in source.cases:
         other = first.setdefault(case.patient or f"case {case.case}", case)
         if other.domain != case.domain:
-            problem = f"patient {case.patient} is in {other.domain} too, as {other.case}"
+            problem = f"patient {case.patient} is also in {other.domain}, as {other.case}"
             remedy = (
                 "remove one: a patient in two domains leaks the target; if they are two people,"
-                " give each an id of their own"
+                " give them different ids"
             )
         elif other.split != case.split:
             sides = " and ".join(c.split.value if c.split else "none" for c in (other, case))
-            problem = f"patient {case.patient} has the splits {sides}, the first as {other.case}"
+            problem = f"patient {case.patient} has the splits {sides}, the first for {other.case}"
             remedy = "give all scans of a patient the same split"
         else:
             continue
@@ -174,7 +174,7 @@ def _patients(found: SourceDataset) -> list[Fault]:
 
 
 def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:
-    """The same scan under two cases, found by its voxels; colour and grey mixed."""
+    """Scans with the same voxels in two cases; colour images among grey ones."""
     faults = _mixed_channels(results)
     first: dict[str, CaseResult] = {}
     for result in results:
@@ -201,7 +201,7 @@ def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:
 
 
 def _mixed_channels(results: Sequence[CaseResult]) -> list[Fault]:
-    """Grey among colour images or the reverse: the fewer of them are at fault."""
+    """Grey images among colour images or the reverse; the rarer kind gets the fault."""
     counts = Counter(result.n_channels for result in results if result.n_channels)
     if len(counts) < 2:
         return []
@@ -211,9 +211,9 @@ def _mixed_channels(results: Sequence[CaseResult]) -> list[Fault]:
         Fault(
             code="channels-mixed",
             where=result.case.image.name,
-            problem=f"it is {names.get(result.n_channels, f'of {result.n_channels} channels')}, and"
+            problem=f"it is {names.get(result.n_channels, f'of {result.n_channels} channels')}, but"
             f" {counts[usual]} other images are {names.get(usual, f'of {usual} channels')}",
-            remedy="export all images in one way",
+            remedy="export all images in the same way",
             case=result.case.case,
         )
         for result in results

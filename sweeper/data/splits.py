@@ -1,4 +1,4 @@
-"""Which cases of a domain train and which validate: by patient, reproducible, stored."""
+"""Splits the cases of a domain into training and validation, by patient and reproducibly."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SplitRule = Literal["desam", "seeded"]
 def split_cases(
     cases: Sequence[SourceCase], *, rule: SplitRule = "desam", seed: int = 0
 ) -> dict[str, Split]:
-    """Case id -> split; a split that the source gives wins over the rule.
+    """Case id -> split; a split given by the source has priority over the rule.
 
     Args:
-        cases: In the order of the source; only `desam` minds it.
-        rule: `desam`, the first 90 % of the source's order train; `seeded`, the same share of an
-            order drawn from `seed`, whatever the order of the source.
-        seed: Of the seeded rule.
+        cases: In the order of the source, which matters only for `desam`.
+        rule: `desam`: the first 90 % in the source's order are for training; `seeded`: the same
+            share of a random order that depends only on `seed`.
+        seed: Seed of the `seeded` rule.
     """
     splits: dict[str, Split] = {}
     for domain in dict.fromkeys(case.domain for case in cases):

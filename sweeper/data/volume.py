@@ -1,4 +1,4 @@
-"""Volumes read from files and brought to one frame: `(C, z, y, x)`, left-posterior-superior.
+"""Reads volumes and converts them to the canonical frame `(C, z, y, x)`, left-posterior-superior.
 
 In the canonical frame row 0 is anterior, column 0 is the patient's right and slice 0 is inferior:
 axial slices look as radiologists expect them.
@@ -33,19 +33,19 @@ SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 
 NIFTI1_SIZES = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
-"""NIfTI files begin with their header's size, 348 or 540, in either byte order."""
+"""A NIfTI file starts with the size of its header, 348 or 540, in either byte order."""
 
 EXTENSIONS: Mapping[int, str] = {2: "DICOM", 4: "AFNI", 6: "comment", 18: "MIND"}
-"""NIfTI's header extensions that carry texts about the patient. Source: nifti1 `ecode` registry."""
+"""NIfTI header extensions with texts about the patient. Source: nifti1 `ecode` registry."""
 
 _LPS = np.array([[0, -1], [1, -1], [2, 1]])
-"""nibabel's orientation array of the canonical frame, seen from its own RAS+ frame."""
+"""nibabel's orientation array of the canonical frame, relative to nibabel's RAS+ frame."""
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class VolumeError(ValueError):
-    """A file is no volume; the message says what it is instead, without the file's name."""
+    """A file is not a volume; the message says why, without the file's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +53,12 @@ class Volume:
     """One image or label file in the canonical frame.
 
     Attributes:
-        array: `(C, z, y, x)`, the file's values with its scaling applied.
+        array: `(C, z, y, x)`, the file's values after its scaling.
         spacing_mm: (z, y, x) voxel size, millimetres.
         affine: `(4, 4)` from (x, y, z) voxel indices of `array` to millimetres, in RAS+.
-        has_geometry: False where the file holds no orientation or voxel size (pictures, and headers
-            that only say what `numpy.eye` says).
-        headers: Texts of the header that may hold names, for the privacy guard.
+        has_geometry: False if the file has no orientation or voxel size (pictures, and headers
+            with a default affine such as `numpy.eye`).
+        headers: Header texts that may contain names, for the privacy guard.
     """
 
     array: NDArray[Any]
@@ -69,19 +69,19 @@ class Volume:
 
 
 def suffix_of(path: Path) -> str:
-    """The file's suffix in lower case, `.nii.gz` as one."""
+    """The file's suffix in lower case; `.nii.gz` is one suffix."""
     name = path.name.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
 
 
 def stem_of(path: Path) -> str:
-    """The file's name without its suffix, `.nii.gz` counted as one."""
+    """The file's name without its suffix; `.nii.gz` is one suffix."""
     suffix = suffix_of(path)
     return path.name[: -len(suffix)] if suffix else path.name
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sorts `Case2` before `Case10`."""
+    """Sort key that puts `Case2` before `Case10`."""
     return tuple(
         (0, int(part)) if part.isdigit() else (1, part.lower())
         for part in re.split(r"(\d+)", text)
@@ -109,7 +109,7 @@ def read_volume(path: Path) -> Volume:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files of a volume: itself, or the pictures of a folder by name."""
+    """The files of a volume: the file itself, or a folder's pictures ordered by name."""
     if not path.is_dir():
         return (path,)
     pictures = (file for file in path.iterdir() if suffix_of(file) in PICTURE_SUFFIXES)
@@ -117,10 +117,10 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
 
 def _read_folder(path: Path) -> Volume:
-    """Pictures of one size, one a slice, in the order of their names."""
+    """A volume from pictures of the same size, one per slice, ordered by name."""
     planes = [read_volume(file) for file in files_of(path)]
     if not planes:
-        raise VolumeError("the folder holds no pictures")
+        raise VolumeError("the folder contains no pictures")
     shapes = {plane.array.shape for plane in planes}
     if len(shapes) > 1:
         raise VolumeError("its pictures have different sizes or channels")
@@ -130,7 +130,7 @@ def _read_folder(path: Path) -> Volume:
 def _read_nifti(path: Path) -> Volume:
     image, data = _parse_nifti(path.read_bytes())
     if data.dtype.fields is not None or np.iscomplexobj(data):
-        raise VolumeError(f"its voxels are of type {data.dtype}, expected one number a voxel")
+        raise VolumeError(f"its voxels are of type {data.dtype}, expected one number per voxel")
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim == 2:
@@ -144,16 +144,16 @@ def _read_nifti(path: Path) -> Volume:
         if key in header
     }
     for number, extension in enumerate(header.extensions, start=1):
-        # whole DICOM headers travel here; what they say is not repeated on the terminal
+        # may be a whole DICOM header, whose texts must not be printed
         kind = EXTENSIONS.get(extension.get_code(), "unnamed")
         headers[f"extension {number}"] = f"{kind} block of {extension.get_sizeondisk()} bytes"
     return _canonical(data[None], np.asarray(image.affine, dtype=np.float64), headers)
 
 
 def _parse_nifti(raw: bytes) -> tuple[Any, NDArray[Any]]:
-    """Nibabel's image of a whole file, and its scaled values.
+    """Nibabel's image of a file, and its scaled values.
 
-    The file is unpacked here because nibabel stops at the last voxel, before gzip's checksum.
+    It decompresses the file itself, because nibabel stops before gzip's checksum.
     """
     try:
         raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
@@ -165,45 +165,45 @@ def _parse_nifti(raw: bytes) -> tuple[Any, NDArray[Any]]:
     try:
         image: Any = kind.from_bytes(raw)
         voxels = image.dataobj
-        _require_whole(voxels, len(raw))
+        _require_complete(voxels, len(raw))
         return image, np.asanyarray(voxels)
     except VolumeError:
         raise
     except (ImageFileError, HeaderDataError, WrapStructError) as err:
         raise VolumeError("it is not a NIfTI file") from err
-    except (OSError, ValueError, OverflowError) as err:  # too few bytes, impossible sizes
+    except (OSError, ValueError, OverflowError) as err:  # missing bytes, impossible sizes
         raise VolumeError("it is truncated or damaged") from err
 
 
-def _require_whole(voxels: Any, size: int) -> None:
-    """Refuse a header that promises more voxels than the file holds.
+def _require_complete(voxels: Any, size: int) -> None:
+    """Raise if the header announces more voxels than the file has.
 
-    Asked first, because nibabel takes all the promised memory before it reads.
+    It runs first, because nibabel allocates all of the announced memory before it reads.
     """
     n_bytes = math.prod(int(n) for n in voxels.shape) * voxels.dtype.itemsize
     if voxels.offset + n_bytes > size:
         raise VolumeError(
-            f"it is truncated or damaged: its header promises {n_bytes} bytes of voxels, the"
-            f" file holds {max(0, size - voxels.offset)}"
+            f"it is truncated or damaged: its header announces {n_bytes} bytes of voxels, but the"
+            f" file has {max(0, size - voxels.offset)}"
         )
 
 
 def _canonical(
     data: NDArray[Any], affine: NDArray[np.float64], headers: Mapping[str, str]
 ) -> Volume:
-    """`data` `(C, i, j, k)` with its RAS+ affine, turned to `(C, z, y, x)` in LPS."""
-    no_place = "its affine is singular or not finite, so voxels have no place or size"
+    """The volume of `data` `(C, i, j, k)` with its RAS+ affine, as `(C, z, y, x)` in LPS."""
+    no_geometry = "its affine is singular or not finite, so voxels have no position or size"
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise VolumeError(no_place)
-    has_geometry = not _says_nothing(affine)
+        raise VolumeError(no_geometry)
+    has_geometry = not _is_default_affine(affine)
     if has_geometry:
         try:
-            turn = ornt_transform(io_orientation(affine), _LPS)
-        except ValueError as err:  # numbers so far apart that an axis is lost in rounding
-            raise VolumeError(no_place) from err
+            to_canonical = ornt_transform(io_orientation(affine), _LPS)
+        except ValueError as err:  # magnitudes so different that rounding removes an axis
+            raise VolumeError(no_geometry) from err
         shape = data.shape[1:]
-        data = np.stack([apply_orientation(channel, turn) for channel in data])
-        affine = affine @ nib.orientations.inv_ornt_aff(turn, shape)
+        data = np.stack([apply_orientation(channel, to_canonical) for channel in data])
+        affine = affine @ nib.orientations.inv_ornt_aff(to_canonical, shape)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     return Volume(
         array=data.transpose(0, 3, 2, 1),
@@ -215,16 +215,16 @@ def _canonical(
 
 
 def _mm(value: float) -> float:
-    """Without the noise of the header's float32."""
+    """Rounded, to remove the float32 noise of headers."""
     return round(float(value), 6)
 
 
-def _says_nothing(affine: NDArray[np.float64]) -> bool:
-    """True for an affine that `numpy.eye` or a nominal voxel size made, without an orientation.
+def _is_default_affine(affine: NDArray[np.float64]) -> bool:
+    """True for a default affine (`numpy.eye`, or voxel sizes only), which has no orientation.
 
-    A scanner's patient frame has its origin off 0 and, in RAS+, negative axes; a positive diagonal
-    with a zero origin is what tools write that never knew the orientation. Such arrays are taken as
-    they lie (first axis columns, second rows, third slices), as DeSAM's release takes all arrays.
+    A scanner's patient frame has a nonzero origin and, in RAS+, negative axes. Tools that do not
+    know the orientation write a positive diagonal with a zero origin. Such arrays are used as
+    stored (first axis columns, second rows, third slices), as DeSAM's release uses all arrays.
     """
     off_diagonal = affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))
     return bool(
@@ -233,19 +233,19 @@ def _says_nothing(affine: NDArray[np.float64]) -> bool:
 
 
 def _read_itk(path: Path, *, is_picture: bool) -> Volume:
-    import SimpleITK as sitk  # noqa: N813  (0.8 s, and most datasets need none of it)
+    import SimpleITK as sitk  # noqa: N813  (takes 0.8 s; most datasets do not need it)
 
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as err:
         if "PixelType" in str(err):
             raise VolumeError(
-                "its pixels are of a kind that cannot be read, such as grey with transparency"
+                "its pixel type is not supported, such as grey with transparency"
             ) from err
-        raise VolumeError("it is truncated, damaged or not what its suffix says") from err
+        raise VolumeError("it is truncated or damaged, or its suffix is wrong") from err
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
-        array = np.moveaxis(array, -1, 0)[:3]  # an alpha channel is no intensity
+        array = np.moveaxis(array, -1, 0)[:3]  # an alpha channel is not an intensity
     else:
         array = array[None]
     if array.ndim == 3:
@@ -256,7 +256,11 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
     if is_picture or image.GetDimension() != 3:
         return Volume(
             array=array,
-            spacing_mm=(1.0, 1.0, 1.0),  # a picture's dots per inch are no millimetres
+            spacing_mm=(
+                1.0,
+                1.0,
+                1.0,
+            ),  # a picture's resolution in dpi says nothing about millimetres
             affine=np.eye(4),
             has_geometry=False,
             headers=headers,
@@ -268,11 +272,11 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
 
 
 def _itk_headers(image: Any) -> dict[str, str]:
-    """Texts of an ITK image's header; those that are no text are told as such."""
+    """Texts of an ITK image's header; for bytes that are not text it says so."""
     headers = {}
     for key in image.GetMetaDataKeys():
         try:
             headers[str(key)] = str(image.GetMetaData(key))
         except (TypeError, UnicodeError):  # a key or text that is not UTF-8
-            headers[ascii(key)] = "bytes that are no text"
+            headers[ascii(key)] = "bytes that are not text"
     return headers

@@ -1,1 +1,1 @@
-"""The product as function calls, one screen each; one module a job."""
+"""The Python API: one module per command."""

@@ -1,4 +1,4 @@
-"""What a pipeline tells the person who waits; the command line decides how it looks."""
+"""Interface through which a pipeline reports its progress; the command line implements it."""
 
 from __future__ import annotations
 
@@ -7,38 +7,39 @@ from typing import Protocol
 
 
 class Ending(StrEnum):
-    """How the end of an attempt is shown."""
+    """The word that is shown when an attempt at a training ends."""
 
     DONE = "done"
     FAILED = "failed"
     PRUNED = "pruned"
     TAKEN = "taken"
+    """Another process runs it."""
     AGAIN = "again"
-    """It will be run again."""
+    """It will run again."""
     PAUSED = "paused"
-    """It was stopped with its sweep, and keeps its checkpoint."""
+    """It was stopped together with its sweep, after a checkpoint."""
 
 
 class Display(Protocol):
-    """Told what is being done now, and how far it is."""
+    """Receives progress."""
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Show one permanent line."""
 
     def phase(self, text: str) -> None:
-        """What begins now."""
+        """A new phase starts."""
 
     def advance(self, done: int, total: int, unit: str) -> None:
-        """How far the phase is."""
+        """The progress of the phase."""
 
     def begin(self, total: int, workers: int) -> None:
-        """A sweep of `total` trainings begins."""
+        """A sweep of `total` trainings starts."""
 
     def started(self, name: str) -> None:
-        """A training has begun."""
+        """A training has started."""
 
     def epoch(self, name: str, epoch: int, epochs: int) -> None:
-        """A training has ended an epoch (0-based) of `epochs`."""
+        """A training has finished an epoch (0-based) of `epochs`."""
 
     def ended(self, name: str, state: Ending, note: str) -> None:
         """An attempt at a training has ended."""
@@ -48,7 +49,7 @@ class Display(Protocol):
 
 
 class Silent:
-    """A display for programs: it shows nothing."""
+    """A display that shows nothing, for use from Python."""
 
     def say(self, text: str) -> None:
         """Nothing."""

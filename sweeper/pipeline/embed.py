@@ -1,4 +1,4 @@
-"""Embedding a dataset: find the store, say what it costs, fill what is missing."""
+"""Embedding of a dataset: finds the store, shows the cost, and computes the missing slices."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from sweeper.store.workspace import Workspace
 
 _EFFICIENCY = 0.4
-"""Rate of an encoder over that of large matrix products: measured with vit_b on a CPU, both
-precisions (`docs/benchmarks.md`); on a GPU taken over."""
+"""Speed of an encoder relative to large matrix products: measured with vit_b on a CPU in both
+precisions (`docs/benchmarks.md`), and assumed to be the same on a GPU."""
 
 
 class EncodeJobInputs(NamedTuple):
-    """What is encoded, where to, and with which weights."""
+    """The images to encode, the store to write, and the weights of the encoder."""
 
     dataset: DatasetStore
     store: Path
@@ -43,14 +43,14 @@ class EncodeJobInputs(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedProgress:
-    """How far an embedding job is.
+    """Progress of an embedding job.
 
     Attributes:
-        done: Slices that count, also from earlier runs.
-        total: Slices of the dataset.
-        encoded: Slices made by this run.
+        done: Number of finished slices, including earlier runs.
+        total: Number of slices in the dataset.
+        encoded: Number of slices that this run has encoded.
         slice_bytes: Bytes of one slice on disk.
-        seconds: Since this run began to encode.
+        seconds: Time since this run started to encode.
     """
 
     done: int
@@ -75,31 +75,32 @@ def ensure_embeddings(
     workers: Workers | None = None,
     is_background: bool = False,
 ) -> EmbeddingStore:
-    """A complete embedding store of `dataset`; what is missing of it is computed now.
+    """A complete embedding store of `dataset`; missing slices are computed now.
 
     Args:
-        workspace: Where stores and checkpoints lie.
+        workspace: The workspace with stores and checkpoints.
         dataset: The images.
-        encoder: Its name.
-        checkpoint: SAM's file; by default the workspace's.
+        encoder: Name of the encoder.
+        checkpoint: SAM's checkpoint; by default the one in the workspace.
         precision: One of `desam_model.encoder.precision.PRECISIONS`.
         progress: Called after every block.
-        say: Gets lines for a person: what will be done, and whom we wait for.
-        into: Folder of the store; by default one in the workspace named after what it holds.
-        compute: One of `COMPUTES`, or `auto`: what the store was begun with, else bf16 where
-            the hardware has it and fused float32 elsewhere and for vit_tiny.
-        codec: `none` is read as memory maps, `zstd` is smaller and decoded at every read; by
-            default what the store was begun with, else `none`.
-        workers: Who encodes; by default decided by the size of the work.
+        say: Receives lines for the user: what will be computed, and which process is waited for.
+        into: Folder of the store; by default a folder in the workspace, named after its content.
+        compute: One of `COMPUTES`, or `auto`: that of an unfinished store, else bf16 if the
+            hardware supports it, and fused float32 otherwise and for vit_tiny.
+        codec: `none` is memory-mapped, `zstd` is smaller but decoded at every read; by default that
+            of an unfinished store, else `none`.
+        workers: The workers that encode; by default chosen by the amount of work.
         is_background: The store of the slices that show no structure, which only evaluations of
-            whole scans read, instead of that of those that do.
+            whole scans read, instead of the store of those that do.
 
     Raises:
-        StoreError: The folder holds something else, an embedding cannot be stored, or the dataset
-            does not keep whole scans.
+        StoreError: The folder has other content, an embedding cannot be stored, or the dataset does
+            not keep whole scans.
         WeightsError: The checkpoint is missing or damaged.
-        WorkspaceError: The disk cannot hold the store.
+        WorkspaceError: The disk has not enough space for the store.
     """
+    # the wanted store, and its unfinished version if there is one
     path_to_weights = resolve_checkpoint(workspace, encoder, checkpoint)
     manifest = wanted_manifest(
         dataset,
@@ -110,23 +111,24 @@ def ensure_embeddings(
         is_background=is_background,
     )
     manifest = replace(manifest, codec=codec or "none")
-    path = into or present_path(workspace, manifest)
+    path = into or existing_path(workspace, manifest)
     n_missing = manifest.n_slices
     if path.exists():
         store = EmbeddingStore.open(path)
-        begun = store.manifest
-        begun.require_same(manifest, path)
+        started = store.manifest
+        started.require_same(manifest, path)
         if store.is_complete():
             return store
         n_missing -= len(store.commits)
         manifest = replace(
             manifest,
-            compute=begun.compute if compute == "auto" else manifest.compute,
-            codec=codec or begun.codec,
+            compute=started.compute if compute == "auto" else manifest.compute,
+            codec=codec or started.codec,
         )
+    # encode the missing slices
     require_disk_space(path, manifest, n_missing)
     say = say or (lambda line: None)
-    on_wait = partial(say, f"another process is writing {path.name}; waiting for it")
+    on_wait = partial(say, f"waiting for another process that is writing {path.name}")
     with StoreWriter(path, manifest, on_wait=on_wait) as store_writer:
         missing = store_writer.missing
         require_disk_space(path, manifest, len(missing))
@@ -145,10 +147,10 @@ def wanted_manifest(
     *,
     is_background: bool = False,
 ) -> EmbeddingManifest:
-    """The manifest of the store that holds `dataset` as seen by `encoder`.
+    """The manifest of the store with the embeddings of `dataset` by `encoder`.
 
     Raises:
-        StoreError: The precision or the arithmetic is not known, or the dataset does not keep the
+        StoreError: The precision or the arithmetic is unknown, or the dataset does not keep the
             slices.
     """
     if is_background:
@@ -204,20 +206,20 @@ def require_whole_scans(dataset: DatasetStore) -> None:
 
 
 def store_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
-    """The folder of the store in the workspace, named after what it holds."""
+    """The folder of the store in the workspace, named after its content."""
     part = "-background" if manifest.is_background else ""
     name = f"{manifest.dataset}{part}-{manifest.encoder}-{manifest.precision}"
     return workspace.embeddings / f"{name}-{manifest.fingerprint[:8]}.zarr"
 
 
-def present_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
-    """`store_path`, or where the same numbers lie under another name of the dataset."""
-    own = store_path(workspace, manifest)
-    if own.exists():
-        return own
-    ending = own.name.removeprefix(manifest.dataset)
-    alike = sorted(path for path in workspace.embeddings.glob(f"*{ending}") if path.is_dir())
-    return alike[0] if alike else own
+def existing_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
+    """`store_path`, or an existing store of the same embeddings under another dataset name."""
+    path = store_path(workspace, manifest)
+    if path.exists():
+        return path
+    ending = path.name.removeprefix(manifest.dataset)
+    same = sorted(other for other in workspace.embeddings.glob(f"*{ending}") if other.is_dir())
+    return same[0] if same else path
 
 
 def _fill(
@@ -228,7 +230,7 @@ def _fill(
     progress: Callable[[EmbedProgress], None] | None,
     say: Callable[[str], None],
 ) -> None:
-    """Encode what is missing and commit it as it comes."""
+    """Encode the missing slices and commit each block when it is finished."""
     from sweeper.engine.embed import (
         EncodeJob,
         default_workers,
@@ -237,20 +239,22 @@ def _fill(
         flops_per_second,
     )
 
+    # estimate the time and choose the workers
     dataset, path, manifest, checkpoint = inputs
     shape = encoder_shape(manifest.encoder)
     rate = flops_per_second(manifest.compute) * _EFFICIENCY
     seconds = len(missing) * shape.flops_per_slice / rate
     workers = workers or default_workers(seconds, shape.parameters)
     say(_announcement(path, manifest, len(missing), seconds, workers))
+    # encode and commit
     job = EncodeJob(dataset=dataset.path, store=path, manifest=manifest, checkpoint=checkpoint)
-    parts = (
+    blocks = (
         encode_with_ray(job, missing, workers)
         if workers.actors != 0
         else encode_here(job, dataset, missing)
     )
     started, encoded = time.monotonic(), 0
-    for commits in parts:
+    for commits in blocks:
         store_writer.commit(commits)
         encoded += len(commits)
         if progress is not None:
@@ -268,38 +272,38 @@ def _fill(
 def _announcement(
     path: Path, manifest: EmbeddingManifest, n_missing: int, seconds: float, workers: Workers
 ) -> str:
-    """What will be done: slices, disk and time, for a person."""
+    """A line for the user: slices, workers, disk space and time."""
     needed, free = n_missing * manifest.slice_bytes, free_bytes(path)
-    who = "this process" if workers.actors == 0 else f"{workers.actors or 'all'} Ray actors"
+    runner = "this process" if workers.actors == 0 else f"{workers.actors or 'all'} Ray actors"
     about = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return (
         f"embedding {n_missing} of {manifest.n_slices} slices of {manifest.dataset}"
         f"{' without a reference' if manifest.is_background else ''} with"
-        f" {manifest.encoder} ({manifest.compute}) in {who}: {needed / 1e9:.2f} GB of"
+        f" {manifest.encoder} ({manifest.compute}) in {runner}: {needed / 1e9:.2f} GB of"
         f" {free / 1e9:.0f} GB free, about {about}"
     )
 
 
-def _compute(asked: str, encoder: str) -> Compute:
-    """The arithmetic to use.
+def _compute(requested: str, encoder: str) -> Compute:
+    """The arithmetic of the encoder.
 
     Raises:
-        StoreError: It is not known.
+        StoreError: It is unknown.
     """
-    if asked == "auto":
-        # a toy encoder takes milliseconds either way, and float32 is alike on more machines
+    if requested == "auto":
+        # vit_tiny takes milliseconds in any case, and float32 is the same on more machines
         has_weights = encoder_shape(encoder).filename is not None
         return "bf16-fused" if has_weights and _has_bf16_units() else "float32-fused"
-    if asked not in COMPUTES:
-        raise StoreError(f"compute is {asked!r}, expected auto or one of {', '.join(COMPUTES)}")
-    return asked
+    if requested not in COMPUTES:
+        raise StoreError(f"compute is {requested!r}, expected auto or one of {', '.join(COMPUTES)}")
+    return requested
 
 
 def _has_bf16_units() -> bool:
-    """Whether products in bf16 are faster here than in float32."""
+    """True if matrix products in bf16 are faster than in float32 on this machine."""
     import torch
 
     if torch.cuda.is_available():
         return True
-    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

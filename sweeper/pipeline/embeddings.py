@@ -1,4 +1,4 @@
-"""What is done with embedding stores once they are there: copy, convert, compare, repair."""
+"""Operations on existing embedding stores: copy, convert, compare and repair."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from sweeper.store.workspace import Workspace
 
 _SAMPLE = 3
-"""Slices whose quantisation error is printed."""
+"""Number of slices from which the printed quantisation error is computed."""
 
 
 def push_store(
     store: EmbeddingStore, url: str, progress: Callable[[str, int, int], None] | None = None
 ) -> None:
-    """Copy a store below `url`, under its own name; resumes."""
-    told = None if progress is None else lambda done, total: progress("pushed", done, total)
-    transfer.push(store, f"{url.rstrip('/')}/{store.path.name}", told)
+    """Copy a store to `url`, under its own name; an interrupted copy is resumed."""
+    report = None if progress is None else lambda done, total: progress("pushed", done, total)
+    transfer.push(store, f"{url.rstrip('/')}/{store.path.name}", report)
 
 
 def pull_store(
@@ -48,12 +48,12 @@ def pull_store(
     *,
     is_background: bool = False,
 ) -> None:
-    """Copy what lies below `url` of the store that this dataset needs; resumes."""
+    """Copy the slices at `url` of the store that this dataset needs; a copy is resumed."""
     weights = encoder_fingerprint(encoder, resolve_checkpoint(workspace, encoder, checkpoint))
     wanted = wanted_manifest(dataset, encoder, weights, precision, is_background=is_background)
     path = store_path(workspace, wanted)
-    told = None if progress is None else lambda done, total: progress("pulled", done, total)
-    transfer.pull(f"{url.rstrip('/')}/{path.name}", path, wanted, told)
+    report = None if progress is None else lambda done, total: progress("pulled", done, total)
+    transfer.pull(f"{url.rstrip('/')}/{path.name}", path, wanted, report)
 
 
 def convert_in_workspace(
@@ -62,7 +62,7 @@ def convert_in_workspace(
     precision: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> EmbeddingStore:
-    """The store of a smaller precision, where `sweeper run` looks for it."""
+    """The store converted to a smaller precision, at the path that `sweeper run` expects."""
     target = store_path(workspace, replace(source.manifest, precision=precision))
     return convert_store(source, target, precision, progress)
 
@@ -70,7 +70,7 @@ def convert_in_workspace(
 def precision_cost(
     workspace: Workspace, dataset: DatasetStore, store: EmbeddingStore, checkpoint: Path | None
 ) -> str:
-    """How far int8 is from float16 on a sample of slices, as a line for a person."""
+    """The error of int8 relative to float16 on a sample of slices, as a line for the user."""
     error = quantisation_error(_encoded(workspace, dataset, store, checkpoint, _SAMPLE))
     return (
         f"int8 against float16 on {error.n_slices} slices: error at most {error.maximum:.4g}, mean"
@@ -80,25 +80,26 @@ def precision_cost(
 
 
 def largest_difference(workspace: Workspace, store: EmbeddingStore, n_slices: int) -> str:
-    """Stored slices against slices encoded now, as a line for a person."""
+    """The difference between stored slices and the same slices encoded now, as a line."""
     dataset = dataset_of(workspace, store)
     largest = 0.0
     indices = _sample(store.n_slices, n_slices)
     encoded = _encoded(workspace, dataset, store, None, n_slices)
-    for index, fresh in zip(indices, encoded, strict=True):
-        kept = store.embedding(index).to(dtype=torch.float32)
-        for got, want in zip((*kept.taps, kept.neck), (*fresh.taps, fresh.neck), strict=True):
-            difference = (got - want.float()).norm() / want.float().norm()
+    for index, new in zip(indices, encoded, strict=True):
+        stored = store.embedding(index).to(dtype=torch.float32)
+        pairs = zip((*stored.taps, stored.neck), (*new.taps, new.neck), strict=True)
+        for stored_map, new_map in pairs:
+            difference = (stored_map - new_map.float()).norm() / new_map.float().norm()
             largest = max(largest, difference.item())
     return f"{len(indices)} slices encoded again: largest relative difference {largest:.2e}"
 
 
 def repair_store(workspace: Workspace, store: EmbeddingStore, damaged: Sequence[int]) -> None:
-    """Make damaged slices anew.
+    """Re-create damaged slices.
 
     Raises:
         StoreError: The dataset is not in the workspace.
-        WeightsError: The checkpoint is not there.
+        WeightsError: The checkpoint is missing.
     """
     dataset = dataset_of(workspace, store)
     with StoreWriter(store.path, store.manifest) as store_writer:
@@ -115,28 +116,28 @@ def repair_store(workspace: Workspace, store: EmbeddingStore, damaged: Sequence[
 
 
 def dataset_of(workspace: Workspace, store: EmbeddingStore) -> DatasetStore:
-    """The dataset that a store was made of.
+    """The dataset from which a store was computed.
 
     Raises:
-        StoreError: It is not in the workspace.
+        StoreError: The dataset is not in the workspace.
     """
     for path in sorted(workspace.datasets.glob("*.zarr")):
         try:
             dataset = DatasetStore.open(path)
         except StoreError:
-            continue  # another one's damage is no matter here
+            continue  # another dataset may be damaged
         needed = store.manifest.scan_fingerprint or dataset.scan_fingerprint
         is_same = dataset.fingerprint == store.dataset_fingerprint
         if is_same and dataset.scan_fingerprint == needed:
             return dataset
     raise StoreError(
-        f"{store.path.name} was made of dataset {store.manifest.dataset} (fingerprint"
+        f"{store.path.name} was computed from dataset {store.manifest.dataset} (fingerprint"
         f" {store.dataset_fingerprint}), which is not in {workspace.datasets}; import it again"
     )
 
 
 def _sample(n_slices: int, wanted: int) -> list[int]:
-    """Positions spread evenly."""
+    """Evenly spaced positions."""
     return sorted({int(i) for i in np.linspace(0, n_slices - 1, min(wanted, n_slices))})
 
 
@@ -147,7 +148,7 @@ def _encoded(
     checkpoint: Path | None,
     n_slices: int,
 ) -> Iterator[Embedding]:
-    """Slices of a store encoded now, one at a time."""
+    """A sample of a store's slices, encoded again one by one."""
     from desam_model.encoder.sam_vit import build_encoder
     from desam_model.types import Embedding
 
@@ -156,5 +157,5 @@ def _encoded(
     encoder = build_encoder(name, weights, compute=store.manifest.compute)
     indices = dataset_slices(dataset, store.manifest)
     for index in _sample(store.n_slices, n_slices):
-        made = encoder(torch.from_numpy(dataset.image(indices[index]))[None])
-        yield Embedding(taps=tuple(tap[0] for tap in made.taps), neck=made.neck[0])
+        batch = encoder(torch.from_numpy(dataset.image(indices[index]))[None])
+        yield Embedding(taps=tuple(tap[0] for tap in batch.taps), neck=batch.neck[0])

@@ -1,4 +1,4 @@
-"""The HTML page of a sweep, its figures, and what MLflow keeps of them."""
+"""The HTML page of a sweep with its figures, also logged in MLflow."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from sweeper.store.workspace import Workspace
 
 _CAPTIONS = {
-    "boxes": "Patients of every target site, averaged over sources and seeds.",
-    "forest": "Differences to the baseline row with 95 % bootstrap intervals, over all patients"
-    " and by target site.",
-    "grid": "The average over the number of prompt points, with its 95 % bootstrap band.",
-    "matrix": "Source x target; the diagonal is source validation.",
-    "seeds": "The average of every seed, a row each; the bar is the mean over seeds.",
+    "boxes": "Patients of each target site, averaged over sources and seeds.",
+    "forest": "Differences from the baseline row with 95 % bootstrap intervals, over all patients"
+    " and per target site.",
+    "grid": "Average score against the number of prompt points, with its 95 % bootstrap band.",
+    "matrix": "Source x target; the diagonal shows source validation.",
+    "seeds": "Average score of each seed, one line per row; the bar is the mean over seeds.",
 }
 
 
 def make_page(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> str:
-    """The page as text; its figures are also left in the workspace's reports."""
+    """The page as text; its figures are also written to the reports of the workspace."""
     folder = workspace.reports / query.name
     written = write_figures(query, folder)
     figures = {_CAPTIONS[name]: path for name, path in written.items()}
-    figures.update(_pictures(workspace, query, folder))
+    figures.update(_case_figure(workspace, query, folder))
     return render_html(
         Page(
             title=f"Sweep {query.name}",
@@ -52,7 +52,7 @@ def make_page(workspace: Workspace, query: Query, tables: Sequence[ReportTable])
 
 
 def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> Path:
-    """Write page, figures and tables, and keep them with the sweep's run in MLflow; the page."""
+    """Write page, figures and tables, log them with the sweep's run, and return the page's path."""
     folder = workspace.reports / query.name
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / PAGE
@@ -67,8 +67,8 @@ def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -
     return page
 
 
-def _pictures(workspace: Workspace, query: Query, folder: Path) -> dict[str, Path]:
-    """Cases chosen by rule; nothing where the dataset or the masks are not on this machine."""
+def _case_figure(workspace: Workspace, query: Query, folder: Path) -> dict[str, Path]:
+    """The figure of cases that a rule selects; empty if dataset or masks are not available here."""
     choice = choose(query)
     if choice is None:
         return {}
@@ -87,7 +87,7 @@ def _pictures(workspace: Workspace, query: Query, folder: Path) -> dict[str, Pat
 
 
 def _dataset_of(workspace: Workspace, choice: Choice) -> str:
-    """Name or path of the dataset, as the training's own record says."""
+    """Name or path of the dataset, from the record of the training."""
     entry = next(iter(choice.entries.values()))
     record = workspace.trainings / entry.train_id / "config.json"
     return str(json.loads(record.read_text(encoding="utf-8"))["config"]["dataset"])
@@ -98,11 +98,11 @@ def _masks_file(workspace: Workspace, train_id: str, eval_id: str) -> Path:
 
 
 def _provenance(query: Query) -> dict[str, str]:
-    """Every tag that says where the numbers come from; several values where they differ."""
+    """All tags about the origin of the results; different values are listed together."""
     hidden = ("mlflow.", "evaluation.", "failure.", "status", "train_id", "attempt", "kind")
-    found: dict[str, set[str]] = {}
+    tags: dict[str, set[str]] = {}
     for entry in query.entries:
         for key, value in (entry.run.tags if entry.run is not None else {}).items():
             if value and not key.startswith(hidden):
-                found.setdefault(key, set()).add(value)
-    return {key: ", ".join(sorted(values)) for key, values in sorted(found.items())}
+                tags.setdefault(key, set()).add(value)
+    return {key: ", ".join(sorted(values)) for key, values in sorted(tags.items())}

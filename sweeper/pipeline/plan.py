@@ -1,4 +1,4 @@
-"""`sweeper plan`: what a search space needs, what of it is there, and what the rest costs."""
+"""`sweeper plan`: what a search space needs, how much is done, and what the rest costs."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanReport:
-    """What a plan says.
+    """A plan with its states and predicted costs.
 
     Attributes:
-        sweep: The checked space.
-        plan: Trainings and evaluations that are known; a search still to run adds its winners.
-        cells: Where each stands.
-        studies: Searches that come before the table.
-        unsearched: Of these, those that are not finished.
-        devices: What trainings will run on.
-        paces: How fast each kind of training goes here, as far as it is known.
-        prediction: Cost of what is missing, searches and their winners included.
-        embedding_bytes: Embeddings still to be computed.
-        checkpoint_bytes: Weights that the missing trainings will keep; 0 where not known.
-        free_bytes: Free on the workspace's disk.
+        sweep: The validated search space.
+        plan: The known trainings and evaluations; unfinished searches will add their winners.
+        cells: State of each training.
+        studies: Searches that run before the table.
+        unsearched: The searches that are not finished.
+        devices: Devices on which trainings will run.
+        paces: Measured speed of each kind of training on this machine.
+        prediction: Predicted cost of the missing trainings, including searches and their winners.
+        embedding_bytes: Size of the embeddings still to be computed.
+        checkpoint_bytes: Size of the checkpoints of the missing trainings; 0 if unknown.
+        free_bytes: Free space on the disk of the workspace.
     """
 
     sweep: Sweep
@@ -70,13 +70,13 @@ def plan_space(
     *,
     probes: bool,
 ) -> PlanReport:
-    """The plan of a space; nothing is trained, and embeddings are not computed.
+    """The plan of a space; no training is run, and no embeddings are computed.
 
     Args:
-        workspace: Where things lie.
+        workspace: The workspace.
         space: The YAML file.
         settings: `key=value` overrides.
-        display: Told what is probed.
+        display: Shows the progress of probes.
         probes: True to train a few batches of each kind that has not been measured here.
     """
     sweep = load_sweep(space, settings)
@@ -93,29 +93,32 @@ def assess(
     probes: bool,
     probes_from: int = 1,
 ) -> PlanReport:
-    """What a space needs, has and costs; see `plan_space`.
+    """The plan of a validated space, with states and costs; see `plan_space`.
 
     Args:
-        workspace: Where things lie.
+        workspace: The workspace.
         sweep: The space.
-        source: What trials read.
-        display: Told what is probed.
-        probes: True to measure kinds that have not been measured here ...
-        probes_from: ... if so many trainings are to be run.
+        source: Data that the trials read.
+        display: Shows the progress of probes.
+        probes: True to measure kinds of training that have not been measured here.
+        probes_from: Minimum number of missing trainings for which probes are run.
     """
+    # the plan, with the winners of finished searches
     with placed_errors(sweep):
         studies = open_studies(workspace, sweep, source.facts)
-        won = [trial for one in studies for trial in one.winning_trials()]
-        plan = make_plan(sweep.spec.name, (*sweep.trials, *won), source.facts)
+        winners = [trial for study in studies for trial in study.winning_trials()]
+        plan = make_plan(sweep.spec.name, (*sweep.trials, *winners), source.facts)
+    # what is missing
     ledger = Ledger(workspace.trainings)
     cells = tuple(cells_of(plan, ledger))
-    unsearched = tuple(one for one in studies if not one.is_searched(ledger))
-    todo = [c for c in cells if c.state is not State.DONE] + to_come(unsearched, ledger)
-    on = devices(sweep.spec.resources)
-    done = [t for one in studies for t in one.tried()]
-    paces = measured_paces([*plan.trainings, *done], ledger)
+    unsearched = tuple(study for study in studies if not study.is_searched(ledger))
+    todo = [c for c in cells if c.state is not State.DONE] + expected_cells(unsearched, ledger)
+    # what it costs, from measured paces or probes
+    available = devices(sweep.spec.resources)
+    tried = [training for study in studies for training in study.tried()]
+    paces = measured_paces([*plan.trainings, *tried], ledger)
     if probes and len(todo) >= probes_from:
-        paces |= probed_paces(_unmeasured(todo, paces), display, on.threads)
+        paces |= probed_paces(_unmeasured(todo, paces), display, available.threads)
     cost = estimate(todo, paces)
     return PlanReport(
         sweep=sweep,
@@ -123,9 +126,9 @@ def assess(
         cells=cells,
         studies=tuple(studies),
         unsearched=unsearched,
-        devices=on,
+        devices=available,
         paces=paces,
-        prediction=predict(workspace, cost, len(todo), on),
+        prediction=predict(workspace, cost, len(todo), available),
         embedding_bytes=source.missing_bytes,
         checkpoint_bytes=cost.checkpoint_bytes,
         free_bytes=workspace.free_bytes(),
@@ -134,50 +137,50 @@ def assess(
 
 @contextmanager
 def placed_errors(sweep: Sweep) -> Iterator[None]:
-    """Adds file and line to what only the dataset could tell, such as an unknown site."""
+    """Adds file and line to errors that only the dataset reveals, such as an unknown site."""
     try:
         yield
     except CellError as err:
         document = sweep.document
-        heads: list[tuple[str | int, ...]] = [
+        parents: list[tuple[str | int, ...]] = [
             *(("blocks", i, "trial") for i in range(len(sweep.spec.blocks))),
             ("trial",),
         ]
-        places = [(*head, err.key) for head in heads]
-        own = [place for place in places if document.holds(place, err.value)]
-        place = own[0] if own else ("trial", err.key)
-        raise ConfigError(f"{document.line_of(place, err.value)}: {err}") from err
+        paths = [(*parent, err.key) for parent in parents]
+        matches = [path for path in paths if document.holds(path, err.value)]
+        path = matches[0] if matches else ("trial", err.key)
+        raise ConfigError(f"{document.line_of(path, err.value)}: {err}") from err
 
 
 def _unmeasured(todo: Sequence[Cell], paces: dict[str, Pace]) -> list[Training]:
-    """Trainings of kinds without a pace that can be probed: their embeddings are there."""
+    """Trainings of unmeasured kinds that can be probed, because their embeddings exist."""
     return [
         cell.training
         for cell in todo
         if kind(cell.training) not in paces
-        and (cell.training.data.embeddings is None or _is_there(cell.training.data.embeddings))
+        and (cell.training.data.embeddings is None or _exists(cell.training.data.embeddings))
     ]
 
 
-def to_come(unsearched: Sequence[OpenStudy], ledger: Ledger) -> list[Cell]:
-    """What searches will still run at most, and the trainings of their winners, by an example."""
-    found: list[Cell] = []
-    for one in unsearched:
-        tried = sum(c.state in (State.DONE, State.PRUNED) for c in one.cells(ledger))
-        found += [_missing(one.example)] * max(0, one.budget - tried)
-        if not one.winning_trials():
-            found += [_missing(training) for training in one.expected()]
-    return found
+def expected_cells(unsearched: Sequence[OpenStudy], ledger: Ledger) -> list[Cell]:
+    """Example cells for the remaining budget of searches and for the trainings of their winners."""
+    cells: list[Cell] = []
+    for study in unsearched:
+        tried = sum(c.state in (State.DONE, State.PRUNED) for c in study.cells(ledger))
+        cells += [_missing(study.example)] * max(0, study.budget - tried)
+        if not study.winning_trials():
+            cells += [_missing(training) for training in study.expected()]
+    return cells
 
 
 def _missing(training: Training) -> Cell:
     return Cell(
-        training=replace(training, train_id=""),  # an example's own number is nobody's
+        training=replace(training, train_id=""),  # the id of the example must not match a training
         state=State.MISSING,
         is_trained=False,
         missing=tuple(e.eval_id for e in training.evaluations),
     )
 
 
-def _is_there(embeddings: str) -> bool:
+def _exists(embeddings: str) -> bool:
     return (Path(embeddings) / "zarr.json").is_file()

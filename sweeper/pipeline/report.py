@@ -1,4 +1,4 @@
-"""`sweeper report`: from MLflow to tables."""
+"""`sweeper report`: queries results in MLflow and builds tables."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SUFFIXES = {"markdown": "md", "csv": "csv", "latex": "tex", "json": "json"}
 
 
 def read_report_key(space: Path) -> tuple[str, ReportSpec | None]:
-    """A search space's name and its `report:`, if it has one.
+    """The name of a search space and its `report:`, if it has one.
 
     Raises:
-        ConfigError: The file is no search space.
+        ConfigError: The file is not a search space.
     """
     spec = load_sweep(space).spec
     return spec.name, spec.report
@@ -41,7 +41,7 @@ def read_report_key(space: Path) -> tuple[str, ReportSpec | None]:
 def query(
     workspace: Workspace, sweeps: Sequence[str] | None, spec: ReportSpec | None = None
 ) -> Query:
-    """What a report is made of: some sweeps, or the latest one, under a spec or its own."""
+    """The query of a report: the given sweeps or the latest one, with `spec` or the sweep's own."""
     return make_query(MlflowTracker(workspace).results(sweeps), spec)
 
 
@@ -51,26 +51,26 @@ def changed_query(
     spec: ReportSpec | None,
     changes: Mapping[str, Any],
 ) -> Query:
-    """The query with the changes that are not None laid over its spec.
+    """The query of a spec, overridden by all changes that are not None.
 
-    Where changes leave no row that is the spec's baseline, there is none: nobody asked for it.
+    If the changes remove the row of the spec's baseline, the query has no baseline.
 
     Raises:
-        ConfigError: Neither names a direction.
+        ConfigError: Neither the spec nor the changes define the columns.
     """
     results = MlflowTracker(workspace).results(sweeps)
-    own = own_spec(results) if spec is None else spec.model_dump()
-    given = {key: value for key, value in changes.items() if value not in (None, ())}
-    made = make_query(results, spec_of({**own, **given}))
-    named, asks = made.spec.baseline or "", given.keys()
-    has_row = any(label.startswith(named) for label in made.rows)
-    if asks & {"rows", "where"} and "baseline" not in asks and not has_row:
-        return make_query(results, made.spec.model_copy(update={"baseline": None}))
-    return made
+    base = own_spec(results) if spec is None else spec.model_dump()
+    overrides = {key: value for key, value in changes.items() if value not in (None, ())}
+    changed = make_query(results, spec_of({**base, **overrides}))
+    baseline = changed.spec.baseline or ""
+    has_baseline = any(label.startswith(baseline) for label in changed.rows)
+    if overrides.keys() & {"rows", "where"} and "baseline" not in overrides and not has_baseline:
+        return make_query(results, changed.spec.model_copy(update={"baseline": None}))
+    return changed
 
 
-def keep_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> None:
-    """Keep the tables as Markdown and CSV with the sweep's run, without page and figures."""
+def log_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> None:
+    """Log the tables as Markdown and CSV with the sweep's run, without page and figures."""
     with tempfile.TemporaryDirectory() as temporary:
         files = {}
         for suffix, render in (("md", render_markdown), ("csv", render_csv)):
@@ -81,46 +81,46 @@ def keep_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable
 
 
 def is_published(query: Query, tables: Sequence[ReportTable]) -> bool:
-    """True if MLflow has the page of these very tables."""
-    kept = query.results.sweeps[-1].artifacts / "report"
-    name = f"table.{SUFFIXES['markdown']}"
+    """True if MLflow already has the page of exactly these tables."""
+    folder = query.results.sweeps[-1].artifacts / "report"
+    table = folder / f"table.{SUFFIXES['markdown']}"
     text = "\n".join(map(render_markdown, tables))
-    is_same = (kept / name).is_file() and (kept / name).read_text(encoding="utf-8") == text
-    return is_same and (kept / PAGE).is_file()
+    is_same = table.is_file() and table.read_text(encoding="utf-8") == text
+    return is_same and (folder / PAGE).is_file()
 
 
 def rows_text(query: Query, format_: str) -> str:
-    """Every number behind a query as CSV: `long`, or `challenger`."""
+    """All values of a query as CSV, in the format `long` or `challenger`."""
     return render_challenger(query) if format_ == "challenger" else render_long(query)
 
 
 def side_tables(
     query: Query, workspace: Workspace, *, has_statistics: bool, has_costs: bool
 ) -> list[PlainTable]:
-    """The tables that stand below the main one."""
-    found = []
+    """The additional tables below the main one."""
+    side = []
     if has_statistics:
         from sweeper.report.statistics.comparison import (
             table_statistics,  # scipy.stats costs a second
         )
         from sweeper.report.statistics.table import statistics_table
 
-        found.append(statistics_table(table_statistics(query), query.name, query.metric.digits))
+        side.append(statistics_table(table_statistics(query), query.name, query.metric.digits))
     if has_costs:
         folders = {
             "datasets": workspace.datasets,
             "embeddings": workspace.embeddings,
             "trainings": workspace.trainings,
         }
-        found.append(cost_table(query, folders))
-    return found
+        side.append(cost_table(query, folders))
+    return side
 
 
 def tables(query: Query, *, is_final: bool = False) -> tuple[ReportTable, ...]:
     """The tables of a query.
 
     Raises:
-        DraftError: A final table was asked for and this is a draft.
+        DraftError: A final table was requested, but this one is a draft.
     """
     built = build_tables(query)
     if is_final:

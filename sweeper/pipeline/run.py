@@ -1,4 +1,4 @@
-"""`sweeper run`: fill every missing cell of a search space."""
+"""`sweeper run`: runs all missing cells of a search space."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sweeper.pipeline.costs.accounting import Costs
 from sweeper.pipeline.data.sources import DataSource
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.notify import Notifier
-from sweeper.pipeline.running.tagging import TaggingTracker
+from sweeper.pipeline.running.sources import PlannedTrainings
+from sweeper.pipeline.running.train import train
 from sweeper.pipeline.searching.search import search
 from sweeper.pipeline.searching.studies import searched_cells, selection_tags, summaries
 from sweeper.plan.expand import Plan, make_plan
 from sweeper.plan.states import Cell, State, cells_of
-from sweeper.records import FailureReason
 from sweeper.report.words import counted
 from sweeper.store.ledger import Ledger
 from sweeper.tracking.mlflow_tracker import MlflowTracker
@@ -26,35 +26,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sweeper.engine import ray_tune
     from sweeper.pipeline.costs.forecast import Actual, Prediction
     from sweeper.pipeline.display import Display
     from sweeper.pipeline.plan import PlanReport
     from sweeper.pipeline.searching.search import Searched
     from sweeper.pipeline.searching.studies import OpenStudy
-    from sweeper.plan.expand import Training
-    from sweeper.records import Placement
     from sweeper.store.workspace import Workspace
     from sweeper.tracking.tracker import Tracker
-
-_NOT_RETRIED = frozenset(
-    {FailureReason.BUG, FailureReason.NON_FINITE, FailureReason.DATA, FailureReason.HUNG}
-)
-"""A training that failed so fails again: `sweeper retry` runs it when its cause is mended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What a person asked for.
+    """The arguments of a run.
 
     Attributes:
         space: The YAML file.
         settings: `key=value` overrides.
-        address: Ray cluster to join, or None for this machine.
-        retries_failed: True to run again what failed for good.
-        notify: Webhook that is told of the first failure and of the end; None for none.
-        probes: True to measure kinds of training that have not been measured here.
-        approves: Shown what the run will cost before it begins; False ends it there.
+        address: Ray cluster to use, or None for this machine.
+        retries_failed: True to run trainings again that failed for a permanent reason.
+        notify: Webhook that is notified of the first failure and of the end, or None.
+        probes: True to measure kinds of training that have not been measured on this machine.
+        approves: Called with the predicted cost before the run starts; if it returns False, the run
+            does not start.
     """
 
     space: Path
@@ -68,18 +61,18 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
-        sweep: The checked space.
-        name: Name under which it is tracked.
-        plan: All it wants.
-        cells: Where each training of the table stands now.
-        searched: Where each training of a search stands now; none of these is in a table.
-        signal: Number of the signal that ended the run early; 0 if none.
-        ran: Trainings that this run started.
-        seconds: The run took.
-        costs: What was predicted and what it did cost; None where nothing was run.
+        sweep: The validated search space.
+        name: Name of the sweep in MLflow.
+        plan: All planned trainings.
+        cells: Final state of each training of the table.
+        searched: Final state of each training of a search; these are not in the table.
+        signal: Number of the signal that stopped the run, or 0.
+        ran: Number of trainings that this run started.
+        seconds: Wall time of the run.
+        costs: Predicted and actual costs; None if nothing was run.
     """
 
     sweep: Sweep
@@ -93,20 +86,22 @@ class RunOutcome:
     costs: tuple[Prediction, Actual] | None = None
 
     def count(self, state: State) -> int:
-        """Trainings in a state."""
+        """Number of trainings in a state."""
         return sum(cell.state is state for cell in self.cells)
 
 
 def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutcome:
-    """Run what is missing, keep it in MLflow, and say how it ended."""
+    """Run the missing trainings, log them in MLflow, and return the outcome."""
+    # validate the space, open the data and predict the costs
     began = time.monotonic()
     sweep = load_sweep(request.space, request.settings)
     notifier = Notifier(request.notify, sweep.spec.name, display)
-    source = DataSource(workspace, display)
-    facts, ledger = source.facts, Ledger(workspace.trainings)
-    costs = Costs.begin(workspace, sweep, source, display, probes=request.probes)
+    data = DataSource(workspace, display)
+    facts, ledger = data.facts, Ledger(workspace.trainings)
+    costs = Costs.begin(workspace, sweep, data, display, probes=request.probes)
     if not costs.report.is_done and not request.approves(costs.report):
         raise DeclinedError(f"sweep {sweep.spec.name} was not run; nothing was changed")
+    # run the searches, whose winners are then trainings of the table
     tracker: Tracker = MlflowTracker(workspace)
     searched = search(
         workspace, sweep, facts, tracker, display, request.address, on_failure=notifier.failure
@@ -115,45 +110,56 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
     name = searched.name
     if searched.signal or not plan.trainings:
         seconds = time.monotonic() - began
-        return _told(notifier, _after_the_search(sweep, plan, searched, ledger, seconds))
+        return _notified(notifier, _outcome_of_search(sweep, plan, searched, ledger, seconds))
+    # find the missing cells
     tracker.prepare(name, tracked_plan(sweep, plan, searched.studies))
-    tracker = TaggingTracker(tracker, selection_tags(searched.studies, plan))
     cells = cells_of(plan, ledger)
     todo = [c for c in cells if _is_to_run(c, ledger, request.retries_failed)]
-    _say_what_is_there(display, plan, cells, todo)
-    listener = SweepListener(
-        name, {t.train_id: t for t in plan.trainings}, ledger, tracker, display
-    )
+    _show_counts(display, plan, cells, todo)
+    # log what a killed driver left, then train
+    trainings = [cell.training for cell in todo]
+    source = PlannedTrainings(trainings, ledger, selection_tags(searched.studies, plan))
+    listener = SweepListener(name, source, ledger, tracker, display)
     listener.on_failure = notifier.failure
-    listener.close()  # what a killed driver left open
-    _keep_what_mlflow_misses(name, cells, tracker, listener)
-    number = _train(workspace, sweep, todo, request, listener, display) if todo else 0
+    listener.close()  # runs that a killed driver left open
+    _log_missing_results(name, cells, tracker, listener)
+    signal = 0
+    if todo:
+        signal = train(
+            workspace,
+            source,
+            trainings,
+            listener,
+            display,
+            resources=sweep.spec.resources,
+            address=request.address,
+        )
     outcome = RunOutcome(
         sweep=sweep,
         name=name,
         plan=plan,
         cells=tuple(cells_of(plan, ledger)),
         searched=tuple(searched_cells(searched.studies, ledger)),
-        signal=number,
+        signal=signal,
         ran=len(todo),
         seconds=time.monotonic() - began,
         costs=costs.end(todo, searched.studies) if todo or searched.ran else None,
     )
-    return _told(notifier, outcome)
+    return _notified(notifier, outcome)
 
 
-def _told(notifier: Notifier, outcome: RunOutcome) -> RunOutcome:
-    """The outcome, once the webhook knows of it."""
-    every = {str(s): outcome.count(s) for s in State}
-    notifier.end(every, outcome.seconds, outcome.signal)
+def _notified(notifier: Notifier, outcome: RunOutcome) -> RunOutcome:
+    """The outcome, after the webhook has been notified of it."""
+    counts = {str(s): outcome.count(s) for s in State}
+    notifier.end(counts, outcome.seconds, outcome.signal)
     notifier.wait()
     return outcome
 
 
-def _after_the_search(
+def _outcome_of_search(
     sweep: Sweep, plan: Plan, searched: Searched, ledger: Ledger, seconds: float
 ) -> RunOutcome:
-    """The search was interrupted, or nothing came of it: there is no table to train for."""
+    """The outcome of a run whose search was interrupted or found no winner."""
     return RunOutcome(
         sweep=sweep,
         name=searched.name,
@@ -167,7 +173,7 @@ def _after_the_search(
 
 
 def tracked_plan(sweep: Sweep, plan: Plan, studies: Sequence[OpenStudy] = ()) -> dict[str, object]:
-    """The plan as the tracker keeps it, so that a report knows what is missing."""
+    """The plan in the tracker's format, from which a report knows the missing cells."""
     data, spec = plan.trainings[0].data, sweep.spec
     return {
         "cells": plan.cells(),
@@ -192,16 +198,16 @@ def _is_to_run(cell: Cell, ledger: Ledger, retries_failed: bool) -> bool:
     if cell.state is not State.FAILED:
         return cell.state is not State.DONE
     failure = ledger.folder(cell.training.train_id).failure()
-    is_final = failure is not None and failure.reason in _NOT_RETRIED
+    is_final = failure is not None and failure.reason.is_final
     return retries_failed or not is_final
 
 
-def _say_what_is_there(display: Display, plan: Plan, cells: list[Cell], todo: list[Cell]) -> None:
+def _show_counts(display: Display, plan: Plan, cells: list[Cell], todo: list[Cell]) -> None:
     done = sum(c.state is State.DONE for c in cells)
     data = plan.trainings[0].data
     if data.is_synthetic:
         display.say(
-            "data: SYNTHETIC phantom, for trying out only; name real data with"
+            "data: SYNTHETIC phantom, only for trying out; use real data with"
             " --dataset NAME_OR_PATH --encoder vit_h (see: sweeper data import --help)"
         )
     display.say(
@@ -214,63 +220,12 @@ def _say_what_is_there(display: Display, plan: Plan, cells: list[Cell], todo: li
         display.say(f"  {len(stale)} of them stale: {stale[0].note}")
 
 
-def _keep_what_mlflow_misses(
+def _log_missing_results(
     sweep: str, cells: list[Cell], tracker: Tracker, listener: SweepListener
 ) -> None:
-    """A driver that was killed may have left results that MLflow never saw."""
+    """Log results that a killed driver did not log in MLflow."""
     logged = tracker.logged(sweep)
     for cell in cells:
-        wanted = {e.eval_id for e in cell.training.evaluations} - set(cell.missing)
-        if cell.is_trained and not wanted <= logged.get(cell.training.train_id, set()):
+        scored = {e.eval_id for e in cell.training.evaluations} - set(cell.missing)
+        if cell.is_trained and not scored <= logged.get(cell.training.train_id, set()):
             listener.keep(cell.training)
-
-
-def _train(
-    workspace: Workspace,
-    sweep: Sweep,
-    todo: list[Cell],
-    request: RunRequest,
-    listener: SweepListener,
-    display: Display,
-) -> int:
-    from sweeper.engine import cluster, driver  # costs 4 s; a finished sweep needs no engine
-    from sweeper.engine.preflight import check_machines, smallest_card_bytes
-    from sweeper.pipeline.running.placement import check_packing, measured_gpu_peak, place
-    from sweeper.pipeline.running.retry_loop import Rounds
-
-    ledger = Ledger(workspace.trainings)
-    display.phase("starting Ray")
-    resources = cluster.start(request.address)
-    try:
-        trainings = [c.training for c in todo]
-        if request.address is not None:
-            check_machines(workspace.root, _local_stores(trainings))
-        placement = place(sweep.spec.resources, resources, trainings)
-        cluster.check_fits(placement)
-        peak = measured_gpu_peak(trainings, ledger) if 0 < placement.gpu < 1 else 0.0
-        check_packing(placement, peak, smallest_card_bytes(placement.gpu) if peak else 0.0)
-        display.begin(len(todo), placement.max_concurrent)
-
-        def run_jobs(jobs: Sequence[tuple[str, str]], placement: Placement) -> ray_tune.Interrupt:
-            return driver.run_jobs(jobs, placement, listener, workspace.logs / "ray")
-
-        rounds = Rounds(
-            workspace=workspace,
-            ledger=ledger,
-            listener=listener,
-            display=display,
-            placement=placement,
-            run_jobs=run_jobs,
-        )
-        return rounds.run(trainings)
-    finally:
-        display.close()
-        listener.close()
-        cluster.stop()
-
-
-def _local_stores(trainings: Sequence[Training]) -> list[str]:
-    """Paths that every machine must see; stores behind a URI are fetched by each."""
-    found = {t.data.path for t in trainings}
-    found |= {t.data.embeddings for t in trainings if t.data.embeddings is not None}
-    return sorted(path for path in found if "://" not in path)

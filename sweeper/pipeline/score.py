@@ -1,4 +1,4 @@
-"""`sweeper score`: masks of another tool become rows like any other."""
+"""`sweeper score`: scores masks of another tool and logs the rows like those of a method."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRequest:
-    """What a person asked for.
+    """The arguments of `sweeper score`.
 
     Attributes:
-        folder: One mask file a case.
+        folder: Folder with one mask file per case.
         method: Name of the row.
-        source: Domain the tool was trained on, as the user says.
-        seed: The same of its seed.
-        structure: Structure that the masks show; the dataset's only one by default.
-        label: Its value in the files; every value above 0 by default.
-        sweep: Sweep whose table gets the row; the latest by default.
+        source: Domain on which the tool was trained, as stated by the user.
+        seed: Seed of the tool's training, as stated by the user.
+        structure: Segmented structure; by default the only one of the dataset.
+        label: Its value in the files; by default all values above 0.
+        sweep: Sweep whose table gets the row; by default the latest.
     """
 
     folder: Path
@@ -52,17 +52,18 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreOutcome:
-    """What became of the masks.
+    """The result of scoring the masks.
 
     Attributes:
-        sweep: Sweep that has the rows now.
-        scored: Cases with numbers.
-        regridded: Those of them whose file had another grid.
+        sweep: Sweep to which the rows were added.
+        scored: Cases with scores.
+        regridded: Scored cases whose file had another grid.
         missing: Target cases without a file; their rows are undefined.
-        unusable: Case to reason; their rows are undefined too.
-        empty: Cases whose mask shows nothing; their Dice is 0.
-        untested: Cases of the source itself that have a file; their numbers would be no test.
-        unmatched: Files that are named after no case.
+        unusable: Reason by case for files that cannot be used; their rows are undefined too.
+        empty: Cases with an empty mask; their Dice is 0.
+        untested: Cases of the source domain with a file; they are not scored, because they are not
+            test cases.
+        unmatched: Files whose names match no case.
     """
 
     sweep: str
@@ -76,18 +77,18 @@ class ScoreOutcome:
 
 
 IMPORTED_SPACE = "imported"
-"""Where rows go if there is no sweep on their data and none is named."""
+"""Name of the sweep for the rows if there is no sweep on their dataset and none is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    """What the masks are scored as.
+    """Identity and cases of the imported masks.
 
     Attributes:
-        train_id: Stable over imports, so that masks imported again replace themselves.
-        eval_id: The same.
+        train_id: The same for each import, so that masks that are imported again are replaced.
+        eval_id: The same for each import.
         structure: Segmented structure.
-        cases: Cases of the other domains that show it.
+        cases: Cases of the target domains that contain the structure.
     """
 
     train_id: str
@@ -98,43 +99,46 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """One case: its numbers and slices by protocol, empty without a usable mask."""
+    """One case with its metrics and number of slices by protocol; empty without a usable mask."""
 
     case: CaseRecord
-    numbers: dict[str, tuple[Mapping[str, float], int]]
+    values: dict[str, tuple[Mapping[str, float], int]]
     is_regridded: bool = False
     is_empty: bool = False
     problem: str = ""
 
 
 def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) -> ScoreOutcome:
-    """Score every case of the domains that are not the source, and keep the rows.
+    """Score all cases of the domains other than the source, and log the rows.
 
     Raises:
-        DataError: The method has no name, the source or structure is not the dataset's, no file is
-            a case's, or no mask shows anything.
+        DataError: The method has no name, the dataset does not have the source or structure, no
+            file matches a case, or all masks are empty.
     """
+    # check the request and find the files
     if not request.method.strip():
-        raise DataError("--method is empty; it names the row, such as nnunet")
+        raise DataError("--method is empty; it is the name of the row, such as nnunet")
     request = replace(request, source=find_domain(dataset, request.source))
     target = _target(dataset, request)
     files = find_masks(request.folder, [case.case for case in dataset.cases])
+    # score the cases
     scored = [_score_case(dataset, case, target, files, request.label) for case in target.cases]
     _check_not_all_empty(scored, request)
+    # log the rows
     tracker = MlflowTracker(workspace)
     sweep = _sweep(tracker, dataset, request.sweep)
     protocols = [
         name for name, p in PROTOCOLS.items() if dataset.keeps_all_slices or not p.needs_whole_scan
     ]
-    rows = tuple(row for one in scored for row in _rows(request, target, one, protocols))
+    rows = tuple(row for case in scored for row in _rows(request, target, case, protocols))
     tracker.log_training(_record(dataset, request, target, sweep, rows))
     return ScoreOutcome(
         sweep=sweep,
-        scored=tuple(one.case.case for one in scored if one.numbers),
-        regridded=tuple(one.case.case for one in scored if one.is_regridded),
+        scored=tuple(s.case.case for s in scored if s.values),
+        regridded=tuple(s.case.case for s in scored if s.is_regridded),
         missing=tuple(case.case for case in target.cases if case.case not in files),
-        empty=tuple(one.case.case for one in scored if one.is_empty),
-        unusable={one.case.case: one.problem for one in scored if one.problem},
+        empty=tuple(s.case.case for s in scored if s.is_empty),
+        unusable={s.case.case: s.problem for s in scored if s.problem},
         untested=tuple(
             c.case for c in dataset.cases if c.domain == request.source and c.case in files
         ),
@@ -143,30 +147,34 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
 
 
 def _check_not_all_empty(scored: Sequence[_Scored], request: ScoreRequest) -> None:
-    """Refuse masks of which none shows anything: no tool is that bad, but a `--label` may be wrong.
+    """Refuse masks that are all empty, because `--label` is then probably wrong.
 
     Raises:
-        DataError: None does.
+        DataError: All masks are empty.
     """
-    masks = [one for one in scored if one.numbers]
-    if masks and all(one.is_empty for one in masks):
-        value, remedy = "a value above 0", "look at the files"
+    masks = [case for case in scored if case.values]
+    if masks and all(case.is_empty for case in masks):
+        value, remedy = "a value above 0", "check the files"
         if request.label is not None:
-            value, remedy = f"the value {request.label}", "name the structure's own with --label"
+            value = f"the value {request.label}"
+            remedy = "set --label to the value of the structure"
         raise DataError(
-            f"{request.folder}: none of {len(masks)} masks holds {value} in the slices that are"
-            f" scored; {remedy}"
+            f"{request.folder}: none of {len(masks)} masks contains {value} in the scored slices;"
+            f" {remedy}"
         )
 
 
-def find_domain(dataset: DatasetStore, named: str) -> str:
-    """The domain with a name, or the only one that begins with it: `A` is `A-ISBI`."""
-    found = [d for d in dataset.domains if d == named] or [
-        d for d in dataset.domains if d.startswith(named)
+def find_domain(dataset: DatasetStore, name: str) -> str:
+    """The domain with this name, or the only one that starts with it: `A` means `A-ISBI`."""
+    matches = [d for d in dataset.domains if d == name] or [
+        d for d in dataset.domains if d.startswith(name)
     ]
-    if len(found) != 1:
-        raise DataError(f"source is {named!r}, {dataset.name} has {', '.join(dataset.domains)}")
-    return found[0]
+    if len(matches) != 1:
+        raise DataError(
+            f"source is {name!r}, dataset {dataset.name} has {', '.join(dataset.domains)}; choose"
+            " one with --source"
+        )
+    return matches[0]
 
 
 def _target(dataset: DatasetStore, request: ScoreRequest) -> _Target:
@@ -186,15 +194,15 @@ def _target(dataset: DatasetStore, request: ScoreRequest) -> _Target:
     )
 
 
-def _structure(dataset: DatasetStore, named: str | None) -> str:
-    if named is None and len(dataset.structures) == 1:
+def _structure(dataset: DatasetStore, name: str | None) -> str:
+    if name is None and len(dataset.structures) == 1:
         return dataset.structures[0]
-    if named not in dataset.structures:
+    if name not in dataset.structures:
         raise DataError(
-            f"structure is {named!r}, dataset {dataset.name} has {', '.join(dataset.structures)};"
-            " name one with --structure"
+            f"structure is {name!r}, dataset {dataset.name} has {', '.join(dataset.structures)};"
+            " choose one with --structure"
         )
-    return str(named)
+    return str(name)
 
 
 def _score_case(
@@ -204,27 +212,29 @@ def _score_case(
     files: Mapping[str, Path],
     label: int | None,
 ) -> _Scored:
-    """The structure's own slices, and the whole scan where it is kept, as for any method."""
+    """Scores of the slices with the structure, and of the whole scan if it is kept."""
     if case.case not in files:
         return _Scored(case, {})
-    kept = [i for i, is_there in enumerate(case.foreground[target.structure]) if is_there]
+    # read the mask on the grid of the dataset
+    slices = [i for i, has_it in enumerate(case.foreground[target.structure]) if has_it]
     try:
         mask = read_mask(files[case.case], _frame(dataset, case), label)
     except DataError as err:
         return _Scored(case, {}, problem=str(err))
+    # compare it with the reference
     references = [dataset.mask(case.start + i, target.structure) for i in range(case.count)]
     reference = np.stack(references).astype(bool)
-    found = score_protocols(
-        (mask.slices[kept], reference[kept]),
+    case_scores = score_protocols(
+        (mask.slices[slices], reference[slices]),
         (mask.slices, reference) if dataset.keeps_all_slices else None,
         case=case.case,
         domain=case.domain,
         structure=target.structure,
         spacing_mm=case.spacing_mm,
     )
-    numbers = {score.protocol: (score.values, score.n_slices) for score in found}
+    values = {score.protocol: (score.values, score.n_slices) for score in case_scores}
     is_empty = not mask.slices.any()
-    return _Scored(case, numbers, is_regridded=mask.is_regridded, is_empty=is_empty)
+    return _Scored(case, values, is_regridded=mask.is_regridded, is_empty=is_empty)
 
 
 def _frame(dataset: DatasetStore, case: CaseRecord) -> CaseFrame:
@@ -242,12 +252,12 @@ def _frame(dataset: DatasetStore, case: CaseRecord) -> CaseFrame:
 def _rows(
     request: ScoreRequest, target: _Target, scored: _Scored, protocols: Sequence[str]
 ) -> list[Row]:
-    """Every protocol and metric of a case; undefined where there is no usable mask."""
+    """The rows of a case for all protocols and metrics; undefined without a usable mask."""
     rows = []
     for protocol in protocols:
-        numbers, n_slices = scored.numbers.get(protocol, ({}, 0))
+        values, n_slices = scored.values.get(protocol, ({}, 0))
         for metric in metrics():
-            value = numbers.get(metric, math.nan)
+            value = values.get(metric, math.nan)
             rows.append(
                 Row(
                     train_id=target.train_id,
@@ -303,19 +313,19 @@ def _record(
     )
 
 
-def _sweep(tracker: MlflowTracker, dataset: DatasetStore, named: str | None) -> str:
-    """The sweep that gets the rows: the latest on the same data; made if there is none.
+def _sweep(tracker: MlflowTracker, dataset: DatasetStore, name: str | None) -> str:
+    """The sweep that gets the rows: by default the latest on this dataset, created if needed.
 
     Raises:
-        DataError: The named sweep is on other data, whose cases these masks do not show.
+        DataError: The given sweep uses another dataset.
     """
-    if named is not None:
-        sweep = tracker.results([named]).sweeps[-1]
+    if name is not None:
+        sweep = tracker.results([name]).sweeps[-1]
         data = sweep.plan.get("dataset", {})
         if data.get("fingerprint") != dataset.fingerprint:
             raise DataError(
-                f"sweep {sweep.name} is on dataset {data.get('name')!r} and the masks are scored on"
-                f" {dataset.name!r}: no table has both; name another --sweep or --dataset"
+                f"sweep {sweep.name} uses dataset {data.get('name')!r}, but the masks are scored on"
+                f" {dataset.name!r}; choose another --sweep or --dataset"
             )
         return sweep.name
     for sweep in reversed(tracker.sweeps()):
@@ -324,7 +334,7 @@ def _sweep(tracker: MlflowTracker, dataset: DatasetStore, named: str | None) -> 
     name = sweep_name(IMPORTED_SPACE, [dataset.name], [])
     data = {"name": dataset.name, "fingerprint": dataset.fingerprint}
     data |= {"synthetic": dataset.is_synthetic, "domains": list(dataset.domains)}
-    about = {"report": {"columns": "source"}, "description": "Masks that other tools made."}
+    about = {"report": {"columns": "source"}, "description": "Masks of other tools."}
     tracker.prepare(name, {"cells": [], "encoder": {}, "dataset": data, **about})
     return name
 

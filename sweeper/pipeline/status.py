@@ -1,4 +1,4 @@
-"""`sweeper status`, `retry` and `clean`: look at what is there, and tidy it."""
+"""`sweeper status`, `retry` and `clean`: show states, forget failures, remove old files."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _LOG_LINES = 20
 def status(
     workspace: Workspace, space: Path, settings: Sequence[str], display: Display
 ) -> list[Cell]:
-    """Every training of a space and where it stands, those that its searches tried first."""
+    """All trainings of a space with their states; those that its searches tried come first."""
     sweep = load_sweep(space, settings)
     facts = DataSource(workspace, display, makes_embeddings=False).facts
     ledger = Ledger(workspace.trainings)
     with placed_errors(sweep):
         studies = open_studies(workspace, sweep, facts)
-        won = [trial for one in studies for trial in one.winning_trials()]
-        plan = make_plan(sweep.spec.name, (*sweep.trials, *won), facts)
+        winners = [trial for study in studies for trial in study.winning_trials()]
+        plan = make_plan(sweep.spec.name, (*sweep.trials, *winners), facts)
     planned = {training.train_id for training in plan.trainings}
     searched = searched_cells(studies, ledger)
     return [c for c in searched if c.training.train_id not in planned] + cells_of(plan, ledger)
@@ -50,20 +50,21 @@ def last_lines(workspace: Workspace, cell: Cell, count: int = _LOG_LINES) -> lis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rubbish:
-    """What `clean` would remove.
+class Removable:
+    """Files and folders that `clean` can remove.
 
     Attributes:
-        files: Checkpoints of finished trainings that only a resume needs, and Ray's old folders.
-        n_bytes: Their size.
+        files: Resume checkpoints of finished trainings, partly written files, and Ray's old log
+            folders.
+        n_bytes: Their total size.
     """
 
     files: tuple[Path, ...]
     n_bytes: int
 
 
-def find_rubbish(workspace: Workspace) -> Rubbish:
-    """What finished trainings do not need any more; results, masks and chosen weights stay."""
+def find_removable(workspace: Workspace) -> Removable:
+    """Files that are no longer needed; not results, masks or selected weights."""
     folders = list(Ledger(workspace.trainings))
     files = [
         folder.path / "last.pt"
@@ -71,22 +72,22 @@ def find_rubbish(workspace: Workspace) -> Rubbish:
         if folder.fit() is not None and (folder.path / "last.pt").is_file()
     ]
     idle = [folder for folder in folders if folder.lease_owner() is None]
-    files += [part for folder in idle for part in _half_written(folder.path)]
+    files += [part for folder in idle for part in _partly_written(folder.path)]
     ray_logs = workspace.logs / "ray"
-    if ray_logs.is_dir() and len(idle) == len(folders):  # a running sweep needs its own
+    if ray_logs.is_dir() and len(idle) == len(folders):  # a running sweep needs its logs
         files += sorted(p for p in ray_logs.iterdir() if p.is_dir())
-    return Rubbish(files=tuple(files), n_bytes=sum(_size(path) for path in files))
+    return Removable(files=tuple(files), n_bytes=sum(_size(path) for path in files))
 
 
-def _half_written(folder: Path) -> list[Path]:
-    """What a killed worker was writing: files that would have been renamed when whole."""
+def _partly_written(folder: Path) -> list[Path]:
+    """Temporary files of a killed worker, which it would have renamed when they were complete."""
     patterns = (".*.tmp", ".*masks.npz", ".*.json.[0-9]*")
     return sorted(path for pattern in patterns for path in folder.rglob(pattern))
 
 
-def remove(rubbish: Rubbish) -> None:
-    """Delete what `find_rubbish` found."""
-    for path in rubbish.files:
+def remove(removable: Removable) -> None:
+    """Delete the files and folders from `find_removable`."""
+    for path in removable.files:
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -100,14 +101,14 @@ def _size(path: Path) -> int:
 
 
 def forget_failures(cells: Sequence[Cell], workspace: Workspace) -> int:
-    """Make failed trainings missing again, their checkpoints kept; how many there were.
+    """Reset failed trainings to missing, without deleting checkpoints; returns their number.
 
     Raises:
-        ConfigError: Nothing has failed.
+        ConfigError: No training has failed.
     """
     failed = [cell for cell in cells if cell.state is State.FAILED]
     if not failed:
-        raise ConfigError("no training of this sweep has failed; see: sweeper status SPACE")
+        raise ConfigError("no training of this sweep has failed; see 'sweeper status SPACE'")
     ledger = Ledger(workspace.trainings)
     for cell in failed:
         ledger.folder(cell.training.train_id).remove_records("failure")

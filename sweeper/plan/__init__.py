@@ -1,1 +1,1 @@
-"""From a search space to the set of trainings and evaluations, and what of it is missing."""
+"""Plans: the trainings and evaluations of a search space, their identities and their states."""

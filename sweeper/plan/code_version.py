@@ -1,8 +1,8 @@
-"""The version of the code behind a number: what is hashed, and which hashes mean the same numbers.
+"""Versions of the code behind a result: which files are hashed, and which hashes are equivalent.
 
-The hash covers syntax trees, so that comments, docstrings and layout do not count. A file is read
-once per process, when its hash is first needed: a worker that asks before it imports a method
-knows the code that it runs, even if the file is edited later.
+Syntax trees are hashed, so comments, docstrings and formatting do not count. Each file is read once
+per process, when its hash is first needed. A worker that hashes a method's code before importing it
+therefore knows which code it runs, even if the file is edited later.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TypedDict
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The folder that holds both packages."""
+"""The folder that contains both packages."""
 
 VERSIONS_FILE = Path(__file__).with_name("code_versions.json")
 """Known hashes by version; `python -m sweeper.trial.golden` writes it."""
 
 SCORING = "scoring"
-"""Name of the scoring code among the versions; the others are named after a method's module."""
+"""Name of the scoring code in the versions file; all other names are those of method modules."""
 
 _PACKAGE = "desam_model"
 _SHARED = ("desam_model.types", "desam_model.slices", "desam_model.method")
@@ -31,7 +31,7 @@ _SCORING_ROOM = "desam_model.scoring"
 _TRAINING_BUILDERS = (
     "sweeper/factory.py",
     "sweeper/trial/cases.py",
-    "sweeper/trial/stretches.py",
+    "sweeper/trial/train.py",
     "sweeper/store/dataset/views.py",
 )
 _SCORING_BUILDERS = ("sweeper/trial/scoring_settings.py",)
@@ -41,7 +41,7 @@ class Version(TypedDict):
     """One version of a piece of code.
 
     Attributes:
-        hashes: Hashes of code that gives the same numbers.
+        hashes: Hashes of code that gives the same results.
         golden: SHA-256 of the golden results, by platform.
     """
 
@@ -51,11 +51,11 @@ class Version(TypedDict):
 
 @cache
 def training_hash(module: str, root: Path = ROOT) -> str:
-    """Hash (12 hex digits) of all code that shapes the weights of a method.
+    """Hash (12 hex digits) of all code that affects the weights of a method.
 
     Args:
         module: The method's module.
-        root: The folder that holds both packages.
+        root: The folder that contains both packages.
     """
     return _hash(training_modules(module, root), _TRAINING_BUILDERS, root)
 
@@ -67,24 +67,24 @@ def scoring_hash(root: Path = ROOT) -> str:
 
 
 def training_modules(module: str, root: Path = ROOT) -> set[str]:
-    """Modules of `desam_model` that shape the weights of a method."""
+    """Modules of `desam_model` that affect the weights of a method."""
     roots = {module, *_SHARED, *_modules_in(_TRAINING_ROOM, root)}
     return _closure(roots, _SCORING_ROOM, root)
 
 
 def scoring_modules(root: Path = ROOT) -> set[str]:
-    """Modules of `desam_model` that shape scores."""
+    """Modules of `desam_model` that affect scores."""
     roots = {*_SHARED, *_modules_in(_SCORING_ROOM, root)}
     return _closure(roots, _TRAINING_ROOM, root)
 
 
 def training_version(module: str) -> str:
-    """The version of a method's training code, such as `desam-1`; the hash of unknown code."""
+    """The version of a method's training code, such as `desam-1`; its hash if it is not known."""
     return _known(code_name(module), training_hash(module))
 
 
 def scoring_version() -> str:
-    """The version of the scoring code, such as `scoring-1`; the hash of unknown code."""
+    """The version of the scoring code, such as `scoring-1`; its hash if it is not known."""
     return _known(SCORING, scoring_hash())
 
 
@@ -95,8 +95,8 @@ def code_name(module: str) -> str:
 
 def read_versions(path: Path = VERSIONS_FILE) -> dict[str, dict[str, Version]]:
     """Versions by name of the code, oldest first."""
-    found: dict[str, dict[str, Version]] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    versions: dict[str, dict[str, Version]] = json.loads(path.read_text(encoding="utf-8"))
+    return versions
 
 
 @cache
@@ -106,26 +106,26 @@ def _known(name: str, code_hash: str) -> str:
 
 
 def _hash(modules: set[str], files: tuple[str, ...], root: Path) -> str:
-    named = {name: _file_of(name, root) for name in modules} | {f: root / f for f in files}
+    paths = {name: _file_of(name, root) for name in modules} | {f: root / f for f in files}
     digest = hashlib.sha256()
-    for name, path in sorted(named.items()):
+    for name, path in sorted(paths.items()):
         digest.update(f"{name}\0{normalised(_parsed(path))}\0".encode())
     return digest.hexdigest()[:12]
 
 
 def _closure(roots: set[str], excluded: str, root: Path) -> set[str]:
-    """Modules of the package that the roots import, wherever an import stands, and themselves."""
-    found: set[str] = set()
+    """The roots and all modules that they import, directly or not, at any place in a file."""
+    modules: set[str] = set()
     queue = list(roots)
     while queue:
         name = queue.pop()
-        if name in found or f"{name}.".startswith(f"{excluded}."):
+        if name in modules or f"{name}.".startswith(f"{excluded}."):
             continue
-        found.add(name)
+        modules.add(name)
         queue.extend(_imports(name, root))
         if "." in name:
             queue.append(name.rpartition(".")[0])  # importing a module runs its packages
-    return found
+    return modules
 
 
 def _modules_in(package: str, root: Path) -> set[str]:
@@ -145,11 +145,13 @@ def _file_of(module: str, root: Path) -> Path:
 
 @cache
 def _file_elsewhere(module: str) -> Path:
-    """File of a module of another package, which brings a method; its package is not imported."""
+    """File of a module of another package that provides a method; the package is not imported."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"no package {top!r}, which holds the method {module}")
+        raise ModuleNotFoundError(
+            f"package {top!r} of method {module} is not installed; install it again"
+        )
     if not rest:
         return Path(spec.origin)
     base = Path(spec.origin).parent.joinpath(*rest)
@@ -162,7 +164,7 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _imports(module: str, root: Path) -> set[str]:
-    """Modules of the package that a module imports: at its top, in functions, for type checking."""
+    """Modules of the package that a module imports: at the top, in functions, for type checking."""
     names: set[str] = set()
     path = _file_of(module, root)
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
@@ -178,16 +180,16 @@ def _imports(module: str, root: Path) -> set[str]:
 
 
 def normalised(node: ast.AST) -> str:
-    """A syntax tree as text without docstrings, the same under every Python.
+    """A syntax tree as text without docstrings, identical for all Python versions.
 
-    Empty fields are left out: `ast.dump` prints those that only newer Pythons have.
+    Empty fields are left out, because newer Python versions have fields that older ones lack.
     """
     parts = []
     for name, value in ast.iter_fields(node):
         if isinstance(value, list):
-            kept = [item for item in value if not _is_docstring(item)]
-            text = ",".join(normalised(i) if isinstance(i, ast.AST) else repr(i) for i in kept)
-            parts += [f"{name}=[{text}]"] if kept else []
+            items = [item for item in value if not _is_docstring(item)]
+            text = ",".join(normalised(i) if isinstance(i, ast.AST) else repr(i) for i in items)
+            parts += [f"{name}=[{text}]"] if items else []
         elif isinstance(value, ast.AST):
             parts.append(f"{name}={normalised(value)}")
         elif value is not None or isinstance(node, ast.Constant):
@@ -196,7 +198,7 @@ def normalised(node: ast.AST) -> str:
 
 
 def _is_docstring(node: object) -> bool:
-    """True for a string that stands alone, which no program can see but as documentation."""
+    """True for an expression that is only a string, which affects nothing but documentation."""
     if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Constant):
         return False
     return isinstance(node.value.value, str)

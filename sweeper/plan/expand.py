@@ -1,4 +1,4 @@
-"""From trials to trainings that fan out to evaluations, without repeats."""
+"""Expands trials to trainings and their evaluations, without duplicates."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One scoring of one training.
+    """One evaluation of a training.
 
     Attributes:
-        eval_id: 12 hex digits.
-        config: The trial whose evaluation level is meant.
+        eval_id: Its identity, 12 hex digits.
+        config: A trial with the values of the evaluation level.
     """
 
     eval_id: str
@@ -35,14 +35,14 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """One training and every scoring of it.
+    """One training and all its evaluations.
 
     Attributes:
-        train_id: 12 hex digits.
-        config: Resolved; its evaluation level is that of the first evaluation.
-        identity: What was hashed.
-        data: What it reads.
-        evaluations: At least one.
+        train_id: Its identity, 12 hex digits.
+        config: The resolved trial; its evaluation level is that of the first evaluation.
+        identity: The values whose hash is `train_id`.
+        data: The data that it reads.
+        evaluations: Its evaluations, at least one.
     """
 
     train_id: str
@@ -54,11 +54,11 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything a sweep needs.
+    """All trainings and evaluations of a sweep.
 
     Attributes:
-        sweep: Its name.
-        trainings: Without repeats; those that share a source stand together.
+        sweep: Name of the sweep.
+        trainings: The trainings without duplicates, ordered by source.
     """
 
     sweep: str
@@ -66,11 +66,11 @@ class Plan:
 
     @property
     def n_evaluations(self) -> int:
-        """Scorings in all."""
+        """Total number of evaluations."""
         return sum(len(t.evaluations) for t in self.trainings)
 
     def cells(self) -> list[dict[str, Any]]:
-        """Every planned (training, evaluation) with its flat settings, as the tracker keeps it."""
+        """Every planned (training, evaluation) with its flat settings, in the tracker's format."""
         return [
             {
                 "train_id": training.train_id,
@@ -86,15 +86,15 @@ class Plan:
 def make_plan(
     sweep: str, trials: Iterable[TrialConfig], data_of: Callable[[TrialConfig], DataFacts]
 ) -> Plan:
-    """The trainings and evaluations that trials stand for.
+    """The trainings and evaluations of the given trials.
 
     Args:
         sweep: Name of the sweep.
-        trials: As the search space names them.
-        data_of: What a trial reads.
+        trials: The trials of the search space.
+        data_of: Returns the data that a trial reads.
 
     Raises:
-        CellError: A source, target or structure that the dataset does not have.
+        CellError: The dataset does not have a source, target or structure of a trial.
     """
     trainings: dict[str, Training] = {}
     evaluations: dict[str, dict[str, Evaluation]] = {}
@@ -121,7 +121,7 @@ def make_plan(
         replace(training, evaluations=tuple(evaluations[train_id].values()))
         for train_id, training in trainings.items()
     ]
-    # trainings on one site read the same slices: side by side they share the page cache
+    # trainings on the same site read the same slices, so running them together uses the page cache
     planned.sort(key=_site_order)
     return Plan(sweep=sweep, trainings=tuple(planned))
 
@@ -132,7 +132,7 @@ def _site_order(training: Training) -> int:
 
 
 def parameters(config: TrialConfig) -> dict[str, str]:
-    """The flat config as text: what MLflow keeps as parameters; places and scoring left out."""
+    """The flat config as text, for MLflow's parameters; without paths and evaluation settings."""
     values = config.model_dump(mode="json", exclude={"dataset", "evaluation", "target"})
     values.get("encoder", {}).pop("checkpoint", None)
     if values["method"].get("start"):
@@ -141,7 +141,7 @@ def parameters(config: TrialConfig) -> dict[str, str]:
 
 
 def evaluation_settings(config: TrialConfig) -> dict[str, str]:
-    """The flat settings of a scoring, `target` included where one is set."""
+    """The flat settings of an evaluation, including `target` if it is set."""
     values = config.evaluation.model_dump(mode="json")
     if not config.evaluation.whole_scan:
         del values["whole_scan"]  # as in scorings of before it was a setting
@@ -151,7 +151,7 @@ def evaluation_settings(config: TrialConfig) -> dict[str, str]:
 
 
 def _resolve(trial: TrialConfig, data: DataFacts) -> Iterator[TrialConfig]:
-    """The trial with what the dataset decides filled in; folds of an upper bound opened."""
+    """The trial with its structure resolved; an upper bound becomes one trial per fold."""
     structure = _require_structure(trial, data)
     require_domains(trial, data.name, data.domains)
     config = trial.model_copy(update={"structure": structure})
@@ -165,21 +165,21 @@ def _resolve(trial: TrialConfig, data: DataFacts) -> Iterator[TrialConfig]:
 
 
 def require_domains(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> None:
-    """Refuse a source or target that the dataset lacks; cheap, so that it is asked first.
+    """Refuse a source or target that the dataset does not have; this check is fast.
 
     Raises:
-        ConfigError: With the domains there are, and the `--set` that names one.
+        CellError: The message lists the domains and a `--set` option that chooses one.
     """
     for key, value in (("source", trial.source), ("target", trial.target)):
         if value is None or value in domains or (key == "source" and value == "all"):
             continue
-        several = f", or all: --set '{key}={{grid: [{', '.join(domains)}]}}'"
+        all_domains = f", or all: --set '{key}={{grid: [{', '.join(domains)}]}}'"
         raise CellError(
             key,
             value,
             f"{key} is {value!r}{nearest(value, list(domains))}, dataset {name!r} has"
-            f" {', '.join(domains)}; name one, such as --set {key}={domains[0]}"
-            f"{several if len(domains) > 1 else ''}",
+            f" {', '.join(domains)}; choose one, such as --set {key}={domains[0]}"
+            f"{all_domains if len(domains) > 1 else ''}",
         )
 
 
@@ -218,7 +218,7 @@ def _require_target(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> 
 
 
 def _require_structure(trial: TrialConfig, data: DataFacts) -> str:
-    """The structure to segment: the trial's, or the dataset's only one."""
+    """The structure to segment: that of the trial, or the only one of the dataset."""
     allowed = ", ".join(data.structures)
     if trial.structure in data.structures:
         return str(trial.structure)
@@ -234,6 +234,6 @@ def _require_structure(trial: TrialConfig, data: DataFacts) -> str:
     raise CellError(
         "structure",
         None,
-        f"structure is not set and dataset {data.name!r} has several; set trial.structure to"
+        f"structure is not set, but dataset {data.name!r} has several; set trial.structure to"
         f" one of {allowed}, or search it: {{grid: [{allowed}]}}",
     )

@@ -1,4 +1,4 @@
-"""The two identities: what changes the weights, and what only changes the scoring."""
+"""The two identities: values that change the weights, and values that change only the scoring."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What the plan must know of the data; it never opens a store itself.
+    """Facts about the data that the plan needs; the plan itself opens no store.
 
     Attributes:
         name: Name of the dataset.
-        path: Its store.
-        fingerprint: Of its content, the same wherever it lies.
+        path: Path of its store.
+        fingerprint: Fingerprint of its content, which does not depend on its path.
         is_synthetic: True for the phantom.
-        domains: Its sites or modalities, in order.
-        structures: What is labelled in it.
-        cases: Case ids by domain, in the dataset's order.
-        slices: Slices that show a structure, by domain.
-        embedding_fingerprint: Of the embedding store; None if no method of the sweep reads one.
-        embeddings: Its URI, or None.
-        checkpoint: Checkpoint that decoders start from, or None.
-        scan_slices: All slices of the scans, by domain; empty where they are not kept.
-        scan_fingerprint: Identity of the whole scans; empty where they are not kept.
+        domains: Sites or modalities, in order.
+        structures: Labelled structures.
+        cases: Case ids by domain, in the order of the dataset.
+        slices: Number of slices that show a structure, by domain.
+        embedding_fingerprint: Fingerprint of the embedding store; None if no method of the sweep
+            reads embeddings.
+        embeddings: URI of the embedding store, or None.
+        checkpoint: Checkpoint that initialises decoders, or None.
+        scan_slices: Number of all slices of the scans by domain; empty if they are not kept.
+        scan_fingerprint: Fingerprint of the whole scans; empty if they are not kept.
         background: URI of the embeddings of slices that show no structure; None unless scored.
-        start: SHA-256 of the checkpoint if the method brings its own; None: the encoder's SAM.
+        start: SHA-256 of the checkpoint if the method has its own; None for the encoder's SAM.
     """
 
     name: str
@@ -57,7 +58,7 @@ class DataFacts:
 
 
 def canonical_json(values: Any) -> str:
-    """JSON in which equal values are equal text: sorted keys, shortest exact numbers."""
+    """JSON that is the same text for equal values: sorted keys, shortest exact numbers."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -67,10 +68,10 @@ def short_hash(values: Any) -> str:
 
 
 def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
-    """Everything that changes a training's weights; its hash is the train_id.
+    """All values that change the weights of a training; their hash is the train_id.
 
-    The learning rate is the resolved one: writing the default down changes nothing, and changing
-    the default does.
+    The learning rate is the resolved one: setting the default explicitly does not change the
+    identity, but a change of the default does.
     """
     values = config.at_level(Level.TRAINING)
     reads_embeddings = config.method.reads_embeddings()
@@ -94,7 +95,7 @@ def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
 
 
 def evaluation_identity(train_id: str, config: TrialConfig, data: DataFacts) -> dict[str, Any]:
-    """The training, and what only changes its scoring; its hash is the eval_id."""
+    """The train_id and all values that change only the scoring; their hash is the eval_id."""
     scans = {"scans": data.scan_fingerprint} if config.evaluation.whole_scan else {}
     return {
         "training": train_id,
@@ -105,7 +106,7 @@ def evaluation_identity(train_id: str, config: TrialConfig, data: DataFacts) -> 
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Why a finished training with the same config does not count any more."""
+    """The reason why a finished training with the same config is stale."""
     names = {
         "dataset": "dataset",
         "embedding": "embeddings",
@@ -116,7 +117,7 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     changed = []
     for key, text in names.items():
         if key not in old and key in new:
-            changed.append(f"identity now also names the {text} ({new[key]})")
+            changed.append(f"the identity now includes the {text} ({new[key]})")
         elif old.get(key) != new.get(key):
             changed.append(f"{text} changed ({old.get(key)} -> {new.get(key)})")
     return ", ".join(changed)

@@ -1,4 +1,4 @@
-"""A training as it crosses to a worker: text and numbers only."""
+"""The description of a training that is sent to a worker: only text and numbers."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """A training as it crosses to a worker: text and numbers only.
+    """The description of a training that is sent to a worker: only text and numbers.
 
     Attributes:
         train_id: Identity of the training.
-        identity: What was hashed to it.
+        identity: The values whose hash is `train_id`.
         config: The resolved trial.
         evaluations: The evaluation-level trials by eval_id.
         dataset: Path of the dataset store.
-        embeddings: URI of the embedding store, or None if the method reads images only.
-        folder: The training's folder.
-        threads: CPU threads.
-        owner: Who holds the lease, such as a driver's id.
-        checkpoint: SAM's checkpoint, from which PRIM and MedSAM's decoder start; None: random.
-        until: Pause after so many epochs, for a search that compares there; None: to the end.
-        start_from: `FOLDER@EPOCHS`, another training to go on from if this one has not begun.
-        gpu: GPUs, or the share of one, that it may use; 0 hides them.
-        remedy: How the training is run after it ran out of memory, in words; None: as asked.
+        embeddings: URI of the embedding store, or None if the method reads only images.
+        folder: The folder of the training.
+        threads: Number of CPU threads.
+        owner: Owner of the lease, such as the id of a driver.
+        checkpoint: SAM checkpoint that initialises PRIM or MedSAM's decoder; None for random
+            weights.
+        gpu: Number of GPUs, or the fraction of one, that it may use; 0 hides the GPUs.
+        remedy: Description of the settings after the training ran out of memory; None for the
+            original settings.
         background: URI of the embeddings of slices that show no structure; None if none are read.
-        scoring_code: Version of the scoring code that the plan was made with; None where the job
-            names no evaluation.
+        scoring_code: Version of the scoring code when the plan was made; None if the job has no
+            evaluation.
     """
 
     train_id: str
@@ -46,8 +46,6 @@ class TrainingJob:
     threads: int
     owner: str
     checkpoint: str | None = None
-    until: int | None = None
-    start_from: str | None = None
     gpu: float = 1.0
     remedy: str | None = None
     scoring_code: str | None = None
@@ -64,7 +62,7 @@ class TrainingJob:
 
     @classmethod
     def from_json(cls, text: str) -> TrainingJob:
-        """The job in a text that `to_json` made."""
+        """The job from the text of `to_json`."""
         values = json.loads(text)
         values["config"] = TrialConfig.model_validate(values["config"])
         values["evaluations"] = {

@@ -1,4 +1,4 @@
-"""What of a plan is done, missing, stale, failed or pruned."""
+"""States of the planned trainings: done, running, failed, pruned, stale or missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Where a training stands."""
+    """State of a training."""
 
     DONE = "done"
     RUNNING = "running"
@@ -27,45 +27,45 @@ class State(StrEnum):
     MISSING = "missing"
 
 
-class Kept(Protocol):
-    """What the plan asks of a training's folder; the ledger's folders answer it."""
+class TrainingRecords(Protocol):
+    """The records of a training that the plan reads; the folders of the ledger implement it."""
 
     @property
     def train_id(self) -> str:
         """Identity of the training."""
 
     def config(self) -> Mapping[str, Any] | None:
-        """What was trained, with its identity."""
+        """Config and identity of the training, if it has started."""
 
     def fit(self) -> Mapping[str, Any] | None:
-        """The finished fit, if any."""
+        """Record of the finished fit, if any."""
 
     def failure(self) -> Failure | None:
-        """Why it failed, if it did."""
+        """Record of the failure, if it failed."""
 
     def pruned(self) -> Mapping[str, Any] | None:
-        """Where it was pruned, if it was."""
+        """Record of the pruning, if it was pruned."""
 
     def has_evaluation(self, eval_id: str) -> bool:
-        """True if a scoring has finished."""
+        """True if the evaluation has finished."""
 
     def lease_owner(self) -> str | None:
-        """Who is at work on it now."""
+        """The process that runs it now, or None."""
 
     def is_lost(self) -> bool:
-        """True if somebody was at work on it and is gone without a word."""
+        """True if the process that ran it disappeared without a record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A planned training and where it stands.
+    """A planned training and its state.
 
     Attributes:
         training: The training.
-        state: Where it stands as a whole.
-        is_trained: True if only scorings are missing.
-        missing: eval_ids that are not scored.
-        note: Why it is stale, how it failed, or who runs it.
+        state: State of the training with its evaluations.
+        is_trained: True if at most evaluations are missing.
+        missing: eval_ids of the missing evaluations.
+        note: The reason for the state, such as the failure, or the process that runs it.
     """
 
     training: Training
@@ -75,14 +75,14 @@ class Cell:
     note: str = ""
 
 
-def cells_of(plan: Plan, kept: Iterable[Kept]) -> list[Cell]:
+def cells_of(plan: Plan, recorded: Iterable[TrainingRecords]) -> list[Cell]:
     """Every planned training with its state.
 
     Args:
-        plan: What is wanted.
-        kept: Every training folder there is, also those of other sweeps.
+        plan: The plan.
+        recorded: The records of all trainings in the workspace, including other sweeps.
     """
-    folders = {folder.train_id: folder for folder in kept}
+    folders = {folder.train_id: folder for folder in recorded}
     unplanned = set(folders) - {t.train_id for t in plan.trainings}
     relatives = _by_config(folders[train_id] for train_id in unplanned)
     return [
@@ -90,20 +90,21 @@ def cells_of(plan: Plan, kept: Iterable[Kept]) -> list[Cell]:
     ]
 
 
-def _by_config(folders: Iterable[Kept]) -> dict[str, Mapping[str, Any]]:
-    """Identities of finished trainings by their config alone."""
-    found: dict[str, Mapping[str, Any]] = {}
+def _by_config(folders: Iterable[TrainingRecords]) -> dict[str, Mapping[str, Any]]:
+    """Identities of finished trainings by their config only."""
+    identities: dict[str, Mapping[str, Any]] = {}
     for folder in folders:
         description = folder.config()
         if description is not None and folder.fit() is not None:
             identity = description["identity"]
-            found[canonical_json(identity["config"])] = identity
-    return found
+            identities[canonical_json(identity["config"])] = identity
+    return identities
 
 
 def _cell(
-    training: Training, folder: Kept | None, relatives: Mapping[str, Mapping[str, Any]]
+    training: Training, folder: TrainingRecords | None, relatives: Mapping[str, Mapping[str, Any]]
 ) -> Cell:
+    # no record: stale if a training with the same config exists, otherwise missing
     eval_ids = tuple(e.eval_id for e in training.evaluations)
     if folder is None or folder.config() is None:
         old = relatives.get(canonical_json(training.identity["config"]))
@@ -111,10 +112,12 @@ def _cell(
             note = difference(dict(old), dict(training.identity))
             return _make(training, State.STALE, False, eval_ids, note)
         return _make(training, State.MISSING, False, eval_ids)
+    # done
     missing = tuple(e for e in eval_ids if not folder.has_evaluation(e))
     is_trained = folder.fit() is not None
     if is_trained and not missing:
         return _make(training, State.DONE, True, ())
+    # not done: running, failed, pruned, lost or missing
     owner = folder.lease_owner()
     if owner is not None:
         return _make(training, State.RUNNING, is_trained, missing, f"run by {owner}")
@@ -125,7 +128,7 @@ def _cell(
     if pruned is not None:
         return _make(training, State.PRUNED, False, missing, f"at epoch {pruned['epoch']}")
     if folder.is_lost():
-        note = "its worker is gone; the same command goes on from its checkpoint"
+        note = "its worker disappeared; run the same command again to resume from its checkpoint"
         return _make(training, State.LOST, is_trained, missing, note)
     return _make(training, State.MISSING, is_trained, missing)
 

@@ -1,4 +1,4 @@
-"""From pooled measurements to the number a cell prints."""
+"""Aggregates pooled measurements to the value of a cell."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 
 
 def seed_value(pool: Pool, aggregate: Aggregate, *, skips_undefined: bool) -> float:
-    """One seed's number of a cell: the plain mean over its structures; nan where undefined."""
+    """A cell's value for one seed: the plain mean over its structures; nan if undefined."""
     values = [
-        mean_of(numbers, aggregate, skips_undefined=skips_undefined)
-        for numbers in pool.numbers.values()
+        mean_of(measurements, aggregate, skips_undefined=skips_undefined)
+        for measurements in pool.numbers.values()
     ]
     return fmean(values) if values else math.nan
 
 
 def mean_of(
-    numbers: Sequence[Measurement], aggregate: Aggregate, *, skips_undefined: bool
+    measurements: Sequence[Measurement], aggregate: Aggregate, *, skips_undefined: bool
 ) -> float:
-    """The mean over cases pooled, or over the means of their groups; nan if any is undefined."""
+    """The mean over pooled cases, or over the means of their groups; nan if any is undefined."""
     if skips_undefined:
-        numbers = [number for number in numbers if not math.isnan(number.value)]
-    if not numbers:
+        measurements = [m for m in measurements if not math.isnan(m.value)]
+    if not measurements:
         return math.nan
     if aggregate == "cases":
-        return fmean(number.value for number in numbers)
+        return fmean(measurement.value for measurement in measurements)
     groups: dict[str, list[float]] = defaultdict(list)
-    for number in numbers:
-        groups[number.group].append(number.value)
+    for measurement in measurements:
+        groups[measurement.group].append(measurement.value)
     return fmean(fmean(values) for values in groups.values())
 
 
 def make_cell(by_seed: Mapping[str, Pool], spec: ReportSpec) -> tuple[Cell, dict[str, float]]:
-    """A cell, and its value by seed; without a value unless every planned seed is there."""
+    """A cell, and its value by seed; it has a value only if every planned seed is finished."""
     skips = spec.undefined == "skip"
     finished = {seed: pool for seed, pool in by_seed.items() if pool.done == pool.planned}
     values = {
@@ -51,10 +51,10 @@ def make_cell(by_seed: Mapping[str, Pool], spec: ReportSpec) -> tuple[Cell, dict
     }
     counts = [sum(map(len, pool.numbers.values())) for pool in finished.values()]
     undefined = sum(
-        math.isnan(number.value)
+        math.isnan(measurement.value)
         for pool in finished.values()
-        for numbers in pool.numbers.values()
-        for number in numbers
+        for measurements in pool.numbers.values()
+        for measurement in measurements
     )
     cell = Cell(
         value=fmean(values.values()) if values and len(finished) == len(by_seed) else None,
@@ -68,16 +68,16 @@ def make_cell(by_seed: Mapping[str, Pool], spec: ReportSpec) -> tuple[Cell, dict
 
 
 def average_cell(cells: Sequence[Cell], by_seed: Sequence[Mapping[str, float]]) -> Cell:
-    """The plain mean of a row's cells; without a value if one of them has none.
+    """The plain mean of a row's cells; it has a value only if all of them have one.
 
-    Its deviation is that of the seeds' own means, and so needs the same seeds in every cell.
+    Its deviation is that of the seeds' means, and needs the same seeds in every cell.
     """
     seeds = set.intersection(*(set(values) for values in by_seed)) if by_seed else set()
-    is_whole = bool(cells) and all(cell.value is not None for cell in cells)
-    same_seeds = is_whole and all(set(values) == seeds for values in by_seed)
+    has_all = bool(cells) and all(cell.value is not None for cell in cells)
+    same_seeds = has_all and all(set(values) == seeds for values in by_seed)
     means = [fmean(values[seed] for values in by_seed) for seed in sorted(seeds)]
     return Cell(
-        value=fmean(cell.value for cell in cells if cell.value is not None) if is_whole else None,
+        value=fmean(cell.value for cell in cells if cell.value is not None) if has_all else None,
         deviation=_deviation(means) if same_seeds else None,
         seeds_done=min((cell.seeds_done for cell in cells if cell.seeds_planned), default=0),
         seeds_planned=max((cell.seeds_planned for cell in cells), default=0),

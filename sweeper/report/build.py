@@ -1,4 +1,4 @@
-"""From a query to finished tables."""
+"""Builds the tables of a query."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.caption import caption, notes, tests_caption
+from sweeper.report.convergence import unconverged
 from sweeper.report.draft import draft_reasons
 from sweeper.report.published_rows import published_rows
 from sweeper.report.statistics.ranks import ranked, with_deltas
@@ -26,7 +27,7 @@ AVERAGE = {"source": "Overall", "target": "Overall", "structure": "Average", "ma
 
 
 def build_tables(query: Query) -> tuple[ReportTable, ...]:
-    """The tables of a query: one, or for a matrix one a row."""
+    """The tables of a query: one, or for a matrix one per row."""
     if query.spec.columns == "matrix":
         return tuple(_matrix(query, label, pool) for label, pool in query.pools.items())
     return (build_table(query),)
@@ -36,13 +37,15 @@ def build_table(query: Query) -> ReportTable:
     """The table of a query whose columns are sources, targets or structures.
 
     Raises:
-        ConfigError: The baseline is no row.
+        ConfigError: The baseline is not a row.
     """
     columns = query.columns
     rows = [
         _row(label, query.rows[label], [by_column.get(name, {}) for name in columns], query)
         for label, by_column in query.pools.items()
     ]
+    undertrained = unconverged(query)
+    rows = [replace(row, is_unconverged=row.label in undertrained) for row in rows]
     rows = with_deltas(ranked(rows, query), query)
     tests = _tests(query)
     rows = _with_stars(rows, columns, tests)
@@ -58,7 +61,7 @@ def build_table(query: Query) -> ReportTable:
 
 
 def _tests(query: Query) -> TableTests | None:
-    """The tests behind the stars; none without a named row to test against."""
+    """The tests that the stars show; None without a baseline."""
     if query.spec.baseline is None or not query.spec.stars:
         return None
     return table_tests(query)
@@ -100,7 +103,7 @@ def _row(
 
 
 def _matrix(query: Query, label: str, by_pair: dict[str, dict[str, Pool]]) -> ReportTable:
-    """Sources down, targets across; the diagonal is source validation and in no mean."""
+    """Rows are sources, columns are targets; the diagonal, source validation, is in no mean."""
     sources = [d for d in query.domains if any(p.startswith(f"{d} -> ") for p in by_pair)]
     rows = []
     by_target: dict[str, list[tuple[Cell, dict[str, float]]]] = {d: [] for d in query.domains}

@@ -1,12 +1,14 @@
-"""The words of a table: what every number is, so that nobody must ask."""
+"""The caption and the notes of a table, which say what every number means."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.report.aggregate import average_cell, make_cell
+from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
@@ -39,7 +41,7 @@ _AGGREGATES = {
 
 
 def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
-    """Metric, direction, aggregator, protocol, seeds, cases, slices, spread and fingerprints."""
+    """The caption: metric, direction, aggregator, protocol, seeds, counts, spread, fingerprints."""
     spec = query.spec
     aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
     lines = [
@@ -58,10 +60,14 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
         lines.append(f"Only trainings with {', '.join(spec.where)}.")
     if spec.select != "none":
         lines.append(
-            f"Of searched trainings each cell's best by source validation ({spec.select});"
-            " targets unseen."
+            "Among searched trainings, each cell shows the best by source validation"
+            f" ({spec.select}); targets unseen."
         )
     return tuple(lines)
+
+
+_PAIRED_SINCE = 2
+"""Version of DeSAM's training code since which ablations of one seed share their weights."""
 
 
 def _empty_predictions(query: Query) -> list[str]:
@@ -89,8 +95,18 @@ def _empty_predictions(query: Query) -> list[str]:
 
 def _paired_ablations(query: Query) -> list[str]:
     """What the two rows without fusion differ by: with one seed their PDMM has the same weights."""
-    ablations = {entry.values.get("method.ablation") for entry in query.entries}
-    if not {"pdmm_only", "iou_head"} <= ablations:
+    rows = [
+        entry
+        for entry in query.entries
+        if entry.values.get("method.ablation") in ("pdmm_only", "iou_head")
+    ]
+    versions = [
+        re.fullmatch(r"desam-(\d+)", entry.run.tags.get("code_version", ""))
+        for entry in rows
+        if entry.run is not None
+    ]
+    is_paired = all(found and int(found[1]) >= _PAIRED_SINCE for found in versions)
+    if len({entry.values["method.ablation"] for entry in rows}) < 2 or not is_paired:
         return []
     return [
         "iou_head differs from pdmm_only by the gate alone: its mask is empty where no prompt's"
@@ -99,24 +115,24 @@ def _paired_ablations(query: Query) -> list[str]:
 
 
 def _direction(query: Query) -> str:
-    """What a column is, with what it was tested or trained on where that is not all other sites."""
+    """The meaning of a column, with the domains it was tested or trained on."""
     words = _DIRECTIONS[query.spec.columns]
     if "{others}" not in words:
         return words
     is_source = query.spec.columns == "source"
-    found: dict[str, set[str]] = {}
+    partners: dict[str, set[str]] = {}
     for entry in query.entries:
         if entry.label not in query.references:
             for source, target in planned_pairs(entry, query.domains):
                 if source != target:
                     column, other = (source, target) if is_source else (target, source)
-                    found.setdefault(column, set()).add(other)
+                    partners.setdefault(column, set()).add(other)
     verb, each = ("tested on", "all others") if is_source else ("trained on", "each other site")
-    has_all = all(set(query.domains) - {column} == others for column, others in found.items())
+    has_all = all(set(query.domains) - {column} == others for column, others in partners.items())
     if has_all and len(query.domains) > 2:
         return words.format(others=f"{verb} {each}")
     by_others: dict[str, list[str]] = {}
-    for column, others in found.items():
+    for column, others in partners.items():
         names = " and ".join(d for d in query.domains if d in others)
         by_others.setdefault(names, []).append(column)
     if len(by_others) == 1:
@@ -126,7 +142,7 @@ def _direction(query: Query) -> str:
 
 
 def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
-    """What stars mean, and which rows have none for want of a test."""
+    """The meaning of the stars, and the rows that were not tested."""
     if tests is None:
         return ()
     stars = (
@@ -135,6 +151,8 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
         " *** .001."
     )
     lines = [stars] if tests.tests else []
+    if tests.refused:
+        lines.append(f"Stars: none; {tests.refused}.")
     if tests.left_out:
         lines.append(f"Not tested: {'; '.join(tests.left_out)}.")
     return (" ".join(lines),) if lines else ()
@@ -146,10 +164,10 @@ def _seeds(query: Query) -> str:
 
 
 def _counts(query: Query) -> str:
-    """Cases and slices that the table's numbers are made of, each once.
+    """Number of cases and slices in the table, each counted once.
 
-    A training's own validation cases are in the matrix alone; an upper bound tests held-out cases
-    of the domain it trained on.
+    Only the matrix includes the validation cases of a training's source; an upper bound tests
+    held-out cases of the domain it was trained on.
     """
     slices: dict[tuple[str, str], int] = {}
     for entry in query.entries:
@@ -157,15 +175,15 @@ def _counts(query: Query) -> str:
         for score in entry.scores(query.spec.protocol):
             if has_own or score.target != entry.source:
                 key = score.target, score.case
-                slices[key] = max(slices.get(key, 0), score.n_slices)  # 0: a tool without its mask
+                slices[key] = max(slices.get(key, 0), score.n_slices)  # 0 if the tool gave no mask
     return f"n = {len(slices)} cases, {sum(slices.values())} slices"
 
 
 def _spread(query: Query, rows: Sequence[TableRow]) -> str:
     if any(cell.deviation is not None for row in rows for cell in row.cells):
         return "± = standard deviation over seeds"
-    most = max((cell.seeds_planned for row in rows for cell in row.cells), default=0)
-    return "no ± with a single seed" if most < 2 else "no ±, as seeds are missing"
+    n_seeds = max((cell.seeds_planned for row in rows for cell in row.cells), default=0)
+    return "no ± with a single seed" if n_seeds < 2 else "no ±, as seeds are missing"
 
 
 def _fingerprints(query: Query) -> str:
@@ -181,14 +199,14 @@ def _fingerprints(query: Query) -> str:
 
 
 def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
-    """Missing seeds, undefined cases, and the other average where it is another number."""
+    """Notes on missing seeds, undefined cases, and the other aggregator if it differs."""
     lines = []
     missing = sum(
         cell.seeds_planned > 0 and not cell.is_complete for row in rows for cell in row.cells[:-1]
     )
     if missing:
         lack = "1 cell lacks" if missing == 1 else f"{missing} cells lack"
-        lines.append(f"– (k/n seeds): {lack} seeds, and no mean is made of the rest.")
+        lines.append(f"– (k/n seeds): {lack} seeds; no mean is computed from the others.")
     undefined = sum(row.cells[-1].n_undefined for row in rows)
     if undefined:
         how = "left out" if query.spec.undefined == "skip" else "a cell with one is undefined"
@@ -202,15 +220,17 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     unequal = unequal_columns(query)
     if unequal:
         lines.append(
-            "No best and no difference where rows are scored on different cases:"
+            "No ranks and no differences in columns whose rows are scored on different cases:"
             f" {', '.join(unequal)}."
         )
     lines += _fewer_sources(query)
+    lines += convergence_notes(query)
+    lines += [f"{words[0].upper()}{words[1:]}." for words in unequal_budgets(query).values()]
     return (*lines, *search_notes(query))
 
 
 def _within_spread(rows: Sequence[TableRow], baseline: str | None, digits: int) -> list[str]:
-    """Differences that are smaller than what another seed alone makes."""
+    """Differences that are smaller than the deviation between seeds."""
     if baseline is None:
         return []
     base = find_row(rows, baseline)
@@ -225,7 +245,7 @@ def _within_spread(rows: Sequence[TableRow], baseline: str | None, digits: int) 
 
 
 def _fewer_sources(query: Query) -> list[str]:
-    """That the columns are not all of the dataset's domains, so that their mean is no surprise."""
+    """A note if the columns, and so their mean, are not all of the dataset's domains."""
     if query.spec.columns != "source" or set(query.domains) <= set(query.columns):
         return []
     return [
@@ -261,8 +281,8 @@ def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
 
 
 def _averages(query: Query, spec: ReportSpec) -> dict[str, float | None]:
-    found = {}
+    averages = {}
     for label, by_column in query.pools.items():
-        made = [make_cell(by_column.get(column, {}), spec) for column in query.columns]
-        found[label] = average_cell([c for c, _ in made], [v for _, v in made]).value
-    return found
+        cells = [make_cell(by_column.get(column, {}), spec) for column in query.columns]
+        averages[label] = average_cell([c for c, _ in cells], [v for _, v in cells]).value
+    return averages

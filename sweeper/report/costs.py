@@ -1,4 +1,4 @@
-"""What each row cost: the table that people with one small GPU read first."""
+"""The cost table: parameters, memory, times and disk space of each row."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _GIGA = 1e9
 
 
 def cost_table(query: Query, folders: Mapping[str, Path]) -> PlainTable:
-    """Parameters, memory, times and disk by row, and the whole sweep's hours.
+    """Parameters, memory and times by row; hours of the sweep and disk space as notes.
 
     Args:
-        query: The trainings.
-        folders: Folders whose size is told, by name, such as the embedding stores'.
+        query: Query with the trainings.
+        folders: Name -> folder whose size is reported, such as the embedding stores.
     """
     rows = []
     for label, entries in query.rows.items():
@@ -73,11 +73,11 @@ def duration_text(seconds: float) -> str:
 
 
 def _hours(query: Query) -> list[str]:
-    """Training hours of the whole sweep by device; memory means the device's."""
+    """Notes on the training hours of the whole sweep by device, and on peak memory."""
     hours_by_device: dict[str, float] = {}
     for run in query.results.runs:
         if "seconds" not in run.summary:
-            continue  # imported masks: nobody said what they cost
+            continue  # imported masks, whose cost is unknown
         device = run.tags.get("device") or "unknown device"
         spent = run.summary["seconds"] / 3600
         hours_by_device[device] = hours_by_device.get(device, 0.0) + spent
@@ -86,7 +86,7 @@ def _hours(query: Query) -> list[str]:
         for device, hours in hours_by_device.items()
     )
     return [
-        f"Whole sweep, failed and searched trainings included: {listed or 'not measured'}.",
+        f"Whole sweep, including failed and searched trainings: {listed or 'not measured'}.",
         "Peak memory: the device's (CUDA), or the process's anonymous memory (CPU).",
     ]
 
@@ -96,7 +96,7 @@ def _disk(folders: Mapping[str, Path]) -> list[str]:
 
 
 def size(path: Path) -> int:
-    """Bytes of the files in a folder; 0 where there is none."""
+    """Size of the files in a folder in bytes; 0 if it does not exist."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 

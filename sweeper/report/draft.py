@@ -1,4 +1,4 @@
-"""The draft gate: why a table may not be called final yet."""
+"""The draft gate: the reasons why a table is not final."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
+from sweeper.report.convergence import convergence_reasons, unequal_budgets
 from sweeper.report.entries import REFERENCE_METHOD
 from sweeper.report.searches import search_reasons
 from sweeper.report.statistics.ranks import unequal_columns
@@ -28,7 +29,7 @@ _SAME_EVERYWHERE = {
 
 
 def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
-    """Every reason why the table is a draft; empty where it may be published."""
+    """Every reason why the table is a draft; empty if it may be published."""
     reasons = ["synthetic data"] if query.is_synthetic else []
     reasons += _missing(query)
     reasons += _holes(rows)
@@ -36,8 +37,10 @@ def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     reasons += _uneven_seeds(query)
     reasons += _different_cases(query)
     reasons += _mixed(query)
-    reasons += _uneven_budget(query)
-    reasons += search_reasons(query)
+    reasons += convergence_reasons(query)
+    declared = query.spec.unequal
+    reasons += [] if "search" in declared else [*_uneven_budget(query), *search_reasons(query)]
+    reasons += [words for name, words in unequal_budgets(query).items() if name not in declared]
     undefined = sum(row.cells[-1].n_undefined for row in rows)
     if undefined and query.spec.undefined != "skip":
         reasons.append(counted(undefined, "undefined case number"))
@@ -45,10 +48,10 @@ def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
 
 
 def refuse_drafts(tables: Sequence[ReportTable]) -> None:
-    """Let final tables pass.
+    """Raise if a table is a draft.
 
     Raises:
-        DraftError: Names every reason of every table.
+        DraftError: Lists the reasons of all tables.
     """
     reasons = dict.fromkeys(reason for table in tables for reason in table.draft_reasons)
     if reasons:
@@ -66,9 +69,9 @@ def _missing(query: Query) -> list[str]:
 
 
 def _holes(rows: Sequence[TableRow]) -> list[str]:
-    """Cells that nobody planned, such as the other columns of masks imported for one source."""
-    own = [row for row in rows if row.origin is not Origin.PUBLISHED and not row.is_mean]
-    holes = {row.label: sum(cell.seeds_planned == 0 for cell in row.cells[:-1]) for row in own}
+    """Cells that were not planned, such as other columns of masks imported for one source."""
+    measured = [row for row in rows if row.origin is not Origin.PUBLISHED and not row.is_mean]
+    holes = {row.label: sum(cell.seeds_planned == 0 for cell in row.cells[:-1]) for row in measured}
     return [
         f"{label} has no plan for {counted(count, 'cell')}"
         for label, count in holes.items()
@@ -77,9 +80,9 @@ def _holes(rows: Sequence[TableRow]) -> list[str]:
 
 
 def _unplanned_sources(query: Query) -> list[str]:
-    """Sources that a row lacks inside its cells, where no dash can show it.
+    """Sources that are missing inside a row's cells, where no dash can show it.
 
-    A target's column pools the trainings on all other domains; `where` may restrict them aloud.
+    A target's column pools the trainings on all other domains, unless `where` restricts them.
     """
     if query.spec.columns not in ("target", "matrix"):
         return []
@@ -88,19 +91,19 @@ def _unplanned_sources(query: Query) -> list[str]:
         for label, entries in query.rows.items()
         if label not in query.references
     }
-    wanted = set.union(set(), *by_row.values())
+    expected = set.union(set(), *by_row.values())
     is_restricted = any(condition.split("=")[0] == "source" for condition in query.spec.where)
     if query.spec.columns == "target" and not is_restricted:
-        wanted |= set(query.domains)
+        expected |= set(query.domains)
     return [
-        f"{label} has no plan at source {', '.join(sorted(wanted - there))}"
-        for label, there in by_row.items()
-        if wanted - there
+        f"{label} has no plan at source {', '.join(sorted(expected - planned))}"
+        for label, planned in by_row.items()
+        if expected - planned
     ]
 
 
 def _word(entry: Entry, metric: str, protocol: str) -> str:
-    """Why an entry has no number, or none of the metric."""
+    """Why an entry has no value of the metric under the protocol."""
     if entry.is_done:
         has_protocol = any(True for _ in entry.scores(protocol))
         return f"scored without {metric if has_protocol else f'protocol {protocol}'}"
@@ -111,27 +114,27 @@ def _word(entry: Entry, metric: str, protocol: str) -> str:
 
 
 def _uneven_seeds(query: Query) -> list[str]:
-    """Cells planned with other seeds than the table's."""
+    """Cells that lack seeds which other cells of the table have."""
     seeds: dict[tuple[str, ...], set[str]] = {}
     for entry in query.entries:
         if entry.label not in query.references:
             target = entry.values.get("target", "")
             cell = (entry.label, entry.source, entry.structure, target)
             seeds.setdefault(cell, set()).add(entry.seed)
-    wanted = set.union(set(), *seeds.values())
-    if all(found == wanted for found in seeds.values()):
+    all_seeds = set.union(set(), *seeds.values())
+    if all(of_cell == all_seeds for of_cell in seeds.values()):
         return []
     by_row: dict[str, set[int]] = {}
-    for (label, *_), found in seeds.items():
-        by_row.setdefault(label, set()).add(len(found))
+    for (label, *_), of_cell in seeds.items():
+        by_row.setdefault(label, set()).add(len(of_cell))
     counts = ", ".join(
         f"{label} {' to '.join(map(str, sorted({min(n), max(n)})))}" for label, n in by_row.items()
     )
-    return [f"cells have different seeds (of {len(wanted)}: {counts})"]
+    return [f"cells have different seeds (of {len(all_seeds)}: {counts})"]
 
 
 def _different_cases(query: Query) -> list[str]:
-    """Columns whose rows are scored on different cases: the easier ones would win."""
+    """Columns whose rows are scored on different cases: a row with easier cases would win."""
     return [
         f"rows are scored on different cases in column {column}"
         f" ({', '.join(f'{label} {count}' for label, count in counts.items())})"
@@ -145,18 +148,19 @@ def _mixed(query: Query) -> list[str]:
         by_method: dict[str, set[str]] = {}
         for entry in query.entries:
             if entry.run is not None and entry.run.tags.get(tag):
-                # each method has its own code; one method must have one
+                # methods have different code, but a method must have only one version
                 scope = entry.method if tag == "code_version" else ""
                 by_method.setdefault(scope, set()).add(entry.run.tags[tag])
-        mixed = {scope: found for scope, found in by_method.items() if len(found) > 1}
-        for scope, found in mixed.items():
+        mixed = {scope: versions for scope, versions in by_method.items() if len(versions) > 1}
+        for scope, versions in mixed.items():
             of = f" of {scope}" if scope else ""
-            reasons.append(f"{len(found)} versions of the {word}{of}: {', '.join(sorted(found))}")
+            listed = ", ".join(sorted(versions))
+            reasons.append(f"{len(versions)} versions of the {word}{of}: {listed}")
     return reasons
 
 
 def _uneven_budget(query: Query) -> list[str]:
-    """Rows that tried more trainings for a cell than others."""
+    """Rows with a different number of trainings per cell."""
     tried: dict[str, Counter[tuple[str, ...]]] = {}
     seen: set[str] = set()
     for entry in query.planned:
@@ -166,8 +170,8 @@ def _uneven_budget(query: Query) -> list[str]:
         label = entry.label if query.spec.select == "none" else entry.group
         cell = (entry.source, entry.structure, entry.seed)
         tried.setdefault(label, Counter())[cell] += 1
-    counts = {label: sorted(set(found.values())) for label, found in tried.items()}
-    if len({count for found in counts.values() for count in found}) <= 1:
+    counts = {label: sorted(set(by_cell.values())) for label, by_cell in tried.items()}
+    if len({count for of_row in counts.values() for count in of_row}) <= 1:
         return []
     listed = ", ".join(f"{label} {' to '.join(map(str, n))}" for label, n in counts.items())
     return [f"search budgets differ (trainings tried for a cell: {listed})"]

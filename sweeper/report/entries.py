@@ -1,4 +1,4 @@
-"""What a sweep planned, joined with what its runs hold: the entries every table is made of."""
+"""The planned scorings of a sweep joined with their runs: the entries of every table."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _SHORT_ROWS = {"ablation": "method.ablation"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One planned scoring of one training, done or not.
+    """One planned scoring of one training, finished or not.
 
     Attributes:
         train_id: Identity of the training.
-        eval_id: Identity of the scoring.
-        values: Flat settings of both, by full key, such as `training.lr` and `grid_size`.
+        eval_id: Identity of the evaluation.
+        values: Flattened settings of both, such as `training.lr` and `grid_size`.
         run: The training's run, if it completed with this scoring.
-        status: How the training ended; None if it is still to come.
-        label: Name of the row it belongs to.
-        group: That name before differing settings were added to it.
+        status: How the training ended; None if it has not run yet.
+        label: Name of its row.
+        group: The name of the row before differing settings were added.
         is_imported: True for masks of another tool.
     """
 
@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def source(self) -> str:
-        """Domain trained on; `all` for one training over all of them."""
+        """Domain that the training used; `all` for a training on all domains."""
         return self.values.get("source", "")
 
     @property
@@ -65,33 +65,33 @@ class Entry:
 
     @property
     def is_done(self) -> bool:
-        """True if its numbers are there."""
+        """True if its scores exist."""
         return self.run is not None
 
     def measures(self, metric: str, protocol: str) -> bool:
-        """True if its numbers of a metric under a protocol are there.
+        """True if its scores under the protocol exist and have the metric.
 
-        A former version may have had fewer metrics, and a scoring without whole scans has no
-        protocol that needs them.
+        Earlier versions had fewer metrics, and a scoring without whole scans has no protocol that
+        needs them.
         """
         scores = list(self.scores(protocol))
         return bool(scores) and all(metric in score.values for score in scores)
 
     def scores(self, protocol: str) -> Iterable[Score]:
-        """Its cases under one protocol."""
+        """The scores of its cases under one protocol."""
         if self.run is None:
             return ()
         return (s for s in self.run.scores if s.eval_id == self.eval_id and s.protocol == protocol)
 
 
 def gather(results: TrackedResults) -> tuple[Entry, ...]:
-    """Every planned scoring of the sweeps, each once, and every imported one."""
+    """All planned scorings of the sweeps, each once, and all imported ones."""
     runs: dict[str, TrackedRun] = {}
     for run in results.runs:
         known = runs.get(run.train_id)
         if known is None or known.status is not TrialStatus.COMPLETED:
             runs[run.train_id] = run
-    # a run's file of numbers may be lost, whatever its tags say
+    # the run's file of scores may be missing, whatever its tags say
     scored = {run.train_id: {score.eval_id for score in run.scores} for run in runs.values()}
     entries: dict[tuple[str, str], Entry] = {}
     for sweep in results.sweeps:
@@ -131,37 +131,37 @@ def _entry(cell: Mapping[str, Any], run: TrackedRun | None, scored: set[str]) ->
 
 
 def restrict(entries: Sequence[Entry], where: Sequence[str]) -> tuple[Entry, ...]:
-    """The entries that have every one of some settings, each `KEY=VALUE`.
+    """The entries that fulfil all conditions, each `KEY=VALUE`.
 
     Raises:
-        ConfigError: A condition is no `KEY=VALUE`, or leaves nothing.
+        ConfigError: A condition is not of the form `KEY=VALUE`, or no entry fulfils it.
     """
-    left = tuple(entries)
+    remaining = tuple(entries)
     for condition in where:
         key, is_pair, value = condition.partition("=")
         if not is_pair:
-            raise ConfigError(f"where: {condition!r} is no KEY=VALUE, such as source=A-ISBI")
+            raise ConfigError(f"where: {condition!r} is not KEY=VALUE, such as source=A-ISBI")
         full = "method.name" if key == "method" else _full_key(key, entries, "where")
-        values = sorted({entry.values.get(full, "") for entry in left})
-        left = tuple(entry for entry in left if entry.values.get(full) == value)
-        if not left:
+        values = sorted({entry.values.get(full, "") for entry in remaining})
+        remaining = tuple(entry for entry in remaining if entry.values.get(full) == value)
+        if not remaining:
             raise ConfigError(
-                f"where: no training has {condition}{nearest(value, values)}; there are"
+                f"where: no training has {condition}{nearest(value, values)}; the values are"
                 f" {', '.join(values)}"
             )
-    return left
+    return remaining
 
 
 def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
-    """The entries with the name of their row.
+    """The entries with the names of their rows.
 
-    Entries that a row's name would throw together, though they differ in more than seed, source,
-    structure and fold, get the differing settings added to their name: they are never averaged.
-    Masks of another tool have rows of their own, named after it.
+    If entries with the same name differ in more than seed, source, structure, fold and target, the
+    differing settings are added to their names, so that they are never averaged. Masks of another
+    tool have separate rows, named after the tool.
 
     Args:
-        entries: All of a report.
-        rows: `method`, or keys with commas.
+        entries: All entries of a report.
+        rows: `method`, or keys separated by commas.
 
     Raises:
         ConfigError: A key that no entry has.
@@ -172,16 +172,16 @@ def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
         by_label.setdefault(_label(entry, keys), []).append(entry)
     named: dict[int, Entry] = {}
     for label, members in by_label.items():
-        extra = _telling_apart(members)
+        differing = _differing_keys(members)
         for entry in members:
-            own = [key for key in extra if entry.values.get(key)]
-            suffix = ", ".join(f"{key.split('.')[-1]} {entry.values[key]}" for key in own)
+            keys_set = [key for key in differing if entry.values.get(key)]
+            suffix = ", ".join(f"{key.split('.')[-1]} {entry.values[key]}" for key in keys_set)
             full = f"{label} ({suffix})" if suffix else label
             named[id(entry)] = replace(entry, label=full, group=label)
     return tuple(named[id(entry)] for entry in entries)
 
 
-def _full_key(part: str, entries: Sequence[Entry], asked: str) -> str:
+def _full_key(part: str, entries: Sequence[Entry], option: str) -> str:
     if part == "method":
         return part
     known = sorted({key for entry in entries for key in entry.values})
@@ -190,16 +190,16 @@ def _full_key(part: str, entries: Sequence[Entry], asked: str) -> str:
         key for key in known if key.endswith(f".{short}")
     ]
     if len(matches) != 1:
-        what = f"names {' and '.join(matches)}" if matches else "is in no training"
+        problem = f"may be {' or '.join(matches)}" if matches else "is not a key of any training"
         raise ConfigError(
-            f"{asked}: {part!r} {what}{nearest(part, known)}; use method, ablation, grid_size or"
-            f" one of {', '.join(known)}"
+            f"{option}: {part!r} {problem}{nearest(part, known)}; use method, ablation, grid_size"
+            f" or one of {', '.join(known)}"
         )
     return matches[0]
 
 
 def _label(entry: Entry, keys: Sequence[str]) -> str:
-    """Name of a row; masks of another tool have none of our settings, and never join our rows."""
+    """Name of a row; masks of another tool never share a row with our trainings."""
     if entry.is_imported:
         return f"{entry.method} [imported]"
     return " | ".join(_part(key, entry) for key in keys)
@@ -212,7 +212,7 @@ def _part(key: str, entry: Entry) -> str:
 
 
 def method_label(values: Mapping[str, str]) -> str:
-    """Name of a method's row: whole box and grid points are two rows, as in the paper."""
+    """Name of a method's row; whole box and grid points are two rows, as in the paper."""
     name = values.get("method.name", "?")
     parts = [name]
     for key in ("method.prompt_mode", "method.variant"):
@@ -225,12 +225,12 @@ def method_label(values: Mapping[str, str]) -> str:
     return " ".join(parts)
 
 
-def _telling_apart(members: Sequence[Entry]) -> list[str]:
-    """Keys by which entries of one cell differ; empty where no cell holds two."""
+def _differing_keys(members: Sequence[Entry]) -> list[str]:
+    """Keys in which entries of one cell differ; empty if every cell has one entry."""
     cells: dict[tuple[str, ...], list[Entry]] = {}
     for entry in members:
-        where = tuple(entry.values.get(key, "") for key in _NO_LABEL)
-        cells.setdefault(where, []).append(entry)
+        cell_key = tuple(entry.values.get(key, "") for key in _NO_LABEL)
+        cells.setdefault(cell_key, []).append(entry)
     if all(len(cell) == 1 for cell in cells.values()):
         return []
     keys = sorted({key for entry in members for key in entry.values} - set(_NO_LABEL))

@@ -1,4 +1,4 @@
-"""From entries to the numbers that a cell pools, by direction."""
+"""Pools the measurements of a cell from the entries, depending on the direction."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 _PAIR = " -> "
 
 CaseShares = frozenset[tuple[tuple[str, tuple[str, str, str]], float]]
-"""((group, case), share of seeds) of every case behind a cell."""
+"""((group, case), share of seeds) of every case that a cell is computed from."""
 
 
 class Measurement(NamedTuple):
-    """One number of one case.
+    """One metric value of one case.
 
     Attributes:
-        group: Domain that the `sites` aggregator averages within.
-        case: (domain, case id, structure): what rows of a column must share to be compared.
-        patient: (domain, patient): the unit of every test and interval.
-        value: In the unit of print, such as percent; nan where undefined.
+        group: Domain within which the `sites` aggregator averages.
+        case: (domain, case id, structure); rows of a column are compared only on the same cases.
+        patient: (domain, patient); tests and intervals treat patients as units.
+        value: In the printed unit, such as percent; nan if undefined.
         is_worst: True if the prediction is empty and `undefined: worst` set the value.
     """
 
@@ -44,12 +44,12 @@ class Measurement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """All that one cell of one seed is made of.
+    """The measurements of one cell and seed.
 
     Attributes:
         numbers: Measurements by structure.
-        planned: Entries that the plan wants here.
-        done: Those of them whose numbers are there.
+        planned: Number of planned entries.
+        done: Number of entries whose scores exist.
     """
 
     numbers: dict[str, list[Measurement]]
@@ -60,10 +60,10 @@ class Pool:
 def pools(
     entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str]
 ) -> dict[str, dict[str, Pool]]:
-    """Of one row's entries: per column and seed what the cell pools.
+    """Column -> seed -> pool, for the entries of one row.
 
     Args:
-        entries: Of one row.
+        entries: The entries of one row.
         spec: The query; `matrix` columns are named `source -> target`.
         domains: All domains of the dataset, in order.
     """
@@ -80,19 +80,19 @@ def pools(
             done[column, entry.seed] += is_measured
         if is_measured:
             _collect(entry, spec, domains, numbers)
-    found: dict[str, dict[str, Pool]] = defaultdict(dict)
+    by_column: dict[str, dict[str, Pool]] = defaultdict(dict)
     for (column, seed), count in planned.items():
-        found[column][seed] = Pool(numbers[column, seed], count, done[column, seed])
+        by_column[column][seed] = Pool(numbers[column, seed], count, done[column, seed])
     for column in _uncovered(entries, spec, domains):
-        found.pop(column, None)
-    return found
+        by_column.pop(column, None)
+    return by_column
 
 
 def _uncovered(entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str]) -> list[str]:
-    """Columns in which a cross-validated upper bound misses sites that belong there.
+    """Columns in which a cross-validated upper bound lacks sites.
 
-    Its column pools the held-out cases of all other sites; one that was never planned leaves a
-    hole, and the mean over the rest is another number than the column promises.
+    Its column pools the held-out cases of all other sites; if one of them was never planned, the
+    mean over the rest is not what the column says.
     """
     by_site = [e for e in entries if e.values.get("method.variant") == "target_cv"]
     if spec.columns != "source" or not by_site:
@@ -102,9 +102,9 @@ def _uncovered(entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str
 
 
 def case_shares(by_seed: Mapping[str, Pool], *, skips_undefined: bool) -> CaseShares:
-    """Which cases enter a cell, each with the share of seeds in which it does.
+    """The cases of a cell, each with the share of seeds in which it is included.
 
-    Two cells may be compared only where these are equal: a row that lost its hard cases would win.
+    Two cells may be compared only if these are equal: a row without the hard cases would win.
     """
     counts: dict[tuple[str, tuple[str, str, str]], int] = defaultdict(int)
     for pool in by_seed.values():
@@ -116,16 +116,16 @@ def case_shares(by_seed: Mapping[str, Pool], *, skips_undefined: bool) -> CaseSh
 
 
 def planned_pairs(entry: Entry, domains: Sequence[str]) -> list[tuple[str, str]]:
-    """The (source, target) pairs that an entry measures; equal for source validation."""
+    """The (source, target) pairs that an entry measures; for source validation both are equal."""
     if entry.method == REFERENCE_METHOD and entry.values.get("fold"):
         return _reference_pairs(entry, domains)
-    named = entry.values.get("target")
-    targets = [named] if named else list(domains)
+    target = entry.values.get("target")
+    targets = [target] if target else list(domains)
     return [(entry.source, target) for target in targets]
 
 
 def _reference_pairs(entry: Entry, domains: Sequence[str]) -> list[tuple[str, str]]:
-    """An upper bound's: its held-out cases stand for themselves in the columns they count in."""
+    """The pairs of an upper bound, whose held-out cases are targets of the other columns."""
     tested = list(domains) if entry.source == "all" else [entry.source]
     if entry.values.get("method.variant") == "source_cv":
         return [(entry.source, entry.source)]
@@ -141,7 +141,7 @@ def _collect(
     metric = metrics()[spec.metric]
     columns: dict[str, set[str]] = defaultdict(set)
     for source, target in planned_pairs(entry, domains):
-        # pooled sources of an upper bound are one measurement in a column, so a set
+        # a set, as pooled sources of an upper bound are one measurement per column
         columns[target].add(_column(spec, entry, source, target))
     seed, group = entry.seed, entry.source if spec.columns == "target" else ""
     for score in entry.scores(spec.protocol):
@@ -167,13 +167,13 @@ def worst_value(metric: Metric, score: Score) -> float:
 
 
 def is_own_pair(column: str) -> bool:
-    """True for a matrix's column of a source tested on itself."""
+    """True if a column of a matrix is a source tested on itself."""
     source, is_pair, target = column.partition(_PAIR)
     return bool(is_pair) and source == target
 
 
 def _column(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
-    """Name of the column that a pair counts in; empty if in none."""
+    """Name of the column to which a pair belongs; empty if to none."""
     if spec.columns == "matrix":
         return f"{source}{_PAIR}{target}"
     is_own = entry.method == REFERENCE_METHOD and bool(entry.values.get("fold"))

@@ -1,4 +1,4 @@
-"""Published figures as rows of their own: cited, dimmed, never ranked against measured ones."""
+"""Published results as separate rows: cited, dimmed, never ranked against measured rows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _FILE = Path(__file__).parent / "published" / "desam2024.yaml"
 
 
 def published_rows(query: Query, columns: Sequence[str]) -> list[TableRow]:
-    """The paper's rows for a query, under its columns; none where it printed no such table.
+    """The paper's rows for the columns of a query; empty if the paper has no such table.
 
-    By default only with real data, all of the paper's source sites, and trainings that are no
-    shorter than the paper's: a smoke test needs no comparison with a paper.
+    By default they are added only with real data, all of the paper's source sites, and at least the
+    paper's number of epochs: a smoke test needs no comparison with a paper.
 
     Args:
-        query: The table's.
-        columns: Its columns without the average.
+        query: The query of the table.
+        columns: The table's columns without the average.
     """
     registry, spec = _registry(), query.spec
     names = registry["columns_named"]
@@ -37,9 +37,9 @@ def published_rows(query: Query, columns: Sequence[str]) -> list[TableRow]:
     for label, numbers in registry["tables"].get(spec.rows, {}).items():
         *cells, overall = numbers
         by_name = dict(zip(names, cells, strict=True)) if cells else {}
-        # the paper's average is over all six columns, and no other average
-        whole = overall if set(columns) == set(names) else None
-        values = [*(by_name.get(column) for column in columns), whole]
+        # the paper's average is valid only for all six columns
+        average = overall if set(columns) == set(names) else None
+        values = [*(by_name.get(column) for column in columns), average]
         rows.append(
             TableRow(
                 label=f"{label} [published]",
@@ -57,21 +57,21 @@ def _is_wanted(query: Query, columns: Sequence[str], registry: dict[str, Any]) -
     return (
         not query.is_synthetic
         and set(columns) == set(registry["columns_named"])
-        and _least_epochs(query) >= registry["epochs"]
+        and _min_epochs(query) >= registry["epochs"]
     )
 
 
-def _least_epochs(query: Query) -> int:
-    """Epochs of the table's shortest training; 0 where a training does not say."""
-    own = [entry for entry in query.entries if not entry.is_imported]
-    return min((int(entry.values.get("training.epochs") or 0) for entry in own), default=0)
+def _min_epochs(query: Query) -> int:
+    """Epochs of the table's shortest training; 0 if a training does not record them."""
+    measured = [entry for entry in query.entries if not entry.is_imported]
+    return min((int(entry.values.get("training.epochs") or 0) for entry in measured), default=0)
 
 
 def _difference(query: Query, columns: Sequence[str], registry: dict[str, Any]) -> str:
-    """What makes the published numbers another protocol, if anything is known to."""
-    spec, epochs = query.spec, _least_epochs(query)
+    """Known differences from the protocol of the published results; empty if there are none."""
+    spec, epochs = query.spec, _min_epochs(query)
     runs = [entry.run for entry in query.entries if entry.run is not None]
-    encoders = {run.tags.get("encoder", "") for run in runs} - {""}  # image methods have none
+    encoders = {run.tags.get("encoder", "") for run in runs} - {""}  # image methods have no encoder
     differing = [
         f"{word} {registry[word]} against {value}"
         for word, value in (("protocol", spec.protocol), ("aggregate", spec.aggregate))

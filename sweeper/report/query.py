@@ -1,4 +1,4 @@
-"""A spec applied to results: what tables, statistics and figures are all made of."""
+"""A report spec applied to results; tables, statistics and figures are made from it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)  # no slots: a cached property needs a dict
 class Query:
-    """A spec applied to results: what tables, statistics and figures share.
+    """A report spec applied to results.
 
     Attributes:
-        spec: The query.
+        spec: The report spec.
         name: Names of the sweeps, for titles and files.
         domains: Domains of the dataset, in order.
-        planned: Every entry, labelled.
-        entries: Those that the table is made of; fewer than planned after a selection.
-        results: What they came from.
+        planned: All entries, labelled.
+        entries: The entries in the table; fewer than `planned` after a selection.
+        results: The tracked results of the entries.
     """
 
     spec: ReportSpec
@@ -46,12 +46,12 @@ class Query:
 
     @property
     def metric(self) -> Metric:
-        """What the numbers are."""
+        """The metric of the table."""
         return metrics()[self.spec.metric]
 
     @property
     def is_synthetic(self) -> bool:
-        """True if any number comes from the phantom, or will."""
+        """True if any result comes from the phantom, or will."""
         return any(
             entry.run is not None and entry.run.tags.get("synthetic") == "true"
             for entry in self.entries
@@ -59,22 +59,22 @@ class Query:
 
     @cached_property
     def rows(self) -> dict[str, list[Entry]]:
-        """The entries by row, in the order planned."""
-        found: dict[str, list[Entry]] = {}
+        """Row -> entries, in the planned order."""
+        rows: dict[str, list[Entry]] = {}
         for entry in self.entries:
-            found.setdefault(entry.label, []).append(entry)
-        return found
+            rows.setdefault(entry.label, []).append(entry)
+        return rows
 
     @cached_property
     def pools(self) -> dict[str, dict[str, dict[str, Pool]]]:
-        """By row, column and seed what is pooled."""
+        """Row -> column -> seed -> pool."""
         return {
             label: pools(entries, self.spec, self.domains) for label, entries in self.rows.items()
         }
 
     @cached_property
     def references(self) -> frozenset[str]:
-        """Rows that are upper bounds: they stand beside the others, and take part in no rank."""
+        """Rows that are upper bounds: they are shown, but not ranked."""
         return frozenset(
             label
             for label, entries in self.rows.items()
@@ -85,17 +85,17 @@ class Query:
     def columns(self) -> tuple[str, ...]:
         """Columns that enter the average, in the order of the domains, then as planned.
 
-        They are those that some row plans; an upper bound adds none to those of the other rows,
-        and the diagonal of a matrix, source validation, is none.
+        These are the columns that any row plans; an upper bound adds none to those of the other
+        rows, and the diagonal of a matrix (source validation) is not included.
         """
-        own = [name for label in self._ranked_rows for name in self.averaged(label)]
-        found = own or [name for label in self.pools for name in self.averaged(label)]
+        ranked = [name for label in self._ranked_rows for name in self.averaged(label)]
+        planned = ranked or [name for label in self.pools for name in self.averaged(label)]
         order = {domain: i for i, domain in enumerate(self.domains)}
-        there = dict.fromkeys(found or self.domains)
-        return tuple(sorted(there, key=lambda name: order.get(name, len(order))))
+        names = dict.fromkeys(planned or self.domains)
+        return tuple(sorted(names, key=lambda name: order.get(name, len(order))))
 
     def averaged(self, label: str) -> dict[str, dict[str, Pool]]:
-        """What a row's average is made of, by column and seed."""
+        """Column -> seed -> pool, for the columns in a row's average."""
         return {
             column: by_seed
             for column, by_seed in self.pools[label].items()
@@ -104,7 +104,7 @@ class Query:
 
     @cached_property
     def case_shares(self) -> dict[str, dict[str, CaseShares]]:
-        """By row (no upper bounds) and column the cases behind each finished cell."""
+        """Row (no upper bounds) -> column -> cases of each finished cell."""
         skips = self.spec.undefined == "skip"
         return {
             label: {
@@ -121,20 +121,20 @@ class Query:
 
 
 def own_spec(results: TrackedResults) -> dict[str, Any]:
-    """The keys under `report:` that the newest sweep's space named; empty if it named none."""
+    """The `report:` keys of the latest sweep's space; empty if it has none."""
     return dict(results.sweeps[-1].plan.get("report") or {})
 
 
 def spec_of(keys: Mapping[str, Any]) -> ReportSpec:
-    """The query that some keys name.
+    """The report spec with the given keys.
 
     Raises:
-        ConfigError: They name no direction, or a value that is not allowed.
+        ConfigError: The direction is missing, or a value is not allowed.
     """
     if keys.get("columns") is None:
         raise ConfigError(
-            "report: no direction; say what a column is with --columns source|target|matrix|"
-            "structure, or name it under 'report:' in the search space"
+            "report: no direction; set it with --columns source|target|matrix|"
+            "structure, or under 'report:' in the search space"
         )
     try:
         return ReportSpec.model_validate(keys)
@@ -145,17 +145,17 @@ def spec_of(keys: Mapping[str, Any]) -> ReportSpec:
 
 
 def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query:
-    """The query of a spec, by default the one that the newest sweep's space names.
+    """The query of a report spec, by default of the one in the latest sweep's space.
 
     Raises:
-        ConfigError: No direction is named, or a row axis that no training has.
-        TrackingError: The sweeps hold nothing.
+        ConfigError: The direction is missing, or no training has the key of the rows.
+        TrackingError: The sweeps have no trainings.
     """
     chosen = spec or spec_of(own_spec(results))
     entries = restrict(gather(results), chosen.where)
     if not entries:
         names = ", ".join(sweep.name for sweep in results.sweeps)
-        raise TrackingError(f"sweep {names} holds no trainings; run it: sweeper run SPACE.yaml")
+        raise TrackingError(f"sweep {names} has no trainings; run it: sweeper run SPACE.yaml")
     selected = select_trainings(entries, chosen.select)
     plans = [sweep.plan for sweep in results.sweeps]
     domains = [d for plan in plans for d in plan.get("dataset", {}).get("domains", ())]

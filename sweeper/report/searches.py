@@ -1,4 +1,4 @@
-"""What a table must say of values that a search chose: by which rule, of how many trainings."""
+"""Notes on searched values: the rule that selected them, and the number of trainings."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 
 def search_notes(query: Query) -> list[str]:
-    """One line a rule; nothing where no search chose."""
+    """One line per selection rule; empty if no values were searched."""
     searches = _searches(query)
     rules: dict[str, set[int]] = {}
-    for entry in _own(query):
-        found = searches.get(entry.train_id)
-        if found is not None:
-            rules.setdefault(found["rule"], set()).add(found["budget"])
+    for entry in _measured(query):
+        search = searches.get(entry.train_id)
+        if search is not None:
+            rules.setdefault(search["rule"], set()).add(search["budget"])
     return [
         f"Values chosen by a search: {rule}; {_range(tried)} trainings tried for each cell, each"
-        " seen on its source alone."
+        " evaluated only on its source."
         for rule, tried in sorted(rules.items())
     ]
 
 
 def search_reasons(query: Query) -> list[str]:
-    """A draft reason where rows had unequal searches: other budgets, or other rules."""
+    """Draft reasons if the searches of the rows differ in budget or rule."""
     searches = _searches(query)
     tried: dict[str, set[int]] = {}
     budgets: set[tuple[int, int]] = set()
     rules: set[str] = set()
-    for entry in _own(query):
-        found = searches.get(entry.train_id)
-        tried.setdefault(entry.label, set()).add(found["budget"] if found else 0)
-        budgets.add((found["budget"], found["epochs"]) if found else (0, 0))
-        rules |= {found["rule"]} if found else set()
+    for entry in _measured(query):
+        search = searches.get(entry.train_id)
+        tried.setdefault(entry.label, set()).add(search["budget"] if search else 0)
+        budgets.add((search["budget"], search["epochs"]) if search else (0, 0))
+        rules |= {search["rule"]} if search else set()
     reasons = []
     if len(budgets) > 1:
-        each = ", ".join(f"{label} {_range(found)}" for label, found in tried.items())
+        each = ", ".join(f"{label} {_range(counts)}" for label, counts in tried.items())
         reasons.append(f"unequal searches (trainings tried for a cell: {each})")
     if len(rules) > 1:
         reasons.append(f"values chosen by {len(rules)} different rules")
@@ -49,7 +49,7 @@ def search_reasons(query: Query) -> list[str]:
 
 
 def _searches(query: Query) -> dict[str, Mapping[str, Any]]:
-    """The search that chose a training, by the training."""
+    """train_id -> the search that selected the training."""
     return {
         train_id: search
         for sweep in query.results.sweeps
@@ -58,8 +58,8 @@ def _searches(query: Query) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _own(query: Query) -> list[Entry]:
-    """Entries with a run of ours; a reference is no competitor."""
+def _measured(query: Query) -> list[Entry]:
+    """Entries with a measured run; without upper bounds, which do not compete."""
     return [
         entry
         for entry in query.entries

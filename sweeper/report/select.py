@@ -1,4 +1,4 @@
-"""Which of several searched trainings stands for a cell: the source chooses, never a target."""
+"""Selects one of several searched trainings per cell, by the source and never by a target."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _CELL_KEYS = (
 def select_trainings(entries: Sequence[Entry], rule: str) -> tuple[Entry, ...]:
     """The entries of each cell's best training; all of them under the rule `none`.
 
-    A cell is a method, a source, a structure, a seed and a scoring; trainings without the number
-    that the rule looks at cannot be chosen.
+    A cell is a method, a source, a structure, a seed and a scoring; trainings without the value
+    that the rule compares cannot be selected.
     """
     if rule == "none":
         return tuple(entries)
     best: dict[tuple[str, ...], Entry] = {}
     for entry in entries:
-        where = (
+        cell = (
             method_label(entry.values),
             *(entry.values.get(key, "") for key in _CELL_KEYS),
         )
-        known = best.get(where)
-        if known is None or _merit(entry, rule) > _merit(known, rule):
-            best[where] = entry
-    chosen = {id(entry) for entry in best.values()}
-    return tuple(entry for entry in entries if id(entry) in chosen)
+        best_so_far = best.get(cell)
+        if best_so_far is None or _goodness(entry, rule) > _goodness(best_so_far, rule):
+            best[cell] = entry
+    selected = {id(entry) for entry in best.values()}
+    return tuple(entry for entry in entries if id(entry) in selected)
 
 
-def _merit(entry: Entry, rule: str) -> float:
-    """Higher is better; minus infinity for what is not done."""
+def _goodness(entry: Entry, rule: str) -> float:
+    """The value that the rule compares, higher is better; minus infinity if unfinished."""
     if entry.run is None:
         return float("-inf")
     value = entry.run.summary.get(f"selected_{rule}")

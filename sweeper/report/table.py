@@ -1,4 +1,4 @@
-"""A finished table: numbers, marks and words, before any format."""
+"""A finished table: values, marks and texts, independent of the output format."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from enum import StrEnum
 
 
 class Mark(StrEnum):
-    """Rank of a cell in its column, on unrounded values."""
+    """Rank of a cell in its column, by unrounded values."""
 
     BEST = "best"
     SECOND = "second"
 
 
 class Origin(StrEnum):
-    """Where a row's numbers come from."""
+    """Where the values of a row come from."""
 
     MEASURED = "measured"
     IMPORTED = "imported"
@@ -23,18 +23,18 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One number of a table.
+    """One cell of a table.
 
     Attributes:
-        value: In the unit of print, such as percent; None where a seed is missing or nothing was
-            planned; nan where undefined.
-        deviation: Standard deviation over seeds, same unit; None with fewer than two seeds.
-        seeds_done: Seeds that are wholly there.
-        seeds_planned: Seeds that the plan wants.
-        n_cases: Cases (pairs of source and case where sources are pooled) behind one seed's value.
-        n_undefined: Cases of all seeds whose number is undefined.
-        mark: Its rank in the column, if marked.
-        stars: `*`, `**` or `***` where it differs from the baseline row's.
+        value: In the printed unit, such as percent; None if a seed is missing or nothing was
+            planned; nan if undefined.
+        deviation: Standard deviation over seeds, in the same unit; None with fewer than two seeds.
+        seeds_done: Number of finished seeds.
+        seeds_planned: Number of planned seeds.
+        n_cases: Cases per seed (pairs of source and case if sources are pooled).
+        n_undefined: Number of cases, over all seeds, whose value is undefined.
+        mark: Rank in the column, if marked.
+        stars: `*`, `**` or `***` if it differs significantly from the baseline row's cell.
     """
 
     value: float | None
@@ -48,22 +48,23 @@ class Cell:
 
     @property
     def is_complete(self) -> bool:
-        """True if a plan exists for the cell and every seed of it is there."""
+        """True if the cell was planned and all of its seeds are finished."""
         return self.seeds_planned > 0 and self.seeds_done == self.seeds_planned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRow:
-    """One row.
+    """One row of a table.
 
     Attributes:
-        label: What it is called.
-        cells: One for each column of the table.
-        delta: Difference of the last column to the baseline row; None without one.
-        origin: Where its numbers come from.
-        note: What a reader must know of the row, such as its citation.
-        is_reference: True for an upper bound, which takes no part in ranks.
-        is_mean: True for the last row of a matrix, the mean over the others.
+        label: Name of the row.
+        cells: One cell per column of the table.
+        delta: Difference from the baseline row in the last column; None without a baseline.
+        origin: Where its values come from.
+        note: Information that readers need, such as a citation.
+        is_reference: True for an upper bound, which is not ranked.
+        is_mean: True for the last row of a matrix, the mean of the other rows.
+        is_unconverged: True if a training of it may be undertrained.
     """
 
     label: str
@@ -73,25 +74,26 @@ class TableRow:
     note: str = ""
     is_reference: bool = False
     is_mean: bool = False
+    is_unconverged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportTable:
-    """One table with all that must be printed with it.
+    """One table with all texts that are printed with it.
 
     Attributes:
         name: Short name for files, such as `ablation`.
         title: First line of the caption; may be empty.
-        row_header: What rows are.
+        row_header: Meaning of the rows.
         columns: Names of the columns, the average last.
-        rows: In order.
-        caption: Sentences that say what every number is.
+        rows: The rows in order.
+        caption: Sentences that explain the values.
         notes: Remarks below the table.
-        draft_reasons: Why it is no final table; empty if it is.
-        is_synthetic: True if any number comes from the phantom.
-        baseline: Label of the row that `delta` is taken against.
+        draft_reasons: Why the table is not final; empty if it is.
+        is_synthetic: True if any value comes from the phantom.
+        baseline: Label of the row that `delta` is relative to.
         is_lower_better: True for distances.
-        digits: Decimals of its numbers.
+        digits: Number of decimals.
     """
 
     name: str

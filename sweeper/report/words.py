@@ -1,4 +1,4 @@
-"""Texts that every format shares."""
+"""Texts that all formats share."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sweeper.report.table import Cell, ReportTable
+    from sweeper.report.table import Cell, ReportTable, TableRow
 
 SYNTHETIC = "SYNTHETIC DATA: made by the phantom, for trying out only."
 DASH = "–"
+DAGGER = "†"
 
 
 def number(value: float, digits: int) -> str:
-    """A number as tables print it; `nan` where undefined."""
+    """A value as printed in tables; `nan` if undefined."""
     return "nan" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def row_name(row: TableRow) -> str:
+    """A row's label, with a dagger where it may be undertrained."""
+    return f"{row.label} {DAGGER}" if row.is_unconverged else row.label
 
 
 def counted(count: int, noun: str) -> str:
@@ -23,9 +29,9 @@ def counted(count: int, noun: str) -> str:
 
 
 def cell_text(cell: Cell, digits: int, *, plus_minus: str = " ± ") -> str:
-    """A cell's number, stars, deviation and counts; a dash that says how many seeds are there."""
+    """A cell's value, stars, deviation and counts; a dash with the number of finished seeds."""
     if cell.value is None:
-        # seeds are all there in an average that lacks a column which nobody planned
+        # an average may have all of its seeds and yet lack a column that was not planned
         has_seeds = cell.seeds_done == cell.seeds_planned
         return DASH if has_seeds else f"{DASH} ({seeds_text(cell)})"
     text = f"{number(cell.value, digits)}{cell.stars}"
@@ -52,13 +58,13 @@ def delta_header(table: ReportTable) -> str:
 
 
 def draft_lines(table: ReportTable) -> tuple[str, ...]:
-    """What must stand above a table: that it is a draft and why, that its data is synthetic."""
+    """The lines above a table: that its data is synthetic, that it is a draft, and why."""
     lines = [f"DRAFT: {'; '.join(table.draft_reasons)}."] if table.draft_reasons else []
     return (*([SYNTHETIC] if table.is_synthetic else []), *lines)
 
 
 def caption_lines(table: ReportTable) -> tuple[str, ...]:
-    """Title, caption, the meaning of the marks, notes and citations."""
+    """The lines below a table: title, caption, meaning of the marks, notes and citations."""
     marks = ["Bold: best, underlined: second."] if has_marks(table) else []
     by_note: dict[str, list[str]] = {}
     for row in table.rows:
@@ -74,5 +80,5 @@ def caption_lines(table: ReportTable) -> tuple[str, ...]:
 
 
 def has_marks(table: ReportTable) -> bool:
-    """True if some cell is marked."""
+    """True if any cell is marked."""
     return any(cell.mark for row in table.rows for cell in row.cells)

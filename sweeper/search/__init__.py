@@ -1,1 +1,1 @@
-"""Which values a search tries and when it stops; knows neither Ray nor the ledger's files."""
+"""Which values a search tries and when it stops: Optuna; neither Ray nor the ledger's files."""

@@ -133,6 +133,14 @@ class TrainingFolder:
         values: Mapping[str, Any] | None = read_json(self.path / "pruned.json")
         return values
 
+    def epochs(self) -> list[Mapping[str, Any]]:
+        """Records of the epochs of a training that has ended: of its fit, or until it was stopped.
+
+        Empty where it has not ended, and where a former version stopped it.
+        """
+        ended = self.fit() or self.pruned() or {}
+        return list(ended.get("epochs", ()))
+
     def remedy(self) -> Mapping[str, Any] | None:
         """How it is run after it ran out of memory; None if it never did."""
         values: Mapping[str, Any] | None = read_json(self.path / "remedy.json")
@@ -249,26 +257,3 @@ class Ledger:
     def remove(self, train_id: str) -> None:
         """Delete a training and all of its evaluations."""
         shutil.rmtree(self.root / train_id, ignore_errors=True)
-
-
-EPOCHS_FILE = "epochs.jsonl"
-"""One line per epoch; a training that starts from another one's weights lists only its own."""
-
-
-def known_epochs(folder: TrainingFolder) -> list[dict[str, Any]]:
-    """Records of a training's epochs so far: of the finished fit, or of the epochs file."""
-    fit = folder.fit()
-    if fit is not None:
-        return [dict(record) for record in fit["epochs"]]
-    records: dict[int, dict[str, Any]] = {}
-    try:
-        lines = (folder.path / EPOCHS_FILE).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:  # the process was killed while it wrote this line
-            continue
-        records[record["epoch"]] = record
-    return [records[epoch] for epoch in sorted(records)]

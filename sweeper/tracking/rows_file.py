@@ -26,9 +26,9 @@ ROWS_FILE = "rows.json"
 
 _KEY_COLUMNS = Score._fields[:6]
 _PATIENT = "patient"
-"""Missing from files written before patients were recorded: there each case is its own patient."""
+"""A column that files of earlier versions lack: there each case is its own patient."""
 _DIAGONAL = "diagonal_mm"
-"""Missing from files written before diagonals were recorded."""
+"""A column that files of earlier versions lack: there the diagonals are unknown."""
 _NOT_MEASURED = ""
 """Stands for a metric that only other lines of the file have; an undefined value is null."""
 

@@ -36,8 +36,8 @@ class Score(NamedTuple):
         protocol: Name of the scoring protocol.
         n_slices: Number of slices that the metrics were computed from.
         values: Metric -> value; nan if undefined. Metrics that were not computed are absent.
-        patient: Whose scan it is; empty if the case is its own patient.
-        diagonal_mm: Length of the scan's diagonal; nan where it was not recorded.
+        patient: The patient of the case; empty if the case is its own patient.
+        diagonal_mm: Length of the scan's diagonal; nan if it was not recorded.
     """
 
     eval_id: str

@@ -1,1 +1,1 @@
-"""What runs inside a worker process: one training from config to result, watched; no Ray."""
+"""Code of a worker process: one training from config to result, with a watchdog; no Ray."""

@@ -1,4 +1,4 @@
-"""Which cases a training sees and which it is scored on, and how their slices are read."""
+"""Selects the cases for training, validation and scoring, and reads their slices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Case ids of a training: what it may see, and what it is scored on."""
+    """Ids of the cases for training, for validation, and for scoring."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -30,7 +30,7 @@ class Cases:
 
 
 def sizes_of(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> Sizes:
-    """The sizes of opened stores; those of embeddings stay 0 where none are read."""
+    """The sizes of the opened stores; without embeddings, their sizes are 0."""
     if embeddings is None:
         return Sizes(image_channels=dataset.image_channels)
     return Sizes(
@@ -45,12 +45,12 @@ def sizes_of(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Slices of named cases, as the method wants them.
+    """Reads slices of given cases, with the fields that the method reads.
 
     Attributes:
         dataset: The images and references.
-        embeddings: Of slices that show a structure; None if the method reads none.
-        structure: What is segmented.
+        embeddings: Embeddings of slices that show a structure; None if the method reads none.
+        structure: The structure that is segmented.
         reads: What the method reads.
         background: Embeddings of the other slices; None unless whole scans are read.
     """
@@ -62,7 +62,7 @@ class Reader:
     background: EmbeddingStore | None = None
 
     def __call__(self, cases: Sequence[str]) -> Sequence[Slice]:
-        """Their slices, in the order of the cases."""
+        """The slices of the cases, in their order."""
         return slice_view(
             self.dataset,
             cases,
@@ -84,7 +84,7 @@ class Reader:
 
 
 def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:
-    """The source's split; targets are all other domains, or the held-out fold."""
+    """Training and validation cases of the source; scored are all other domains or the fold."""
     sources = dataset.domains if config.source == "all" else (config.source,)
     if config.fold is not None:
         return _fold_cases(config, dataset, sources)
@@ -96,7 +96,7 @@ def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:
 
 
 def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[str]) -> Cases:
-    """Cross-validation by patient: the fold is scored, the last 10 % of a domain's rest validate.
+    """Cross-validation by patient: the fold is scored; of the rest, the last 10 % validate.
 
     Raises:
         DataError: The method has no folds, or a domain has too few patients for them.
@@ -106,7 +106,9 @@ def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[st
     held_out: list[str] = []
     n_folds = getattr(config.method, "folds", None)
     if n_folds is None or config.fold is None:
-        raise DataError(f"{config.name()} has a fold, and its method knows no folds")
+        raise DataError(
+            f"{config.name()} has fold {config.fold}, but its method has no folds; remove it"
+        )
     for domain in sources:
         scans: dict[str, list[str]] = {}
         for record in dataset.cases_of(domain):

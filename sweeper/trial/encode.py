@@ -1,4 +1,4 @@
-"""Encoding blocks of slices in one process: reading, copies, computing and writing overlap."""
+"""Encodes blocks of slices in one process; reading, copying, computing and writing overlap."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from sweeper.store.embeddings.writer import ChunkWriter
 
 _WRITES_AHEAD = 2
-"""Blocks that may wait for the disk while the next is computed: bounds the memory."""
+"""Maximum number of blocks that wait to be written, which limits the memory."""
 
 
 def blocks_of(missing: Sequence[int], n_slices: int, size: int) -> list[tuple[range, list[int]]]:
-    """The fixed blocks that hold missing slices, each with those it lacks.
+    """The fixed blocks with missing slices, each with the indices of its missing slices.
 
-    A block is always encoded whole, whatever is missing of it: the same batch gives the same
-    bits, and so a continued store equals an uninterrupted one.
+    A block is always encoded as a whole, because the same batch gives bit-identical results. So a
+    resumed store equals an uninterrupted one.
     """
-    lacking: dict[int, list[int]] = {}
+    missing_in: dict[int, list[int]] = {}
     for index in missing:
-        lacking.setdefault(index // size, []).append(index)
+        missing_in.setdefault(index // size, []).append(index)
     return [
         (range(block * size, min((block + 1) * size, n_slices)), indices)
-        for block, indices in sorted(lacking.items())
+        for block, indices in sorted(missing_in.items())
     ]
 
 
@@ -44,18 +44,18 @@ def encode_blocks(
     writer: ChunkWriter,
     blocks: Iterable[tuple[range, list[int]]],
 ) -> Iterator[list[Commit]]:
-    """Encode blocks and put their slices; yields each block's commits once its bytes are in place.
+    """Encode blocks and write their slices; yields the commits of a block when it is written.
 
-    The next block is read and prepared, and the last ones are written, in threads while this one
-    is computed. On a GPU both copies run on streams of their own, from and to page-locked memory,
-    the embedding in half precision if that is what is stored.
+    While a block is computed, threads read the next block and write the previous ones. On a GPU,
+    copies in both directions use separate streams and page-locked memory; the embedding is copied
+    in half precision if it is stored so.
 
     Args:
         dataset: The images.
-        slices: Per slice of the store its index in the dataset.
-        encoder: On the device and in the precision of the computation.
-        writer: Puts slices.
-        blocks: Slices encoded together, and those of them to write.
+        slices: Index in the dataset of each slice of the store.
+        encoder: The encoder, on the device and in the precision of the computation.
+        writer: Writes the slices.
+        blocks: Slices that are encoded together, and the indices to write.
     """
     copies = _Copies(next(encoder.parameters()).device)
     half = writer.precision != "float32"
@@ -64,6 +64,7 @@ def encode_blocks(
         frames: Future[tuple[torch.Tensor, Any]] | None = None
         queue = list(blocks)
         for position, (block, wanted) in enumerate(queue):
+            # get this block's input, and read the next one
             images = [slices[index] for index in block]
             frames = frames or reader.submit(_frames, dataset, encoder, images, copies)
             ready, uploaded = frames.result()
@@ -71,9 +72,11 @@ def encode_blocks(
             if position + 1 < len(queue):
                 following = [slices[index] for index in queue[position + 1][0]]
                 frames = reader.submit(_frames, dataset, encoder, following, copies)
+            # encode it and write it in the background
             embedding = encoder.encode(copies.wait(ready, uploaded))
             host, downloaded = copies.to_host(embedding, torch.float16 if half else torch.float32)
             pending.append(writing.submit(_write, writer, host, downloaded, block, wanted))
+            # yield what is written; wait if too many blocks are pending
             while len(pending) > _WRITES_AHEAD or (pending and pending[0].done()):
                 yield pending.pop(0).result()
         for future in pending:
@@ -81,7 +84,7 @@ def encode_blocks(
 
 
 class _Copies:
-    """Copies between this machine's memory and the device that do not wait for the computation."""
+    """Copies between host and device that do not wait for the computation."""
 
     def __init__(self, device: torch.device) -> None:
         is_cuda = device.type == "cuda"
@@ -89,22 +92,22 @@ class _Copies:
         self.down: Any = torch.cuda.Stream(device) if is_cuda else None  # type: ignore[no-untyped-call]
 
     def wait(self, frames: torch.Tensor, uploaded: Any) -> torch.Tensor:
-        """Frames that the computation may use: it waits on the device, not here."""
+        """The frames, after the compute stream of the device is told to wait for their upload."""
         if uploaded is not None:
-            computing = torch.cuda.current_stream(frames.device)
-            computing.wait_event(uploaded)
-            frames.record_stream(computing)
+            compute_stream = torch.cuda.current_stream(frames.device)
+            compute_stream.wait_event(uploaded)
+            frames.record_stream(compute_stream)
         return frames
 
     def to_host(self, embedding: Embedding, dtype: torch.dtype) -> tuple[Embedding, Any]:
-        """The embedding in this machine's memory, once the event that comes with it is done."""
+        """The embedding in host memory, and the event after which it is complete."""
         if self.down is None:
             return embedding, None
-        small = embedding.to(dtype=dtype)
-        self.down.wait_stream(torch.cuda.current_stream(small.neck.device))
+        converted = embedding.to(dtype=dtype)
+        self.down.wait_stream(torch.cuda.current_stream(converted.neck.device))
         with torch.cuda.stream(self.down):
             maps = []
-            for tensor in (*small.taps, small.neck):
+            for tensor in (*converted.taps, converted.neck):
                 pinned = torch.empty(tensor.shape, dtype=dtype, pin_memory=True)
                 maps.append(pinned.copy_(tensor, non_blocking=True))
                 tensor.record_stream(self.down)
@@ -114,7 +117,7 @@ class _Copies:
 def _frames(
     dataset: DatasetStore, encoder: FrozenSamEncoder, indices: Sequence[int], copies: _Copies
 ) -> tuple[torch.Tensor, Any]:
-    """Prepared input of a block on the device, `(B, 3, input_px, input_px)`, and its event."""
+    """Preprocessed input of a block on the device, `(B, 3, input_px, input_px)`, and its event."""
     images = torch.from_numpy(np.stack([dataset.image(index) for index in indices]))
     if copies.up is None:
         return encoder.preprocess(images), None
@@ -125,12 +128,12 @@ def _frames(
 def _write(
     writer: ChunkWriter, embedding: Embedding, copied: Any, block: range, wanted: Sequence[int]
 ) -> list[Commit]:
-    """Put the wanted slices of an encoded block once it has arrived."""
+    """Write the wanted slices of an encoded block after it has been copied."""
     if copied is not None:
         copied.synchronize()
     commits = []
     for index in wanted:
         row = index - block.start
-        one = Embedding(taps=tuple(t[row] for t in embedding.taps), neck=embedding.neck[row])
-        commits.append(writer.write(index, one))
+        of_slice = Embedding(taps=tuple(t[row] for t in embedding.taps), neck=embedding.neck[row])
+        commits.append(writer.write(index, of_slice))
     return commits

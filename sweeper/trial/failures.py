@@ -1,4 +1,4 @@
-"""Failures are told apart, because each kind has its own remedy."""
+"""Classifies failures, because each class has its own remedy."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ def classify(error: BaseException) -> FailureReason:
 
 
 def describe(error: BaseException, log: Path) -> Failure:
-    """The failure that an exception means, with the hash that equal bugs share."""
+    """The record of an exception, with a hash that is equal for the same bug."""
     frames = traceback.extract_tb(error.__traceback__)
-    shape = [type(error).__name__, *(f"{f.filename.rsplit('/', 1)[-1]}:{f.name}" for f in frames)]
+    key = [type(error).__name__, *(f"{f.filename.rsplit('/', 1)[-1]}:{f.name}" for f in frames)]
     text = str(error).strip().splitlines()
     return Failure(
         reason=classify(error),
         message=f"{type(error).__name__}: {text[0] if text else 'no message'}",
-        traceback_hash=hashlib.sha256("|".join(shape).encode()).hexdigest()[:12],
+        traceback_hash=hashlib.sha256("|".join(key).encode()).hexdigest()[:12],
         log_path=str(log),
     )
 
 
 def loss_of(error: BaseException | None) -> tuple[FailureReason, str]:
-    """Why a training's process was lost, and one line on it, from what Ray raised.
+    """The reason why the process of a training was lost, and one line, from Ray's exception.
 
-    Ray's types are known by name only: this module is also read by workers, without Ray.
+    Ray's exception types are recognised by name, because workers import this module without Ray.
     """
     name, text = type(error).__name__, str(error)
     if name == "OutOfMemoryError" or text.startswith("OutOfMemoryError"):
-        return FailureReason.HOST_OOM, "Ray ended its process: the machine was short of memory"
+        return FailureReason.HOST_OOM, "Ray stopped its process: the machine was out of memory"
     if getattr(error, "preempted", False):
-        return FailureReason.PREEMPTED, "its machine was taken away (preempted)"
+        return FailureReason.PREEMPTED, "its machine was preempted"
     if name == "NodeDiedError" or "node has died" in text or "node failure" in text.lower():
         return FailureReason.LOST_NODE, "its machine was lost"
     if "SIGTERM" in text:
-        return FailureReason.PREEMPTED, "its process was asked to end (SIGTERM)"
+        return FailureReason.PREEMPTED, "its process was terminated (SIGTERM)"
     return FailureReason.LOST_NODE, "its process was killed or its machine was lost"

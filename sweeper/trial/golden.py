@@ -1,9 +1,9 @@
-"""Golden trainings and scores: does the code at hand still give the numbers of a known version?
+"""Golden trainings and scores: checks if the current code gives the results of a known version.
 
-`python -m sweeper.trial.golden` trains every method on tiny fixed data, scores fixed masks, and
-enters the hashes of the code into `sweeper/plan/code_versions.json`: under the version whose
-results are bit-equal, else under a new one. Bits are comparable only between equal processors and
-equal versions of torch, so that results are kept by platform.
+`python -m sweeper.trial.golden` trains every method on tiny fixed data and scores fixed masks. It
+adds the hashes of the code to `sweeper/plan/code_versions.json`: to the version whose results are
+bit-identical, or else to a new version. Bits can be compared only on the same processor type with
+the same version of torch, so results are recorded per platform.
 """
 
 from __future__ import annotations
@@ -74,10 +74,7 @@ GOLDEN: tuple[dict[str, Any], ...] = (
     {"method": {"name": "medsam"}},
     {"method": {"name": "medsam", "profile": "official"}, "training": {"batch_size": 2}},
     {"method": {"name": "unet", **_SMALL}},
-    {
-        "method": {"name": "unet", **_SMALL, "augmentation": False},
-        "training": {"changes": ((1, "training.lr", 0.001),)},
-    },
+    {"method": {"name": "unet", **_SMALL, "augmentation": False}},
     {"method": {"name": "upper_bound", "folds": 3, **_SMALL}, "source": "all", "fold": 1},
     *(
         {"method": {"name": name, **_SMALL}}
@@ -92,7 +89,7 @@ GOLDEN: tuple[dict[str, Any], ...] = (
     {"method": {"name": "mixstyle", "probability": 1.0, **_SMALL}},
     {"method": {"name": "maxstyle", "probability": 1.0, **_SMALL}},
 )
-"""What is trained for two epochs: every method, and the options that take another way in it."""
+"""The trainings, two epochs each: every method, and the options that use other code paths."""
 
 
 def golden_trials() -> list[TrialConfig]:
@@ -106,11 +103,11 @@ def golden_trials() -> list[TrialConfig]:
 
 
 def golden_weights(trials: Iterable[TrialConfig], folder: Path) -> str:
-    """SHA-256 of the selected weights of trainings, on one thread of the processor.
+    """SHA-256 of the selected weights of trainings, on one CPU thread.
 
     Args:
-        trials: Of `golden_trials`.
-        folder: An empty one; holds data and trainings.
+        trials: Trials from `golden_trials`.
+        folder: An empty folder for data and trainings.
     """
     dataset, embeddings = _write_data(folder)
     digest = hashlib.sha256()
@@ -140,7 +137,7 @@ def golden_weights(trials: Iterable[TrialConfig], folder: Path) -> str:
 
 
 class _Ragged(SegmentationMethod):
-    """Predicts the reference with ragged edges, holes and islands, by a slice's own pixels."""
+    """Predicts the reference with ragged edges, holes and islands, from the pixels of a slice."""
 
     reads: ClassVar[frozenset[Reads]] = frozenset({Reads.IMAGE})
 
@@ -177,13 +174,13 @@ def golden_scores() -> str:
         batches = partial(Loader, batch_size=5, device=torch.device("cpu"))
         result = evaluate(_Ragged(), slices, build_settings(config), batches, others)
         for score in result.scores:
-            # flat, so that the digest is of numbers and not of the record's shape
+            # flat, so that the digest depends on the values and not on the structure of the record
             facts = asdict(score)
-            values = {k: v for k, v in facts.pop("values").items() if k in _own_metrics()}
+            values = {k: v for k, v in facts.pop("values").items() if k in _built_in_metrics()}
             is_first = score.protocol in _FIRST_PROTOCOLS
-            numbers = {k: v for k, v in values.items() if is_first and k in _FIRST_METRICS}
-            later = {k: v for k, v in values.items() if k not in numbers}
-            for digest, some in ((first, numbers), (added, later)):
+            first_values = {k: v for k, v in values.items() if is_first and k in _FIRST_METRICS}
+            later_values = {k: v for k, v in values.items() if k not in first_values}
+            for digest, some in ((first, first_values), (added, later_values)):
                 if some:
                     text = json.dumps({**facts, **some}, sort_keys=True, default=str)
                     digest.update(text.encode())
@@ -203,13 +200,13 @@ def same_numbers(recorded: str, golden: str) -> bool:
     return golden == recorded or golden.startswith(f"{recorded} ")
 
 
-def _own_metrics() -> set[str]:
-    """Names of this project's metrics; what other packages add belongs to no version of ours."""
+def _built_in_metrics() -> set[str]:
+    """Names of the built-in metrics; those of plugins are not part of the scoring version."""
     return {n for n, metric in metrics().items() if metric.measure.startswith("desam_model.")}
 
 
 def _scored_slice(draw: np.random.Generator, case: int, z: int) -> Slice:
-    """A disc of 256 px and an image that is the disc with noise; one case has no mask at all."""
+    """A disc in 256 x 256 px, and an image of the disc with noise; one case gives an empty mask."""
     rows, columns = np.mgrid[:256, :256]
     y, x, radius = draw.uniform(100, 150), draw.uniform(100, 150), draw.uniform(25, 45)
     reference = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
@@ -228,7 +225,8 @@ def _scored_slice(draw: np.random.Generator, case: int, z: int) -> Slice:
 
 
 def _write_data(folder: Path) -> tuple[str, str]:
-    """Paths of a dataset and of its embeddings: discs in noise, which embeddings show too."""
+    """Paths of a dataset and of its embeddings: discs in noise, visible in the embeddings too."""
+    # dataset
     draw = np.random.default_rng(0)
     rows, columns = np.mgrid[:_PX, :_PX]
     cases: list[NewCase] = []
@@ -250,6 +248,7 @@ def _write_data(folder: Path) -> tuple[str, str]:
         skipped={},
     )
     dataset = write_dataset(folder / "golden.zarr", facts, cases)
+    # embeddings
     manifest = EmbeddingManifest(
         dataset=dataset.name,
         dataset_fingerprint=dataset.fingerprint,
@@ -269,13 +268,13 @@ def _write_data(folder: Path) -> tuple[str, str]:
         product_version="0",
         cases=tuple((case.record.case, _SLICES) for case in cases),
     )
-    place = folder / "golden.embeddings"
-    writer = ChunkWriter(place, manifest)
+    store = folder / "golden.embeddings"
+    writer = ChunkWriter(store, manifest)
     labels = np.concatenate([case.label for case in cases])
-    with StoreWriter(place, manifest) as store_writer:
+    with StoreWriter(store, manifest) as store_writer:
         for index in store_writer.missing:
             store_writer.commit([writer.write(index, _embedding(draw, labels[index]))])
-    return str(dataset.path), str(place)
+    return str(dataset.path), str(store)
 
 
 _DISC = ((12, 20), (12, 20), (5, 9))
@@ -320,7 +319,7 @@ def _embedding(draw: np.random.Generator, label: np.ndarray) -> Embedding:
 
 
 def platform_key() -> str:
-    """What bits depend on besides the code: processor, its vector instructions, versions."""
+    """Everything besides the code that affects bits: processor, vector instructions, versions."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -339,49 +338,53 @@ def enter(
     *,
     is_new: bool = False,
 ) -> tuple[str, bool]:
-    """Enter a hash under the version whose golden result is bit-equal, else under a new one.
+    """Add a hash to the version whose golden result is bit-identical, or else to a new version.
 
     Args:
-        name: Of the code.
+        name: Name of the code.
         versions: Its versions, oldest first; changed in place.
-        code_hash: Of the code at hand.
-        where: `platform_key()`.
-        result: Makes the golden result of the code at hand.
-        is_new: True to make a new version where nothing can be compared.
+        code_hash: Hash of the current code.
+        where: The platform, `platform_key()`.
+        result: Computes the golden result of the current code.
+        is_new: True to create a new version if the results cannot be compared.
 
     Returns:
-        What was done, in words, and whether the code at hand is now known.
+        A line that says what was done, and True if the current code is now known.
     """
+    # the hash is known
     owner = next((v for v, known in versions.items() if code_hash in known["hashes"]), None)
     if owner is not None:
         return _compare_known(owner, versions[owner], code_hash, where, result())
+    # no result of this platform to compare with
     comparable = [v for v, known in versions.items() if where in known["golden"]]
     newest = next(reversed(versions), None)
     if newest is not None and newest not in comparable and not is_new:
         known_on = "; or ".join(versions[newest]["golden"])
         return (
             f"{name}: code {code_hash} cannot be compared with {newest} here: its golden results"
-            f" were recorded on {known_on}; this is {where}. Run the command there; or here, first"
-            f" at a commit whose code is known as {newest}, then at this one; or give"
-            " --new-version, which makes what was trained before stale",
+            f" were recorded on {known_on}; this is {where}. Run the command there; or run it here,"
+            f" first at a commit whose code is known as {newest}, then at this one; or use"
+            " --new-version, which makes earlier trainings stale",
             False,
         )
+    # the same result as a known version
     golden = result()
     for version in reversed(comparable):
         if same_numbers(versions[version]["golden"][where], golden):
             versions[version]["hashes"].append(code_hash)
             versions[version]["golden"][where] = golden
             return f"{name}: code {code_hash} gives the same numbers as {version}", True
-    following = f"{name}-{len(versions) + 1}"
-    versions[following] = Version(hashes=[code_hash], golden={where: golden})
+    # a new version
+    added = f"{name}-{len(versions) + 1}"
+    versions[added] = Version(hashes=[code_hash], golden={where: golden})
     if newest is None:
-        return f"{name}: {following} is code {code_hash}", True
+        return f"{name}: {added} is code {code_hash}", True
     if newest not in comparable:
-        return f"{name}: {following} is code {code_hash}, not compared with {newest}", True
-    former = versions[newest]["golden"][where]
+        return f"{name}: {added} is code {code_hash}, not compared with {newest}", True
+    previous = versions[newest]["golden"][where]
     return (
-        f"{name}: code {code_hash} gives other numbers than {newest} (golden {former[:12]} ->"
-        f" {golden[:12]}): it is {following}, and what {newest} made is stale",
+        f"{name}: code {code_hash} gives other numbers than {newest} (golden {previous[:12]} ->"
+        f" {golden[:12]}): it is {added}, and results of {newest} are stale",
         True,
     )
 
@@ -394,15 +397,15 @@ def _compare_known(
         known["golden"][where] = golden
         return f"{version}: code {code_hash} is known, golden {golden[:12]}", True
     return (
-        f"{version}: code {code_hash} is known, but gives golden {golden[:12]} here where"
-        f" {recorded[:12]} was recorded: something outside the hashed code changes numbers, such as"
-        " another package",
+        f"{version}: code {code_hash} is known, but its golden result is {golden[:12]} here and"
+        f" {recorded[:12]} in the record: something outside the hashed code changes the results,"
+        " such as another package",
         False,
     )
 
 
 def golden_results(names: Sequence[str] = ()) -> dict[str, tuple[str, Callable[[], str]]]:
-    """For each piece of versioned code its hash, and what makes its golden result."""
+    """Hash and golden result of each versioned code; the result is computed when it is called."""
     by_module: dict[str, list[TrialConfig]] = {}
     for trial in golden_trials():
         by_module.setdefault(trial.method.module(), []).append(trial)
@@ -420,12 +423,12 @@ def _in_a_folder(trials: Sequence[TrialConfig]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare and enter all code at hand; 1 if some of it is not known afterwards."""
+    """Compare and record all current code; returns 1 if some of it is not known afterwards."""
     parser = argparse.ArgumentParser(prog="python -m sweeper.trial.golden", description=__doc__)
     parser.add_argument(
         "--new-version",
         action="store_true",
-        help="make a new version where the results cannot be compared on this machine",
+        help="create a new version if the results cannot be compared on this machine",
     )
     options = parser.parse_args(arguments)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -433,9 +436,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_known = True
     for name, (code_hash, result) in golden_results().items():
         known = versions.setdefault(name, {})
-        words, is_entered = enter(name, known, code_hash, where, result, is_new=options.new_version)
-        is_known &= is_entered
-        sys.stdout.write(f"{words}\n")
+        line, is_recorded = enter(name, known, code_hash, where, result, is_new=options.new_version)
+        is_known &= is_recorded
+        sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
     VERSIONS_FILE.write_text(json.dumps(versions, indent=1) + "\n", encoding="utf-8")
     return 0 if is_known else 1

@@ -1,4 +1,4 @@
-"""How fast is a kind of training on this machine? A few batches tell."""
+"""Measures the speed of a kind of training on this machine, with a few batches."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
     from sweeper.config.trial import TrialConfig
 
 _TUNE_BYTES = 79_000_000
-"""Anonymous memory of Ray and Tune, which a worker has imported and a probe's process has not: seen
-as 534 MB in a worker against 455 MB in the probe of the same training."""
+"""Anonymous memory of Ray and Tune, which a worker imports but a probe does not: 534 MB in a worker
+against 455 MB in the probe of the same training."""
 
 
 def probe(
     config: TrialConfig, dataset: str, embeddings: str | None, batches: int, threads: int
 ) -> tuple[float, float, int, int]:
-    """Train and score a few batches, keep nothing: how fast is this kind of training here?
+    """Train and score a few batches, without writing files, and measure the speed.
 
-    Training and validation slices are taken in the proportion of the source's split.
+    The proportion of training and validation slices is that of the source.
 
     Args:
-        config: One of the kind.
+        config: A trial of the kind.
         dataset: Path of the dataset store.
         embeddings: URI of the embedding store, or None.
-        batches: To train on, twice: the first time warms up.
-        threads: CPU threads that a training will have.
+        batches: Batches to train on, for two epochs; the first epoch warms up.
+        threads: CPU threads of a training.
 
     Returns:
-        Seconds a slice of the source and epoch, seconds a scored slice, peak memory in bytes as a
-        worker's training will have it, trainable parameters.
+        Seconds per source slice and epoch, seconds per scored slice, expected peak memory of a
+        worker in bytes, and the number of trainable parameters.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    return_free_memory()  # of the import of a dataset, or of the probe before
+    return_free_memory()  # of a previous import of a dataset, or of the previous probe
     try:
         return _probe(config, dataset, embeddings, batches)
     finally:
@@ -62,6 +62,7 @@ def probe(
 def _probe(
     config: TrialConfig, dataset: str, embeddings: str | None, batches: int
 ) -> tuple[float, float, int, int]:
+    # build the method and open its data
     store = EmbeddingStore.open(embeddings) if embeddings else None
     data = DatasetStore.open(Path(dataset))
     sizes = sizes_of(data, store)
@@ -69,10 +70,11 @@ def _probe(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reader = Reader(data, store, str(config.structure), method.reads)
     cases = choose_cases(config, data)
-    every_train, every_validation = reader(cases.train), reader(cases.validation)
-    train = _first(every_train, batches * config.training.batch_size)
-    share = len(train) / max(len(every_train), 1)
-    validation = _first(every_validation, max(1, round(share * len(every_validation))))
+    # take a few slices, and train on them for two epochs
+    all_train, all_validation = reader(cases.train), reader(cases.validation)
+    train = _first(all_train, batches * config.training.batch_size)
+    fraction = len(train) / max(len(all_train), 1)
+    validation = _first(all_validation, max(1, round(fraction * len(all_validation))))
     schedule = replace(build_schedule(config, sizes), epochs=2)  # the first epoch warms up
     result = fit(
         method,
@@ -82,18 +84,18 @@ def _probe(
         seed=config.seed,
         device=device,
     )
-    scored = validation
+    # score the validation slices
     started = time.perf_counter()
     evaluate(
         method,
-        scored,
+        validation,
         build_settings(config.evaluation),
         partial(Loader, batch_size=config.training.batch_size, device=device),
     )
     seconds = time.perf_counter() - started
     return (
         result.epochs[-1].seconds / (len(train) + len(validation)),
-        seconds / max(len(scored), 1),
+        seconds / max(len(validation), 1),
         result.peak_memory_bytes + (_TUNE_BYTES if device.type == "cpu" else 0),
         result.trainable_parameters,
     )

@@ -77,27 +77,16 @@ def next_remedy(
     reasons = (*last.reasons, reason.value)
     if 2**last.halvings < _side_by_side(reason, placement):
         return replace(last, halvings=last.halvings + 1, reasons=reasons)
-    return next_split(reason, last, batch_size)
-
-
-def next_split(reason: FailureReason, last: Remedy, batch_size: int) -> Remedy | None:
-    """A batch in twice as many parts after a failure, or None if that is no remedy for it.
-
-    Args:
-        reason: Why it failed.
-        last: How it was run.
-        batch_size: Slices a batch.
-    """
-    if reason not in OUT_OF_MEMORY or last.accumulate >= batch_size:
+    if last.accumulate >= batch_size:
         return None
     parts = min(2 * last.accumulate, batch_size)
-    return replace(last, accumulate=parts, reasons=(*last.reasons, reason.value))
+    return replace(last, accumulate=parts, reasons=reasons)
 
 
 def known_remedy(folder: TrainingFolder, config: TrialConfig) -> Remedy:
     """The remedy that a training's folder records, over what its config asks for."""
-    found = Remedy.of(folder.remedy())
-    return replace(found, accumulate=max(found.accumulate, config.training.accumulate))
+    known = Remedy.of(folder.remedy())
+    return replace(known, accumulate=max(known.accumulate, config.training.accumulate))
 
 
 def split(remedy: Remedy, config: TrialConfig) -> TrialConfig:

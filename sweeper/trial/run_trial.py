@@ -26,12 +26,11 @@ from sweeper.trial.cases import Cases, Reader, choose_cases, sizes_of
 from sweeper.trial.probe import probe
 from sweeper.trial.same_code import require_same_code
 from sweeper.trial.scoring_settings import build_settings
-from sweeper.trial.stretches import fit_stretches
+from sweeper.trial.train import train
 
 if TYPE_CHECKING:
     from desam_model.method import SegmentationMethod
     from sweeper.config.trial import TrialConfig
-    from sweeper.factory import Sizes
     from sweeper.plan.job import TrainingJob
 
 __all__ = ["OnEpoch", "probe", "run_trial"]
@@ -49,7 +48,7 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
         on_epoch: Told of every epoch; may stop the training, which is then not scored.
 
     Returns:
-        True if the training ran to its end and is scored, False if it was stopped or paused.
+        True if the training ran to its end and is scored, False if it was stopped.
 
     Raises:
         CodeChangedError: This process has other code than the job's identity names.
@@ -78,7 +77,7 @@ def _train_and_score(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method.to(device)
     if folder.fit() is None:
-        if not _train(job, folder, method, sizes, reader, cases, device, on_epoch):
+        if not train(job, folder, method, sizes, reader, cases, device, on_epoch):
             return False
     else:
         method.load_state_dict(load_weights(folder.path / "best.pt"))
@@ -96,39 +95,6 @@ def _description(job: TrainingJob) -> dict[str, Any]:
         "name": job.config.name(),
         "train_id": job.train_id,
     }
-
-
-def _train(
-    job: TrainingJob,
-    folder: TrainingFolder,
-    method: SegmentationMethod,
-    sizes: Sizes,
-    reader: Reader,
-    cases: Cases,
-    device: torch.device,
-    on_epoch: OnEpoch,
-) -> bool:
-    """Fit and record; False if it was stopped before its end."""
-    views = reader(cases.train), reader(cases.validation)
-    result = fit_stretches(job, method, sizes, views, device, on_epoch)
-    if result.stopped_early:
-        folder.write("pruned", {"epoch": result.epochs[-1].epoch})
-        return False
-    if len(result.epochs) < job.config.training.epochs:
-        return False  # a pause: whoever asked for it says how it goes on
-    folder.write(
-        "fit",
-        {
-            **{k: v for k, v in asdict(result).items() if k != "epochs"},
-            "epochs": [asdict(epoch) for epoch in result.epochs],
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "n_train_slices": len(reader(cases.train)),
-            "remedy": job.remedy,
-            "train_cases": list(cases.train),
-            "validation_cases": list(cases.validation),
-        },
-    )
-    return True
 
 
 def _score(

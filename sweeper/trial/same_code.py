@@ -1,7 +1,7 @@
-"""A worker trains and scores only with the code that the plan was made with.
+"""Checks that a worker has the same training and scoring code as the plan.
 
-Hashes come from files as they were when this process first asked for them, which a worker does
-before it imports what trains. So they tell what this process runs, whatever is edited later.
+The code is hashed when a process first asks for its version. A worker does so before it imports the
+training code, so the hashes describe the code that it runs, even if files are edited later.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 
 def read_code(job: TrainingJob) -> None:
-    """Note the code that this process is about to import for a job."""
+    """Hash the code that this process will import for a job; call it before the import."""
     training_version(job.config.method.module())
     scoring_version()
 
 
 def require_same_code(job: TrainingJob) -> None:
-    """Refuse to train or to score with other code than the plan was made with.
+    """Refuse to train or to score if the code differs from that of the plan.
 
-    The training code counts for a scoring too: it predicts.
+    The training code is checked for an evaluation too, because it computes the predictions.
 
     Raises:
-        CodeChangedError: With both versions.
+        CodeChangedError: The message contains both versions.
     """
-    here = training_version(job.config.method.module())
-    _require("training", here, job.identity.get("code"))
+    current = training_version(job.config.method.module())
+    _require("training", current, job.identity.get("code"))
     if job.evaluations:
         _require("scoring", scoring_version(), job.scoring_code)
 
 
-def _require(what: str, here: str, planned: str | None) -> None:
-    if planned is not None and here != planned:
+def _require(what: str, current: str, planned: str | None) -> None:
+    if planned is not None and current != planned:
         raise CodeChangedError(
-            f"{what} code is {here} here, the plan was made with {planned}; run the same command"
-            " again, which plans anew, with the same code on every machine"
+            f"{what} code is {current} here, but the plan was made with {planned}; run the same"
+            " command again to make a new plan, with the same code on all machines"
         )

@@ -1,4 +1,4 @@
-"""How a trial is scored; apart from the factory, so that its code is part of the scoring's."""
+"""Builds the scoring settings; a separate module, because its code is part of the scoring code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def build_settings(config: EvaluationConfig) -> PredictionSettings:
-    """How the trial is scored; where a method has no prompt grid, the default stands unused."""
+    """The scoring settings of a trial; a method without a prompt grid ignores the grid size."""
     default = PredictionSettings()
     return PredictionSettings(
         grid_size=default.grid_size if config.grid_size is None else config.grid_size,

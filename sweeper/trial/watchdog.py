@@ -1,4 +1,4 @@
-"""The watch beside a training: its lease, its memory, its progress, and the sweep it belongs to."""
+"""The watchdog of a training: its lease, its memory, its progress and its driver."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ HUNG_EXIT = 124
 ORPHAN_EXIT = 125
 _MIN_HANG_S = 600.0
 _TICK_S = 0.1
-_TICKS_A_LOOK_AT_THE_DRIVER = 10
-_TICKS_A_RENEWAL = 100
+_TICKS_PER_DRIVER_CHECK = 10
+_TICKS_PER_RENEWAL = 100
 
 
-class Pulse:
-    """Renews the lease; ends the process if it eats the host's memory, hangs, or lost its sweep.
+class Watchdog:
+    """Renews the lease; ends the process if it exceeds its memory, hangs, or has lost its driver.
 
-    Memory mapped from stores is shared page cache and does not count: only anonymous pages do.
+    Only anonymous memory counts; memory-mapped stores are shared page cache.
     """
 
     def __init__(self, folder: TrainingFolder, owner: str, memory_bytes: int) -> None:
         self._folder, self._owner, self._limit = folder, owner, memory_bytes
-        self._last_beat = time.monotonic()
+        self._last_epoch = time.monotonic()
         self._slowest = 0.0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
-    def beat(self) -> None:
-        """An epoch has ended."""
+    def epoch_ended(self) -> None:
+        """Restart the timeout, because an epoch has ended."""
         now = time.monotonic()
-        self._slowest = max(self._slowest, now - self._last_beat)
-        self._last_beat = now
+        self._slowest = max(self._slowest, now - self._last_epoch)
+        self._last_epoch = now
 
-    def __enter__(self) -> Pulse:
-        """Begin to watch."""
+    def __enter__(self) -> Watchdog:
+        """Start the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the watch."""
+        """Stop the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -58,15 +58,23 @@ class Pulse:
         ticks = 0
         while not self._stop.wait(_TICK_S):
             ticks += 1
-            if self._limit and (held := anonymous_bytes()) > self._limit:
-                text = f"held {held / 1e9:.1f} GB, more than its {self._limit / 1e9:.1f} GB"
+            # memory
+            if self._limit and (used := anonymous_bytes()) > self._limit:
+                text = f"used {used / 1e9:.1f} GB, more than its limit {self._limit / 1e9:.1f} GB"
                 self._end(FailureReason.HOST_OOM, HOST_OOM_EXIT, text)
-            if time.monotonic() - self._last_beat > max(_MIN_HANG_S, 10 * self._slowest):
-                self._end(FailureReason.HUNG, HUNG_EXIT, "no epoch ended for too long")
-            if ticks % _TICKS_A_LOOK_AT_THE_DRIVER == 0 and has_ended(self._owner):
-                os._exit(ORPHAN_EXIT)  # its sweep was killed; the next one goes on from last.pt
-            if ticks % _TICKS_A_RENEWAL == 0:
-                with contextlib.suppress(OSError):  # a full disk must not end the watch
+            # progress
+            waited, limit = (
+                time.monotonic() - self._last_epoch,
+                max(_MIN_HANG_S, 10 * self._slowest),
+            )
+            if waited > limit:
+                text = f"no epoch ended for {waited:.0f} s (limit {limit:.0f} s)"
+                self._end(FailureReason.HUNG, HUNG_EXIT, text)
+            # driver and lease
+            if ticks % _TICKS_PER_DRIVER_CHECK == 0 and has_ended(self._owner):
+                os._exit(ORPHAN_EXIT)  # its driver was killed; the next one resumes from last.pt
+            if ticks % _TICKS_PER_RENEWAL == 0:
+                with contextlib.suppress(OSError):  # a full disk must not stop the watchdog
                     self._folder.renew_lease(self._owner)
 
     def _end(self, reason: FailureReason, code: int, message: str) -> None:
@@ -78,7 +86,7 @@ class Pulse:
 def kernel_oom_kills(
     sources: tuple[Path, ...] = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat")),
 ) -> int:
-    """Processes that the kernel has killed here for want of memory; 0 where it does not say."""
+    """Number of processes that the kernel killed because of low memory; 0 if it is unknown."""
     for source in sources:
         with contextlib.suppress(OSError, ValueError):
             for line in source.read_text().splitlines():

@@ -19,7 +19,7 @@ from sweeper.store.ledger import TrainingFolder, read_json
 from sweeper.store.processes import is_local, process_identity
 from sweeper.trial.failures import classify, describe
 from sweeper.trial.same_code import read_code
-from sweeper.trial.watchdog import Pulse, kernel_oom_kills
+from sweeper.trial.watchdog import Watchdog, kernel_oom_kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -100,14 +100,14 @@ def _train_claimed(
         {"owner": job.owner, "worker": process_identity(), "oom_kills": kernel_oom_kills()},
     )
     folder.renew_lease(job.owner)
-    pulse = Pulse(folder, job.owner, memory_bytes)
+    watchdog = Watchdog(folder, job.owner, memory_bytes)
 
     def on_epoch(record: EpochRecord) -> Decision:
-        pulse.beat()
+        watchdog.epoch_ended()
         report(asdict(record))
         return Decision.CONTINUE
 
-    with _logged(folder.log), pulse:
+    with _logged(folder.log), watchdog:
         try:
             is_whole = run_trial(job, on_epoch)
             outcome = TrialOutcome.COMPLETED if is_whole else TrialOutcome.PRUNED

@@ -50,7 +50,7 @@ def test_the_schema_refuses_what_the_reader_refuses(text: str) -> None:
 
 def test_every_option_of_every_method_is_in_the_reference() -> None:
     page = reference_markdown()
-    for word in ("loss_weights", "`iou`", "`width`", "grace_epochs", "interval", "changes"):
+    for word in ("loss_weights", "`iou`", "`width`", "grace_epochs", "reduction", "accumulate"):
         assert word in page
 
 
@@ -61,3 +61,14 @@ def test_every_link_of_a_page_leads_to_a_file(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), f"{page} links to {target}"
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    named = [
+        pair
+        for page in sorted((ROOT / "docs").glob("*.md"))
+        for pair in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+    ]
+    assert named
+    missing = [pair for pair in named if f"def {pair[1]}(" not in (ROOT / pair[0]).read_text()]
+    assert missing == []

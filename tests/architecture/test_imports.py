@@ -40,7 +40,7 @@ def test_plan_and_status_need_no_torch_ray_or_mlflow() -> None:
 
 
 def test_what_the_driver_shares_with_workers_needs_no_torch() -> None:
-    code = "import sweeper.trial.worker, sweeper.trial.search_worker, sweeper.locks"
+    code = "import sweeper.trial.worker, sweeper.locks"
     assert loaded_after(code, ("torch", "ray", "mlflow", "zarr")) == set()
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 
+from desam_model.scoring.constant_mask import best_constant_mask
 from desam_model.scoring.evaluate import evaluate
+from desam_model.scoring.metrics import dice
 from desam_model.scoring.protocol_table import STRICT
+from desam_model.slices import by_case
 from desam_model.training.fit import fit
 from desam_model.training.loader import Loader
 from desam_model.types import Split
@@ -29,11 +32,6 @@ from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.workspace import Workspace
 from sweeper.trial.cases import Reader, choose_cases, sizes_of
 from sweeper.trial.scoring_settings import build_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from desam_model.types import Slice
 
 Options = dict[str, Any]
 
@@ -106,32 +104,6 @@ def real_source(workspace: Workspace, source: DataSource, shared: Path) -> DataS
     return source
 
 
-def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
-    return float(2 * (prediction & reference).sum() / (prediction.sum() + reference.sum()))
-
-
-def by_case(slices: Sequence[Slice]) -> list[np.ndarray]:
-    """References `(n, H, W)` bool, one a case."""
-    cases: dict[str, list[np.ndarray]] = {}
-    for one in slices:
-        cases.setdefault(one.case, []).append(one.reference.numpy() > 0)
-    return [np.stack(found) for found in cases.values()]
-
-
-def best_constant_mask(train: Sequence[Slice]) -> np.ndarray:
-    """The mask `(H, W)` for every slice: the mean training reference, cut where it serves best.
-
-    The cut is the one with the highest mean Dice over the training cases, so that the constant
-    has learned from the same cases as the method.
-    """
-    references = by_case(train)
-    mean = np.mean([one.mean(axis=0) for one in references], axis=0)
-    cuts = [mean > level for level in np.arange(0.05, 1.0, 0.05) if (mean > level).any()]
-    return max(
-        cuts, key=lambda cut: fmean(dice(np.broadcast_to(cut, r.shape), r) for r in references)
-    )
-
-
 def held_out_dice(config: TrialConfig, source: DataSource) -> tuple[float, float]:
     """Train; strict Dice on the source's held-out cases of the method and of the best constant."""
     facts = source.facts(config)
@@ -148,9 +120,15 @@ def held_out_dice(config: TrialConfig, source: DataSource) -> tuple[float, float
     validation = reader(cases.validation)
     fit(method, train, validation, build_schedule(config, sizes), seed=config.seed)
 
-    constant = best_constant_mask(list(train))
-    references = by_case(list(held_out))
-    by_constant = fmean(dice(np.broadcast_to(constant, r.shape), r) for r in references)
+    constant, _ = best_constant_mask(train)
+    slices = list(held_out)
+    references = [
+        np.stack([slices[i].reference.numpy() > 0 for i in order])
+        for order in by_case(slices).values()
+    ]
+    by_constant = fmean(
+        dice(np.broadcast_to(constant, r.shape), r, (1.0, 1.0, 1.0)) for r in references
+    )
     scores = evaluate(
         method, held_out, build_settings(config.evaluation), partial(Loader, batch_size=8)
     ).scores

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from scripted import Sweep, expected, workers_need_not_import
+from scripted_search import ScriptedSearch
 
 from sweeper.engine import cluster
 from sweeper.engine.preflight import Machine, check_machines, problem
 from sweeper.errors import ResourceError
-from sweeper.records import Placement
+from sweeper.records import ENDED, Placement, TrialStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,30 @@ def test_a_sweep_from_outside_through_rays_client_is_told_of_everything(
     sweep = Sweep(root=tmp_path, scripts={}, seeds=2, placement=PLACEMENT)
     assert [sweep.numbers(seed) for seed in range(2)] == [expected(seed) for seed in range(2)]
     assert "told of 2 ends, 2 records" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_search_from_outside_through_rays_client_stops_trainings_too(
+    nodes: Any, tmp_path: Path
+) -> None:
+    search = "{algorithm: random, samples: 6, scheduler: asha, grace_epochs: 1, reduction: 2}"
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), str(tmp_path), "6", "1.5", nodes.client_address, search],
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    scripted = ScriptedSearch(tmp_path, {}, 6, PLACEMENT, search)
+    tried = scripted.tried()
+    assert scripted.study().record().is_finished
+    assert len(tried) == 6
+    by_status = {status: [t for t in tried.values() if t.status is status] for status in ENDED}
+    assert by_status[TrialStatus.PRUNED]
+    assert by_status[TrialStatus.COMPLETED]
+    assert not by_status[TrialStatus.FAILED]
+    assert "told of 6 ends, 6 records" in done.stdout
 
 
 def test_a_sweep_on_three_nodes_ends_complete_when_one_is_killed(

@@ -17,22 +17,19 @@ from scripted import (
     Sweep,
     expected,
     hold,
-    scripted_search_work,
+    mark_of,
     workers_need_not_import,
 )
 
-from sweeper.config.search_algorithm import SearchConfig
+from desam_model.types import Decision
 from sweeper.engine import cluster as ray_cluster
-from sweeper.engine import driver, ray_tune, search_tune
+from sweeper.engine import driver, ray_tune
 from sweeper.errors import ResourceError
 from sweeper.records import Placement, TrialOutcome
-from sweeper.search.courses import Step
 from sweeper.store.processes import process_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from sweeper.plan.expand import Training
+    from collections.abc import Callable, Iterator
 
 workers_need_not_import(__name__)
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own deprecations are not ours
@@ -41,26 +38,55 @@ pytestmark = pytest.mark.filterwarnings("default")  # Ray's own deprecations are
 class Notes:
     """A listener that writes everything down."""
 
-    def __init__(self, stop_after: str | None = None) -> None:
+    def __init__(self, stop_after: str | None = None, pruned_after: int | None = None) -> None:
         self.started: list[str] = []
         self.epochs: list[tuple[str, int]] = []
         self.ended: dict[str, bool] = {}
         self.words: dict[str, str] = {}
         self.losses: dict[str, Any] = {}
-        self._stop_after = stop_after
+        self._stop_after, self._pruned_after = stop_after, pruned_after
         self._lock = threading.Lock()  # a real listener holds threads; none of it may be pickled
 
     def on_start(self, train_id: str) -> None:
         self.started.append(train_id)
 
-    def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
+    def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> Decision:
         self.epochs.append((train_id, epoch["epoch"]))
+        return Decision.STOP if epoch["epoch"] == self._pruned_after else Decision.CONTINUE
 
     def on_end(self, train_id: str, outcome: TrialOutcome | None, loss: Any) -> bool:
         self.ended[train_id] = loss is not None
         self.words[train_id] = outcome
         self.losses[train_id] = loss
         return train_id == self._stop_after
+
+
+class Jobs:
+    """A source that has its jobs from the beginning."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._left = [(f"job{i}", text) for i, text in enumerate(texts)]
+
+    @property
+    def is_exhausted(self) -> bool:
+        return not self._left
+
+    def next_job(self) -> ray_tune.Job | None:
+        return self._left.pop(0) if self._left else None
+
+
+class LateJobs(Jobs):
+    """A source that has its next job only when the listener has seen another one end."""
+
+    def __init__(self, texts: list[str], notes: Notes) -> None:
+        super().__init__(texts)
+        self._notes, self._n_handed_out = notes, 0
+
+    def next_job(self) -> ray_tune.Job | None:
+        if self._n_handed_out > len(self._notes.ended):
+            return None
+        self._n_handed_out += 1
+        return super().next_job()
 
 
 def placement(**changes: Any) -> Placement:
@@ -98,8 +124,7 @@ def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> Tri
 
 
 def run(jobs: list[str], notes: Notes, tmp_path: Path, **changes: Any) -> ray_tune.Interrupt:
-    named = [(f"job{i}", text) for i, text in enumerate(jobs)]
-    return driver.run_jobs(named, placement(**changes), notes, tmp_path, work)
+    return driver.run_jobs(Jobs(jobs), placement(**changes), notes, tmp_path, work)
 
 
 def test_every_job_starts_reports_its_epochs_and_ends(tmp_path: Path) -> None:
@@ -136,6 +161,28 @@ def test_the_listener_can_stop_a_sweep(tmp_path: Path) -> None:
     notes = Notes(stop_after="job0")
     run(["epochs"] + ["slow"] * 3, notes, tmp_path, max_concurrent=1)
     assert notes.ended == {"job0": False}
+
+
+def test_a_source_may_have_no_job_just_now(tmp_path: Path) -> None:
+    notes = Notes()
+    driver.run_jobs(LateJobs(["epochs"] * 3, notes), placement(), notes, tmp_path, work)
+    assert list(notes.ended) == notes.started == ["job0", "job1", "job2"]
+
+
+def test_the_listener_can_stop_one_training(tmp_path: Path) -> None:
+    notes = Notes(pruned_after=0)
+    run(["epochs", "slow"], notes, tmp_path)
+    assert notes.words == {"job0": TrialOutcome.PRUNED, "job1": TrialOutcome.PRUNED}
+    assert sorted(notes.epochs) == [("job0", 0), ("job1", 0)]
+
+
+def test_more_jobs_than_a_tuner_holds_are_run_by_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_tune, "_MAX_TRIALS", 2)
+    notes = Notes()
+    run(["epochs"] * 5, notes, tmp_path)
+    assert sorted(notes.ended) == [f"job{i}" for i in range(5)]
 
 
 def test_what_no_machine_can_give_is_refused_at_once_with_the_numbers() -> None:
@@ -226,7 +273,7 @@ def test_a_disk_that_is_really_full_pauses_the_sweep_until_there_is_room(small_d
 
     threading.Thread(target=free_once_paused, daemon=True).start()
     assert sweep.run() == 0
-    assert any("goes on by itself" in line for line in sweep.told.lines)
+    assert any("resumes by itself" in line for line in sweep.told.lines)
     assert [sweep.numbers(seed) for seed in range(3)] == [expected(seed) for seed in range(3)]
     assert [sweep.times_ended(seed) for seed in range(3)] == [1, 1, 1]
 
@@ -277,12 +324,6 @@ def test_what_another_sweep_that_lives_is_at_work_on_is_left_to_it(tmp_path: Pat
     assert [state for _, state, _ in sweep.told.ends].count("taken") == 1
 
 
-def mark_of(pid: int) -> str:
-    """Identity of another process on this machine."""
-    started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return f"{process_identity().rsplit('/', 2)[0]}/{pid}/{started}"
-
-
 @pytest.mark.slow
 def test_a_training_that_gets_on_between_losses_goes_on_and_one_that_does_not_has_failed(
     tmp_path: Path,
@@ -312,71 +353,3 @@ def test_a_training_on_cores_sees_no_gpu(tmp_path: Path) -> None:
     notes = Notes()
     run([f"look {tmp_path / 'seen'}"], notes, tmp_path)
     assert (tmp_path / "seen").read_text() == "''"
-
-
-class OneAfterTheOther:
-    """A course that runs trainings to their end and keeps how each ended."""
-
-    def __init__(self, trainings: Sequence[Training]) -> None:
-        self.tried: list[Any] = []
-        self.states: dict[int, str] = {}
-        self._left = [Step(number=i, training=one) for i, one in enumerate(trainings)]
-        self._count = len(self._left)
-
-    @property
-    def is_finished(self) -> bool:
-        return len(self.states) == self._count
-
-    def next_step(self) -> Step | None:
-        return self._left.pop(0) if self._left else None
-
-    def ended(self, step: Step, how: Any) -> list[Any]:
-        assert step.number not in self.states  # told only when it has ended for good
-        self.states[step.number] = how.outcome
-        return []
-
-
-class NotesOfASearch:
-    """A listener of a search that remembers how each seed ended."""
-
-    def __init__(self) -> None:
-        self.epochs: list[tuple[int, int]] = []
-
-    def on_start(self, training: Training) -> None: ...
-
-    def on_epoch(self, training: Training, record: Mapping[str, Any]) -> None:
-        self.epochs.append((training.config.seed, record["epoch"]))
-
-    def on_end(self, training: Training, outcome: TrialOutcome) -> bool:
-        return False
-
-
-def test_in_a_search_what_runs_out_of_memory_goes_on_with_its_batches_split(
-    tmp_path: Path,
-) -> None:
-    limit = 900_000_000
-    scripts = {0: ["cuda_oom", 4], 1: ["hog", limit], 2: ["cuda_oom", 99]}
-    gets = placement(memory_bytes=limit)
-    sweep = Sweep(root=tmp_path, scripts=scripts, seeds=4, placement=gets)
-    course, notes = OneAfterTheOther(sweep.plan.trainings), NotesOfASearch()
-    study = search_tune.RunningStudy(search=SearchConfig(), course=course, epochs=99)
-    search_tune.run_search(
-        [study],
-        lambda step: sweep.job(step.training).to_json(),
-        gets,
-        notes,
-        tmp_path / "ray",
-        scripted_search_work,
-    )
-    assert course.states == {0: "completed", 1: "completed", 2: "failed", 3: "completed"}
-    for seed, remedy in {
-        0: "after cuda_oom, cuda_oom: gradients accumulated over 4 parts of a batch of 4",
-        1: "after host_oom: gradients accumulated over 2 parts of a batch of 4",
-        3: None,
-    }.items():
-        assert sweep.numbers(seed) == expected(seed)
-        assert sweep.times_ended(seed) == 1
-        assert sweep.folder(seed).fit()["remedy"] == remedy
-    assert sweep.reason(2) == "cuda_oom"
-    own = [epoch for seed, epoch in notes.epochs if seed == 0]
-    assert own == [0, 1, 2]  # none is told twice

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import io
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NoReturn, get_args
 
 import pytest
 import torch
@@ -189,6 +189,10 @@ NAMES = [
 ]  # the papers' own networks are full-sized
 
 
+def interrupt(_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryMethod:
     def test_loss_is_a_finite_scalar_and_the_sum_of_its_parts(self, name):
@@ -281,13 +285,15 @@ class TestEveryMethod:
         other.load_state_dict(torch.load(file, weights_only=True))
         assert torch.equal(predicted(method, batch)[0], predicted(other, batch)[0])
 
-    def test_an_interrupted_training_goes_on_with_the_same_numbers(self, name, tmp_path):
+    def test_an_interrupted_training_resumes_with_the_same_numbers(self, name, tmp_path):
         train, validation = make_slices(2, seed=1), make_slices(1, seed=2)
         schedule = Schedule(epochs=2, batch_size=3, lr=1e-3)
         whole, first, resumed = (make(name) for _ in range(3))
         expected = fit(whole, train, validation, schedule, seed=4)
-        fit(first, train, validation, schedule, seed=4, checkpoint_dir=tmp_path, until=1)
-        result = fit(resumed, train, validation, schedule, seed=4, checkpoint_dir=tmp_path)
+        keeps = {"seed": 4, "checkpoint_dir": tmp_path, "checkpoint_every_s": 0.0}
+        with pytest.raises(KeyboardInterrupt):
+            fit(first, train, validation, schedule, **keeps, on_epoch=interrupt)
+        result = fit(resumed, train, validation, schedule, **keeps)
         assert [replace(e, seconds=0) for e in result.epochs] == [
             replace(e, seconds=0) for e in expected.epochs
         ]

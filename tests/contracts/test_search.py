@@ -1,132 +1,149 @@
-"""Searches on a real Ray, in a world in which trainings cost nothing."""
+"""Searches on a real Ray with real workers, whose trainings follow scripts."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import optuna
 import pytest
-import toy_search as toy
-from scripted import workers_need_not_import
+from scripted import EPOCHS, epoch_record, expected, hold, mark_of, workers_need_not_import
+from scripted_search import ScriptedSearch
 
 from sweeper.engine import cluster as ray_cluster
-from sweeper.engine import search_tune
-from sweeper.engine.search_tune import RunningStudy
-from sweeper.records import Placement, TrialOutcome
+from sweeper.records import Placement, TrialStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
+    from pathlib import Path
 
+workers_need_not_import(__name__)
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own deprecations are not ours
 
-PLACEMENT = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
+LIMIT = 900_000_000
+GRID = "{algorithm: grid}"
 
 
-class Notes:
-    """A listener that writes everything down."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-        self.epochs: dict[str, list[int]] = {}
-        self.ended: dict[str, str] = {}
-
-    def on_start(self, training: Any) -> None:
-        self.started.append(training.train_id)
-
-    def on_epoch(self, training: Any, record: Mapping[str, Any]) -> None:
-        self.epochs.setdefault(training.train_id, []).append(record["epoch"])
-
-    def on_end(self, training: Any, outcome: TrialOutcome) -> bool:
-        assert training.train_id not in self.ended
-        self.ended[training.train_id] = outcome
-        return False
+def placement(**changes: Any) -> Placement:
+    values = {"cpu": 1, "gpu": 0.0, "memory_bytes": 0, "max_concurrent": 2}
+    return Placement(**{**values, "shares_processes": True, **changes})
 
 
-def work(text: str, limit: int, report: Callable[[dict[str, Any]], None]) -> TrialOutcome:
-    """Report what the text says; a bad one would be stopped on its way."""
-    job = json.loads(text)
-    for record in job["records"]:
-        report(record)
-        time.sleep(0.002)
-    return TrialOutcome(job["word"])
-
-
-def job_of(step: Any) -> str:
-    how = toy.answer(step)
-    begin = step.start_from[1] if step.start_from else 0
-    own = [record for record in how.epochs if record["epoch"] >= begin]
-    return json.dumps({"records": own, "word": how.outcome.value})
-
-
-HALVING = "{algorithm: random, samples: 9, scheduler: hyperband, grace_epochs: 3}"
-POPULATION = "{algorithm: random, samples: 4, scheduler: pbt, interval: 9}"
-SEARCHES = {
-    "asha": "{algorithm: random, samples: 8, scheduler: asha, grace_epochs: 3}",
-    "median": "{algorithm: random, samples: 8, scheduler: median, grace_epochs: 3, seed: 1}",
-    "hyperband": HALVING,
-    "pbt": POPULATION,
-    "optuna": "{algorithm: optuna, samples: 3}",
-}
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], Notes]]:
-    """All searches in one run, each on a source of its own; a Ray costs seconds to start."""
-    sites = ["A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC"]
-    found = [
-        toy.studies(text, site)[0] for text, site in zip(SEARCHES.values(), sites, strict=True)
-    ]
-    running = [
-        RunningStudy(search=study.search, course=toy.course_of(study), epochs=toy.EPOCHS)
-        for study in found
-    ]
-    notes = Notes()
-    workers_need_not_import(__name__)
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
     ray_cluster.start(None)
-    interrupt = search_tune.run_search(
-        running, job_of, PLACEMENT, notes, tmp_path_factory.mktemp("tune"), work
-    )
+    yield
     ray_cluster.stop()
-    assert interrupt.signal == 0
-    return {name: one.course for name, one in zip(SEARCHES, running, strict=True)}, notes
 
 
-@pytest.mark.parametrize("name", ["asha", "median"])
-def test_a_scheduler_stops_bad_trainings_before_their_end(
-    name: str, ran: tuple[dict[str, Any], Notes]
-) -> None:
-    courses, notes = ran
-    tried = courses[name].tried
-    pruned = [one for one in tried if one.state == "pruned"]
-    whole = [one for one in tried if one.state == "completed"]
-    assert len(tried) == 8 == len(pruned) + len(whole)
+def assert_every_epoch_is_reported_once(search: ScriptedSearch) -> None:
+    """Intermediate values of every trial are those of its training."""
+    study = search.study()
+    optunas = optuna.load_study(study_name=study.cell.name, storage=study.database.open())
+    for trial in optunas.trials:
+        number = int(trial.params["training.weight_decay"])
+        n_epochs = 0 if trial.state.name == "FAIL" else trial.user_attrs["epochs"]
+        values = {e + 1: epoch_record(e, number).source_dice for e in range(n_epochs)}
+        assert trial.intermediate_values.items() >= values.items()
+
+
+def test_a_search_meets_every_failure_by_the_rules_of_a_sweep(tmp_path: Path) -> None:
+    scripts = {
+        0: ["bug"],
+        1: ["cuda_oom", 2],  # fits when a batch is split in two
+        2: ["hog", LIMIT],  # fits with fewer beside it
+        3: ["nan"],
+        4: ["killed", 1],
+        5: ["cuda_oom", 99],  # never fits
+    }
+    search = ScriptedSearch(tmp_path, scripts, 7, placement(memory_bytes=LIMIT), GRID)
+    assert search.run() == 0
+    tried = search.tried()
+    completed = {number for number, t in tried.items() if t.status is TrialStatus.COMPLETED}
+    assert completed == {1, 2, 4, 6}
+    assert {t.status for number, t in tried.items() if number not in completed} == {
+        TrialStatus.FAILED
+    }
+    for number, remedy in {
+        1: "after cuda_oom: gradients accumulated over 2 parts of a batch of 4",
+        2: "after host_oom: trainings side by side divided by 2",
+        4: None,
+    }.items():
+        fit = search.folder(number).fit()
+        assert fit["numbers"] == expected(number)
+        assert fit["remedy"] == remedy
+    assert search.times_ended() == {1}
+    assert search.study().record().winner == tried[6]
+    assert_every_epoch_is_reported_once(search)
+
+
+def test_optunas_pruner_stops_trainings_on_ray(tmp_path: Path) -> None:
+    search = ScriptedSearch(
+        tmp_path,
+        {number: ["slow", 0.05] for number in range(8)},
+        8,
+        placement(),
+        "{algorithm: random, samples: 8, scheduler: asha, grace_epochs: 1, reduction: 2}",
+    )
+    assert search.run() == 0
+    tried = search.tried()
+    pruned = [t for t in tried.values() if t.status is TrialStatus.PRUNED]
+    assert len(tried) == 8
     assert pruned
-    assert whole
-    assert all(3 <= one.epochs < toy.EPOCHS for one in pruned)
-    assert all(one.epochs == toy.EPOCHS for one in whole)
-    for one in tried:
-        # epochs that were reported while the decision was on its way do not count
-        assert len(notes.epochs[one.training.train_id]) == one.epochs
+    assert all(1 <= t.epochs < EPOCHS for t in pruned)
+    for number, t in tried.items():
+        folder = search.folder(number)
+        if t in pruned:
+            assert folder.pruned()["by"] == "asha"
+            assert len(folder.epochs()) == t.epochs
+        else:
+            assert folder.fit()["numbers"] == expected(number)
+    assert search.study().record().is_finished
+    assert_every_epoch_is_reported_once(search)
 
 
-@pytest.mark.parametrize("name", ["hyperband", "pbt"])
-def test_steps_on_ray_lead_where_they_lead_without_it(
-    name: str, ran: tuple[dict[str, Any], Notes]
-) -> None:
-    course = ran[0][name]
-    alone = toy.course_of(course.study)
-    toy.run(alone)
-    assert [(t.training.train_id, t.state, t.objectives) for t in course.tried] == [
-        (t.training.train_id, t.state, t.objectives) for t in alone.tried
-    ]
+def test_a_search_that_was_interrupted_resumes_and_trains_nothing_twice(tmp_path: Path) -> None:
+    search = ScriptedSearch(
+        tmp_path, {number: ["slow", 0.4] for number in range(4)}, 4, placement(), GRID
+    )
+
+    def interrupt_in_mid_search() -> None:
+        while len(list(tmp_path.glob("trainings/*/last.json"))) < 3:
+            time.sleep(0.02)
+        os.kill(os.getpid(), 2)
+
+    threading.Thread(target=interrupt_in_mid_search, daemon=True).start()
+    assert search.run() == 2
+    before = search.tried()
+    assert TrialStatus.BEGUN in {t.status for t in before.values()}
+    trained = {p.parent.name: json.loads(p.read_text()) for p in tmp_path.glob("*/*/last.json")}
+    assert search.run() == 0
+    assert {t.status for t in search.tried().values()} == {TrialStatus.COMPLETED}
+    assert {n: t.number for n, t in search.tried().items()} == {n: n for n in range(4)}
+    assert len(trained) >= 3
+    assert search.times_ended() == {1}
+    assert all(search.folder(n).fit()["numbers"] == expected(n) for n in range(4))
+    assert_every_epoch_is_reported_once(search)
 
 
-def test_every_training_that_was_begun_ended_once_and_is_told(
-    ran: tuple[dict[str, Any], Notes],
-) -> None:
-    courses, notes = ran
-    tried = [one for course in courses.values() for one in course.tried]
-    assert notes.ended == {one.training.train_id: one.state for one in tried}
-    assert set(notes.started) == set(notes.ended)
-    assert all(course.is_finished for course in courses.values())
+def test_what_another_sweep_is_at_work_on_leaves_a_search_unfinished(tmp_path: Path) -> None:
+    search = ScriptedSearch(tmp_path, {}, 2, placement(), GRID)
+    study = search.study()
+    point = {"training": {"batch_size": 4, "epochs": 3, "weight_decay": 0.0}}
+    values = {"source": "A", "method": {"name": "desam"}, **point}
+    taken = search.sweep.ledger.folder(study.training(values).train_id)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        let_go = hold(taken, mark_of(other.pid))
+        assert search.run() == 0
+        let_go()
+        other.kill()
+    assert [t.status for t in search.tried().values()] == [TrialStatus.BEGUN, TrialStatus.COMPLETED]
+    assert not study.record().is_finished
+    assert study.winning_trials() == []
+    assert search.run() == 0
+    assert study.record().is_finished
+    assert search.times_ended() == {1}

@@ -47,7 +47,7 @@ def test_real_volumes_are_checked_imported_shown_and_trained_on(tmp_path, shared
     assert refused.returncode == 2
     assert refused.stderr == (
         f"sweeper: {SPACES / 'smoke.yaml'}:6: trial.source: source is 'A-ISBI',"
-        " dataset 'real' has D-UCL, E-BIDMC; name one, such as"
+        " dataset 'real' has D-UCL, E-BIDMC; choose one, such as"
         " --set source=D-UCL, or all: --set 'source={grid: [D-UCL, E-BIDMC]}'\n"
     )
     assert not (workspace / "embeddings").exists()  # refused before anything is embedded

@@ -115,7 +115,7 @@ def test_another_grid_size_is_scored_from_the_same_training(
     )
     assert plan.returncode == 0, plan.stderr
     assert "2 cells = 1 training + 2 evaluations" in plan.stdout
-    assert "1 of them are trained and only need scoring" in plan.stdout
+    assert "1 of them are trained and need only scoring" in plan.stdout
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_ctrl_c_stops_in_good_order_and_the_next_run_goes_on(
     os.kill(running.pid, number)
     out, err = running.communicate(timeout=60)
     assert running.returncode == code, out + err
-    assert "the same command goes on" in err
+    assert "run the same command again to resume" in err
     status = sweeper(workspace, "status", *words[1:])
     assert "1 missing" in status.stdout
 
@@ -160,9 +160,9 @@ BAD_INPUTS = [
     (["run", "{spaces}/smoke.yaml", "--set", "training.epochs=many"], "expected a whole number"),
     (["run", "{bad}/no-yaml.yaml"], "not valid YAML"),
     (["run", "{bad}/binary.yaml"], "cannot be read as text"),
-    (["run", "{bad}/list.yaml"], "holds a list"),
+    (["run", "{bad}/list.yaml"], "contains a list"),
     (["report", "nothing-of-that-name"], "nothing-of-that-name"),
-    (["report", "--output", "{bad}/nowhere/table.md"], "in a folder that is there"),
+    (["report", "--output", "{bad}/nowhere/table.md"], "choose a file in an existing folder"),
 ]
 
 

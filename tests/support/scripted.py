@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,18 @@ import toy_plan
 from sweeper.engine import driver
 from sweeper.locks import FileLock
 from sweeper.pipeline.running.listen import SweepListener
-from sweeper.pipeline.running.retry_loop import Rounds
+from sweeper.pipeline.running.retry_loop import RetryLoop
+from sweeper.pipeline.running.sources import PlannedTrainings
 from sweeper.store.ledger import Ledger, TrainingFolder, read_json
 from sweeper.store.processes import process_identity
 from sweeper.store.workspace import Workspace
-from sweeper.trial.remedy import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from desam_model.types import Decision, EpochRecord
+    from sweeper.config.trial import TrialConfig
+    from sweeper.pipeline.running.sources import TrainingSource
     from sweeper.plan.expand import Plan, Training
     from sweeper.plan.job import TrainingJob
     from sweeper.records import Placement, TrainingRecord, TrialOutcome
@@ -58,33 +60,23 @@ class NonFiniteLossError(ValueError):
 
 def scripted_trial(job: TrainingJob, on_epoch: Callable[[EpochRecord], Decision]) -> bool:
     """In place of `run_trial`: epochs with a checkpoint each, and what the script says."""
-    from desam_model.types import EpochRecord
-
     folder = TrainingFolder(Path(job.folder))
     folder.write("config", {"config": {}, "identity": dict(job.identity), "name": "x"})
-    script = folder.path.parent.parent / "scripts" / f"{job.config.seed}.json"
+    number = number_of(job.config)
+    script = folder.path.parent.parent / "scripts" / f"{number}.json"
     words = read_json(script) or ["ok"]
-    numbers = read_json(folder.path / "last.json") or []
-    for epoch in range(len(numbers), EPOCHS):
-        _act(words, job, folder, epoch)
-        numbers.append(job.config.seed * 1000 + epoch)  # what an uninterrupted run would have
-        folder.write("last", numbers)
-        on_epoch(
-            EpochRecord(
-                epoch=epoch,
-                train_loss=1.0,
-                train_loss_parts={},
-                validation_loss=1.0,
-                source_dice=0.5,
-                lr=0.1,
-                seconds=0.0,
-                is_best=True,
-            )
-        )
+    numbers, epochs = read_json(folder.path / "last.json") or [], []
+    for epoch in range(EPOCHS):
+        if epoch >= len(numbers):
+            _act(words, job, folder, epoch)
+            numbers.append(number * 1000 + epoch)  # what an uninterrupted run would have
+            folder.write("last", numbers)
+        on_epoch(record := epoch_record(epoch, number))
+        epochs.append(asdict(record))
     if folder.fit() is None:
         with (folder.path.parent.parent / "ends.txt").open("a") as file:
             file.write(f"{job.train_id}\n")
-        fit = {"epochs": [], "numbers": numbers, "remedy": job.remedy, "seconds": 0.0}
+        fit = {"epochs": epochs, "numbers": numbers, "remedy": job.remedy, "seconds": 0.0}
         folder.write("fit", fit)
     for eval_id in job.evaluations:
         score = {"protocol": "desam2024", "domain": "B", "dice": sum(numbers) / 1e5, "case": "b1"}
@@ -92,6 +84,27 @@ def scripted_trial(job: TrainingJob, on_epoch: Callable[[EpochRecord], Decision]
         scores["scores"][0]["n_slices"] = 3
         folder.write(f"evaluations/{eval_id}/scores", {**scores, "seconds_per_slice": 0.1})
     return True
+
+
+def number_of(config: TrialConfig) -> int:
+    """What tells trainings apart: of a sweep the seed, of a search the weight decay."""
+    return config.seed + int(config.training.weight_decay)
+
+
+def epoch_record(epoch: int, number: int) -> EpochRecord:
+    """The higher the number and the epoch, the better."""
+    from desam_model.types import EpochRecord
+
+    return EpochRecord(
+        epoch=epoch,
+        train_loss=1.0,
+        train_loss_parts={"dice": 1.0},
+        validation_loss=1.0 - 0.1 * epoch,
+        source_dice=0.1 * epoch + 0.01 * number,
+        lr=0.1,
+        seconds=0.0,
+        is_best=True,
+    )
 
 
 def _act(words: Sequence[Any], job: TrainingJob, folder: TrainingFolder, epoch: int) -> None:
@@ -132,26 +145,10 @@ def scripted_work(text: str, limit: int, report: Callable[[dict[str, Any]], None
     """What a worker does: our own `train_one`, around a scripted trial."""
     from sweeper.trial import worker
 
-    _follow_scripts()
-    return worker.train_one(text, limit, report)
-
-
-def scripted_search_work(
-    text: str, limit: int, report: Callable[[dict[str, Any]], None]
-) -> TrialOutcome:
-    """The same for a step of a search."""
-    from sweeper.trial import search_worker
-
-    _follow_scripts()
-    return search_worker.search_one(text, limit, report)
-
-
-def _follow_scripts() -> None:
-    from sweeper.trial import worker
-
     # in place of the module that imports torch
     sys.modules["sweeper.trial.run_trial"] = SimpleNamespace(run_trial=scripted_trial)
     worker._LETS_GO_S = LETS_GO_S
+    return worker.train_one(text, limit, report)
 
 
 def hold(folder: TrainingFolder, owner: str) -> Callable[[], None]:
@@ -164,6 +161,12 @@ def hold(folder: TrainingFolder, owner: str) -> Callable[[], None]:
     )
     folder.renew_lease(owner)
     return lock.release
+
+
+def mark_of(pid: int) -> str:
+    """The mark of another process of this machine."""
+    started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{process_identity().rsplit('/', 2)[0]}/{pid}/{started}"
 
 
 @dataclass
@@ -228,22 +231,19 @@ class Sweep:
         self.plan = plan_of(self.seeds)
         self.ledger = Ledger(self.root / "trainings")
         self.told, self.tracker = Told(), Records()
-        self.listener = SweepListener(
-            "t", {t.train_id: t for t in self.plan.trainings}, self.ledger, self.tracker, self.told
-        )
 
     def run(self, trainings: Sequence[Training] | None = None) -> int:
         """Run to the end; the signal that ended it."""
-        return self._rounds().run(self.plan.trainings if trainings is None else trainings)
+        wanted = self.plan.trainings if trainings is None else trainings
+        return self.run_source(PlannedTrainings(wanted, self.ledger))
 
-    def job(self, training: Training) -> TrainingJob:
-        """What a worker is given for a training that never failed."""
-        return self._rounds()._job(training, Remedy())
-
-    def _rounds(self) -> Rounds:
-        return Rounds(
+    def run_source(self, source: TrainingSource) -> int:
+        """Run what a source hands out; the signal that ended it."""
+        self.listener = SweepListener("t", source, self.ledger, self.tracker, self.told)
+        loop = RetryLoop(
             workspace=Workspace(self.root),
             ledger=self.ledger,
+            source=source,
             listener=self.listener,
             display=self.told,
             placement=self.placement,
@@ -251,6 +251,7 @@ class Sweep:
                 jobs, placement, self.listener, self.root / "ray", scripted_work
             ),
         )
+        return loop.run()
 
     def folder(self, seed: int) -> TrainingFolder:
         """Of one seed."""

@@ -1,7 +1,8 @@
-"""A driver in a process of its own, to be killed: `scripted_driver.py ROOT SEEDS EPOCH_S WHERE`.
+"""A driver in a process of its own: `scripted_driver.py ROOT SEEDS EPOCH_S WHERE [SEARCH]`.
 
 Runs what is missing of a scripted sweep: on a Ray of its own (0), on a cluster of so many worker
-nodes, whose raylets' process ids it writes to `ROOT/raylets.json`, or at an address.
+nodes, whose raylets' process ids it writes to `ROOT/raylets.json`, or at an address. With SEARCH,
+the `search:` of a space, it runs a scripted search of so many trainings instead.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parent))  # as pytest's
 
 from scripted import Sweep
+from scripted_search import ScriptedSearch
 
 from sweeper.engine import cluster
 from sweeper.engine.preflight import check_machines
 from sweeper.records import Placement
 
 
-def main(root: Path, seeds: int, epoch_s: float, where: str) -> None:
+def main(root: Path, seeds: int, epoch_s: float, where: str, search: str | None = None) -> None:
     if where.isdecimal():
         address = start_nodes(root, int(where)) if int(where) else None
     else:
@@ -27,17 +29,16 @@ def main(root: Path, seeds: int, epoch_s: float, where: str) -> None:
     cluster.start(address)
     if address is not None:
         check_machines(root, [])
-    sweep = Sweep(
-        root=root,
-        scripts={seed: ["slow", epoch_s] for seed in range(seeds)},
-        seeds=seeds,
-        placement=Placement(
-            cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True
-        ),
-    )
-    missing = [t for t in sweep.plan.trainings if not is_done(sweep, t)]
+    scripts = {seed: ["slow", epoch_s] for seed in range(seeds)}
+    placement = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
     try:
-        sweep.run(missing)
+        if search is not None:
+            scripted = ScriptedSearch(root, scripts, seeds, placement, search)
+            scripted.run()
+            sweep = scripted.sweep
+        else:
+            sweep = Sweep(root=root, scripts=scripts, seeds=seeds, placement=placement)
+            sweep.run([t for t in sweep.plan.trainings if not is_done(sweep, t)])
     finally:
         cluster.stop()
     sys.stdout.write(f"told of {len(sweep.told.ends)} ends, {len(sweep.tracker.records)} records")
@@ -65,4 +66,4 @@ def start_nodes(root: Path, nodes: int) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:])

@@ -26,8 +26,13 @@ def rescale_to(image: Tensor, other: Tensor) -> Tensor:
 
 
 def range_of(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest value of each image, `(B, 1, 1, 1)`."""
-    return image.amin(dim=_AXES, keepdim=True), image.amax(dim=_AXES, keepdim=True)
+    """Lowest and highest value of each image, `(B, 1, 1, 1)`.
+
+    A gradient goes to one lowest and one highest pixel, also among ties (sources.md S63).
+    """
+    pixels = image.flatten(1)
+    low, high = pixels.min(dim=1).values, pixels.max(dim=1).values
+    return low[:, None, None, None], high[:, None, None, None]
 
 
 def standardise(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

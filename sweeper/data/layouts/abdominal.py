@@ -1,4 +1,4 @@
-"""Abdominal CT and MR, BTCV and CHAOS as NIfTI: a folder a modality, four organs.
+"""Layout of abdominal CT and MR, BTCV and CHAOS as NIfTI: a folder per modality, four organs.
 
 Source: CSDG `data/abdominal`; sources.md S12.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sweeper.data.faults import Fault, named_alike, relative
+from sweeper.data.faults import Fault, duplicate_file, relative
 from sweeper.data.layouts.source import SourceCase, SourceDataset
 from sweeper.data.volume import SUFFIXES, stem_of, suffix_of
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 ORGANS = ("liver", "right_kidney", "left_kidney", "spleen")
 
 BTCV_LABELS: Mapping[int, int] = {6: 1, 2: 2, 3: 3, 1: 4, **dict.fromkeys((4, 5, *range(7, 14)), 0)}
-"""BTCV's thirteen organs; those that are not among the four become background."""
+"""BTCV's thirteen organs; all but the four become background."""
 
 CHAOS_LABELS: Mapping[int, int] = {63: 1, 126: 2, 189: 3, 252: 4, 1: 1, 2: 2, 3: 3, 4: 4}
-"""CHAOS's grey values, or the numbers that converters make of them."""
+"""CHAOS's grey values, or the numbers that converters replace them with."""
 
 MODALITIES: Mapping[str, str] = {
     **dict.fromkeys(("ct", "btcv", "sabs", "synapse"), "CT"),
@@ -35,37 +35,37 @@ _LABEL = re.compile(r"^(?:label|seg|gt)[_-]?(\d+)$", re.IGNORECASE)
 
 
 def looks_like_abdominal(root: Path) -> bool:
-    """True if folders named like modalities hold `img0001` or `image_1` volumes."""
+    """True if folders with a modality's name contain `img0001` or `image_1` volumes."""
     return any(_numbered(folder, _IMAGE) for folder, _ in _modality_folders(root))
 
 
 def looks_like_one_modality(folder: Path) -> bool:
-    """True if `img0001` or `image_1` volumes and labels lie in `folder`, whatever its name."""
+    """True if `folder` contains `img0001` or `image_1` volumes and labels, whatever its name."""
     return bool(_numbered(folder, _IMAGE)) and bool(_numbered(folder, _LABEL))
 
 
 def read_abdominal(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
-    """Cases of `CT/**/img0001.nii.gz` + `label0001`, `MR/**/image_1.nii.gz` + `label_1`.
+    """The cases `CT/**/img0001.nii.gz` + `label0001` and `MR/**/image_1.nii.gz` + `label_1`.
 
-    Deviation: the cases are split by the same rule as sites (90 % train), not 70/10/20; a target is
-    then every case of the other modality, as in the protocol.
+    Deviation: the cases are split by the same rule as sites (90 % training), not 70/10/20; the
+    target is then all cases of the other modality, as in the protocol.
 
     Args:
-        root: Holds a folder a modality.
-        structures: Label value -> name, for labels of both modalities that were given other values
-            than BTCV's and CHAOS's.
+        root: Folder with a subfolder per modality.
+        structures: Label value -> name, if the labels of both modalities have other values than
+            those of BTCV and CHAOS.
     """
     names: tuple[str, ...] = ORGANS
     maps = {"CT": BTCV_LABELS, "MR": CHAOS_LABELS}
     if structures is not None:
         names = tuple(structures[value] for value in sorted(structures))
-        own = {value: place for place, value in enumerate(sorted(structures), start=1)}
-        maps = {"CT": own, "MR": own}
+        values = {value: stored for stored, value in enumerate(sorted(structures), start=1)}
+        maps = {"CT": values, "MR": values}
     cases: list[SourceCase] = []
     faults: list[Fault] = []
     for folder, modality in _modality_folders(root):
         images, labels = _numbered(folder, _IMAGE), _numbered(folder, _LABEL)
-        faults += _twice(root, folder, modality)
+        faults += _duplicates(root, folder, modality)
         for number in sorted(images.keys() | labels.keys()):
             case = f"{modality}_{number:04d}"
             if number in images and number in labels:
@@ -109,23 +109,23 @@ def _modality_folders(root: Path) -> list[tuple[Path, str]]:
 
 
 def _numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    """Number -> file, for the volumes below a folder whose name fits."""
+    """Number -> file, for the volumes below a folder whose names match."""
     return {number: files[0] for number, files in _all_numbered(folder, pattern).items()}
 
 
 def _all_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, list[Path]]:
-    found: dict[int, list[Path]] = {}
+    files: dict[int, list[Path]] = {}
     for file in sorted(folder.rglob("*")):
         match = pattern.match(stem_of(file)) if suffix_of(file) in SUFFIXES else None
         if match and file.is_file():
-            found.setdefault(int(match[1]), []).append(file)
-    return found
+            files.setdefault(int(match[1]), []).append(file)
+    return files
 
 
-def _twice(root: Path, folder: Path, modality: str) -> list[Fault]:
-    """Second files of one number, such as `img1` beside `img0001`."""
+def _duplicates(root: Path, folder: Path, modality: str) -> list[Fault]:
+    """Faults for second files with the same number, such as `img1` beside `img0001`."""
     return [
-        named_alike(first, other, root, f"{modality}_{number:04d}")
+        duplicate_file(first, other, root, f"{modality}_{number:04d}")
         for pattern in (_IMAGE, _LABEL)
         for number, (first, *others) in _all_numbered(folder, pattern).items()
         for other in others

@@ -1,4 +1,4 @@
-"""A plain CSV, `case,site,image,label[,split][,patient]`, for data of any other shape."""
+"""Layout of a CSV file `case,site,image,label[,split][,patient]`, for all other data."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _SPLITS = {
 
 
 def find_csv(source: Path) -> Path | None:
-    """The CSV file itself, or the only one in a folder."""
+    """The source if it is a CSV file, or the only CSV file in the folder; else None."""
     if source.is_file():
         return source if source.suffix.lower() in (".csv", ".tsv") else None
-    found = sorted(source.glob("*.csv"))
-    return found[0] if len(found) == 1 else None
+    files = sorted(source.glob("*.csv"))
+    return files[0] if len(files) == 1 else None
 
 
 def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
-    """Cases of the CSV; paths are relative to its folder, a folder of pictures is one volume.
+    """The cases of a CSV; its paths are relative to its folder; a picture folder is one volume.
 
     Args:
         source: The CSV file, or a folder with one CSV file.
@@ -46,7 +46,7 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
         fault = Fault(
             code="csv-missing",
             where=str(source),
-            problem="it is no CSV file and holds not exactly one",
+            problem="it is neither a CSV file nor a folder with exactly one",
             remedy=f"name a CSV file with the columns {','.join(COLUMNS)}",
         )
         return SourceDataset(root=source, layout="csv", cases=(), structures=(), faults=(fault,))
@@ -68,7 +68,7 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
                 split=split,
             )
         )
-    faults += _files_used_twice(cases, path)
+    faults += _shared_files(cases, path)
     return SourceDataset(
         root=path.parent,
         layout="csv",
@@ -87,7 +87,7 @@ def _split(text: str, where: str, case: str, faults: list[Fault]) -> Split | Non
                 code="csv-split",
                 where=where,
                 problem=f"split is {text!r}, expected train or validation",
-                remedy="mend it, or leave the cell empty to let the split rule decide",
+                remedy="correct it, or leave the cell empty to use the split rule",
                 case=case,
             )
         )
@@ -95,13 +95,13 @@ def _split(text: str, where: str, case: str, faults: list[Fault]) -> Split | Non
     return _SPLITS[text.lower()]
 
 
-def _files_used_twice(cases: list[SourceCase], path: Path) -> list[Fault]:
+def _shared_files(cases: list[SourceCase], path: Path) -> list[Fault]:
     faults = [
         Fault(
             code="image-is-label",
             where=f"{path.name} case {case.case}",
             problem="image and label are the same file",
-            remedy="name the label's own file",
+            remedy="name the label's file",
             case=case.case,
         )
         for case in cases
@@ -113,7 +113,7 @@ def _files_used_twice(cases: list[SourceCase], path: Path) -> list[Fault]:
             code="label-shared",
             where=f"{path.name} case {case.case}",
             problem=f"{case.label.name} is the label of {labels[case.label]} cases",
-            remedy="give each case its own label",
+            remedy="name each case's own label",
             case=case.case,
         )
         for case in cases

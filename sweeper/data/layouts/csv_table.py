@@ -1,4 +1,4 @@
-"""CSV files as people write them: with or without a byte-order mark, comma, semicolon or tab."""
+"""Reads CSV tables: with or without byte-order mark, separated by comma, semicolon or tab."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DELIMITERS = (",", ";", "\t")
 def read_table(
     path: Path, required: Sequence[str]
 ) -> tuple[list[tuple[int, Mapping[str, str]]], list[Fault]]:
-    """(line number, column -> text) of every row, and what is wrong with the file.
+    """(line number, column -> text) of every row, and the faults of the file.
 
-    Column names are taken in lower case; columns that are not required are kept.
+    Column names become lower case; further columns are returned as well.
     """
 
     def fault(code: str, problem: str, remedy: str, line: int | None = None) -> Fault:
@@ -31,11 +31,11 @@ def read_table(
     except UnicodeDecodeError:
         return [], [fault("csv-encoding", "it is not UTF-8 text", "save it as CSV UTF-8")]
     if "\0" in text:
-        return [], [fault("csv-encoding", "it holds NUL bytes", "save it as CSV UTF-8")]
+        return [], [fault("csv-encoding", "it contains NUL bytes", "save it as CSV UTF-8")]
     lines = text.splitlines()
     if not any(line.strip() for line in lines):
-        wanted = ",".join(required)
-        return [], [fault("csv-empty", "it is empty", f"give it the columns {wanted}")]
+        columns = ",".join(required)
+        return [], [fault("csv-empty", "it is empty", f"add the columns {columns}")]
     delimiter = max(DELIMITERS, key=lines[0].count)
     header = [name.strip().lower() for name in next(csv.reader(lines[:1], delimiter=delimiter))]
     missing = [name for name in required if name not in header]
@@ -45,12 +45,12 @@ def read_table(
                 "csv-columns",
                 f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; it has"
                 f" {', '.join(header)}",
-                f"name the columns {','.join(required)}",
+                f"the required columns are {','.join(required)}",
             )
         ]
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        problem = f"column {', '.join(twice)} stands twice"
+    duplicates = sorted({name for name in header if name and header.count(name) > 1})
+    if duplicates:
+        problem = f"duplicate column {', '.join(duplicates)}"
         return [], [fault("csv-columns", problem, "keep one of them")]
     rows: list[tuple[int, Mapping[str, str]]] = []
     faults: list[Fault] = []
@@ -60,13 +60,13 @@ def read_table(
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
         empty = [name for name in required if not row.get(name)]
         if len(cells) > len(header):
-            problem = f"{len(cells)} cells, the header has {len(header)}"
-            faults.append(fault("csv-row", problem, "quote cells that hold a comma", number))
+            problem = f"it has {len(cells)} cells, but the header has {len(header)}"
+            faults.append(fault("csv-row", problem, "quote cells that contain a comma", number))
         elif empty:
             problem = f"no value for {', '.join(empty)}"
             faults.append(fault("csv-row", problem, "fill it in or remove the line", number))
         else:
             rows.append((number, row))
     if not rows and not faults:
-        faults.append(fault("csv-empty", "it has a header and no row", "add one row a case"))
+        faults.append(fault("csv-empty", "it has a header but no rows", "add one row per case"))
     return rows, faults

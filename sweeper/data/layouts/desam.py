@@ -1,4 +1,4 @@
-"""DeSAM's layout, which is nnU-Net's: `imagesTr/CASE_0000`, `labelsTr/CASE`, and a CSV of sites.
+"""DeSAM's layout, as nnU-Net's: `imagesTr/CASE_0000`, `labelsTr/CASE`, and a CSV of sites.
 
 Source: DeSAM `precompute_embeddings.py` and `utils/utils.py`; sources.md S7.
 """
@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from sweeper.data.faults import Fault, Severity, named_alike, relative
+from sweeper.data.faults import Fault, Severity, duplicate_file, relative
 from sweeper.data.layouts.csv_table import read_table
 from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
 from sweeper.data.volume import SUFFIXES, natural_key, stem_of, suffix_of
@@ -25,16 +25,16 @@ CHANNEL = "_0000"
 
 
 def looks_like_desam(root: Path) -> bool:
-    """True for a folder, or one with `raw_data` in it, that holds `imagesTr` and `labelsTr`."""
+    """True if the folder, or its `raw_data`, contains `imagesTr` and `labelsTr`."""
     return _home(root) is not None
 
 
 def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
-    """Cases in the order of the CSV; a row names its case, or the number that ends its name.
+    """The cases in the CSV's order; a row has the case's name or the number at its end.
 
     Args:
         root: The folder, or the one above its `raw_data`.
-        structures: Label value -> name; by default what `dataset.json` says, else 1 is `prostate`.
+        structures: Label value -> name; by default from `dataset.json`, else 1 is `prostate`.
     """
     home = _home(root) or root
     names = dict(structures or _structures(home))
@@ -48,15 +48,15 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
             Fault(
                 code="csv-missing",
                 where=SITES_CSV,
-                problem="it is not there, so no case has a site",
-                remedy=f"write it beside imagesTr with the columns {','.join(COLUMNS)}: one row a"
-                " case, in the order whose first 90 % train",
+                problem="it is missing, so no case has a site",
+                remedy=f"create it beside imagesTr with the columns {','.join(COLUMNS)}: one row"
+                " per case; the first 90 % of each site are for training",
             )
         )
         rows: list[tuple[int, Mapping[str, str]]] = []
     else:
-        rows, more = read_table(home / SITES_CSV, COLUMNS)
-        faults += more
+        rows, table_faults = read_table(home / SITES_CSV, COLUMNS)
+        faults += table_faults
     cases: dict[str, SourceCase] = {}
     for number, row in rows:
         where = f"{SITES_CSV} line {number}"
@@ -68,7 +68,7 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
                 Fault(
                     code="csv-duplicate",
                     where=where,
-                    problem=f"case {case} stands in an earlier line too",
+                    problem=f"case {case} is also in an earlier line",
                     remedy="remove one of the lines",
                     case=case,
                 )
@@ -103,45 +103,46 @@ def _home(root: Path) -> Path | None:
 def _structures(home: Path) -> dict[int, str]:
     """Label value -> name from nnU-Net's `dataset.json`, of version 1 or 2."""
     file = home / "dataset.json"
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     if file.is_file():
         try:
             labels = json.loads(file.read_text())["labels"]
             for key, value in labels.items():
                 number, name = (key, value) if str(key).isdigit() else (value, key)
                 if int(number) > 0:
-                    found[int(number)] = str(name)
+                    names[int(number)] = str(name)
         except (ValueError, KeyError, TypeError, AttributeError):
-            found = {}
-    return found or {1: "prostate"}
+            names = {}
+    return names or {1: "prostate"}
 
 
 def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
-    """The files of a folder by case; a second file of a case is noted in `faults`."""
+    """Case -> file of a folder; a second file of the same case is added to `faults`."""
     files = sorted(folder.iterdir(), key=lambda f: natural_key(f.name)) if folder.is_dir() else []
-    found: dict[str, Path] = {}
+    by_case: dict[str, Path] = {}
     for file in files:
         stem = stem_of(file)
         if suffix_of(file) in SUFFIXES and file.name[0] != "." and stem.endswith(ending):
             case = stem.removesuffix(ending)
-            first = found.setdefault(case, file)
+            first = by_case.setdefault(case, file)
             if first != file:
-                faults.append(named_alike(first, file, folder.parent, case))
-    return found
+                faults.append(duplicate_file(first, file, folder.parent, case))
+    return by_case
 
 
 def _unpaired(home: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Fault]:
     faults = []
-    for kind, here, there, wanted in (
+    for missing, present, counterparts, pattern in (
         ("label", images, labels, "labelsTr/{}"),
         ("image", labels, images, "imagesTr/{}" + CHANNEL),
     ):
-        for case in sorted(here.keys() - there.keys(), key=natural_key):
+        for case in sorted(present.keys() - counterparts.keys(), key=natural_key):
+            expected = f"{pattern.format(case)}{suffix_of(present[case])}"
             faults.append(
                 Fault(
-                    code=f"{kind}-missing",
-                    where=relative(here[case], home),
-                    problem=f"there is no {kind} {wanted.format(case)}{suffix_of(here[case])}",
+                    code=f"{missing}-missing",
+                    where=relative(present[case], home),
+                    problem=f"there is no {missing} {expected}",
                     remedy="add it or remove the file",
                     case=case,
                 )
@@ -150,28 +151,28 @@ def _unpaired(home: Path, images: Mapping[str, Path], labels: Mapping[str, Path]
 
 
 def _case_named(text: str, names: list[str], where: str, faults: list[Fault]) -> str | None:
-    """The case of that name, or the only one whose name ends in that number."""
+    """The case with this name, or the only one whose name ends with this number."""
     if text in names:
         return text
-    found = []
+    matches = []
     if text.isdigit():
         endings = ((name, re.search(r"(\d+)$", name)) for name in names)
-        found = [name for name, match in endings if match and int(match[1]) == int(text)]
-    if len(found) == 1:
-        return found[0]
+        matches = [name for name, match in endings if match and int(match[1]) == int(text)]
+    if len(matches) == 1:
+        return matches[0]
     problem = (
-        f"patientid {text} fits several cases: {', '.join(found[:4])}"
-        if found
-        else f"no case is named {text} or ends in that number"
+        f"patientid {text} matches several cases: {', '.join(matches[:4])}"
+        if matches
+        else f"no case is named {text} or ends with this number"
     )
-    remedy = "write the case's whole name as patientid" if found else "mend or remove the line"
+    remedy = "use the case's full name as patientid" if matches else "correct or remove the line"
     faults.append(
         Fault(
-            code="csv-ambiguous" if found else "csv-no-case",
+            code="csv-ambiguous" if matches else "csv-no-case",
             where=where,
             problem=problem,
             remedy=remedy,
-            severity=Severity.ERROR if found else Severity.WARNING,
+            severity=Severity.ERROR if matches else Severity.WARNING,
         )
     )
     return None

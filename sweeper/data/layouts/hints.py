@@ -1,4 +1,4 @@
-"""What a person most likely meant who named a source that has no known layout."""
+"""Guesses what the user meant by a source without a known layout."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
-_FILES_LOOKED_AT = 50
+_MAX_FILES = 50
 
 
-def hint(source: Path, tell: Callable[[Path], str | None]) -> str | None:
-    """One sentence with the way out, or None.
+def hint(source: Path, layout_of: Callable[[Path], str | None]) -> str | None:
+    """One sentence that says what to do, or None.
 
     Args:
-        source: A folder, or a file that is no CSV.
-        tell: Name of the layout of a folder, or None.
+        source: A folder, or a file that is not a CSV file.
+        layout_of: Returns the name of a folder's layout, or None.
     """
     if source.is_file():
         if suffix_of(source) in NIFTI_SUFFIXES + ITK_SUFFIXES:
-            return "it is one volume; name the folder that holds all sites"
+            return "it is a single volume; name the folder that contains all sites"
         if source.suffix.lower() in ARCHIVES:
             return "it is an archive; unpack it and name the folder"
         return None
-    below = [(f, tell(f)) for f in sorted(source.iterdir()) if f.is_dir() and not _is_hidden(f)]
-    fitting = [(folder.name, layout) for folder, layout in below if layout is not None]
-    if fitting:
-        name, layout = fitting[0]
-        return f"{name} in it looks like layout {layout}; name {source / name}"
-    above = tell(source.parent)
-    if above in ("saml", "maxstyle", "abdominal"):
-        return f"it is one site of layout {above}; name {source.parent}"
+    subfolders = [f for f in sorted(source.iterdir()) if f.is_dir() and not _is_hidden(f)]
+    for folder in subfolders:
+        layout = layout_of(folder)
+        if layout is not None:
+            return f"its folder {folder.name} looks like layout {layout}; name {folder}"
+    parent_layout = layout_of(source.parent)
+    if parent_layout in ("saml", "maxstyle", "abdominal"):
+        return f"it is one site of layout {parent_layout}; name {source.parent}"
     if looks_like_one_modality(source):
         return (
-            "it looks like one modality of layout abdominal; call its folder CT (BTCV) or MR"
-            " (CHAOS) and name the folder above"
+            "it looks like one modality of layout abdominal; rename the folder to CT (BTCV) or MR"
+            " (CHAOS) and name its parent folder"
         )
     if any(_is_dicom(file) for file in _first_files(source)):
-        return "it holds DICOM files; make NIfTI of them first (dcm2niix)"
+        return "it contains DICOM files; convert them to NIfTI first (dcm2niix)"
     n_csv = sum(1 for file in source.glob("*.csv"))
     if n_csv > 1:
-        return f"it holds {n_csv} CSV files; name one of them"
+        return f"it contains {n_csv} CSV files; name one of them"
     if not any(source.iterdir()):
         return "it is empty"
     return None
@@ -57,11 +57,11 @@ def _is_hidden(path: Path) -> bool:
 
 def _first_files(folder: Path) -> list[Path]:
     files = (file for file in folder.rglob("*") if file.is_file())
-    return [file for file, _ in zip(files, range(_FILES_LOOKED_AT), strict=False)]
+    return [file for file, _ in zip(files, range(_MAX_FILES), strict=False)]
 
 
 def _is_dicom(file: Path) -> bool:
-    """True for the suffix, or the four letters that follow DICOM's preamble of 128 bytes."""
+    """True for a DICOM suffix, or the four letters after DICOM's preamble of 128 bytes."""
     if file.suffix.lower() in (".dcm", ".ima"):
         return True
     with file.open("rb") as opened:

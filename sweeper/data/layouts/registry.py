@@ -1,4 +1,4 @@
-"""Every layout: what tells it, what reads it. One entry per layout, and those of other packages."""
+"""The registry of layouts: how each is recognised and read; also those of other packages."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ if TYPE_CHECKING:
     from sweeper.data.layouts.source import SourceDataset
 
 PLUGINS = "sweeper.layouts"
-"""Entry point group in which other packages name a `Layout` of theirs."""
+"""Entry point group in which other packages register a `Layout`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """One way in which a dataset lies on disk.
+    """One arrangement of a dataset's files on disk.
 
     Attributes:
-        name: Key in options and stores.
-        marker: What it is told by, in words.
-        fits: True for a folder with that marker; it reads names only, no voxels.
-        read: The cases of a source; gets the user's structures (label value -> name) or None.
+        name: Name in options and stores.
+        marker: Description of the files by which it is recognised.
+        fits: True for a folder with these files; it looks only at names, not at voxels.
+        read: Returns the cases of a source; takes the user's structures (label value -> name) or
+            None.
         names_structures: True if the user may name the structures.
         is_file: True if the source may be a file instead of a folder.
-        is_last_resort: True if it is tried only where no other layout fits.
-        has_prostate_sites: True if a domain must be one of the six prostate sites, else it is a
+        is_last_resort: True if it is tried only if no other layout fits.
+        has_prostate_sites: True if a domain that is not one of the six prostate sites gets a
             warning.
     """
 
@@ -55,7 +56,7 @@ class Layout:
     has_prostate_sites: bool = False
 
 
-_OWN = (
+_BUILT_IN = (
     Layout(
         name="desam",
         marker="imagesTr/CASE_0000.nii.gz with labelsTr/",
@@ -99,12 +100,12 @@ _OWN = (
 
 @cache
 def layouts() -> Mapping[str, Layout]:
-    """Every layout by name.
+    """All layouts by name: the built-in ones, then those of other packages.
 
     Raises:
-        PluginError: Another package's cannot be used.
+        PluginError: A layout of another package cannot be used.
     """
-    return registry(PLUGINS, _OWN, Layout)
+    return registry(PLUGINS, _BUILT_IN, Layout)
 
 
 def read_source(
@@ -113,13 +114,13 @@ def read_source(
     """The cases of a source.
 
     Args:
-        source: A folder, or a file where the layout takes one.
-        layout: Its name, or `auto` to tell it by its marker.
+        source: A folder, or a file if the layout accepts one.
+        layout: The layout's name, or `auto` to recognise it by its marker.
         structures: Label value -> name; only for layouts that let the user name them.
 
     Raises:
-        DataError: It does not exist, its layout is none that is known, or names of structures were
-            given to a layout that has its own.
+        DataError: The source does not exist, its layout is unknown, or structures were named for a
+            layout with fixed structures.
     """
     source = source.absolute()
     if not source.exists():
@@ -128,9 +129,11 @@ def read_source(
     if chosen is None:
         raise DataError(f"layout is {layout!r}, expected auto, {', '.join(layouts())}")
     if not source.is_dir() and not chosen.is_file:
-        raise DataError(f"{source} is a file, layout {chosen.name} needs a folder; name the folder")
+        raise DataError(
+            f"{source} is a file; layout {chosen.name} needs a folder, so name the folder"
+        )
     if structures is not None and not chosen.names_structures:
-        raise DataError(f"layout {chosen.name} has its own structures; leave --structures out")
+        raise DataError(f"layout {chosen.name} has fixed structures; remove --structures")
     return chosen.read(source, structures)
 
 
@@ -144,29 +147,29 @@ def detect(source: Path) -> Layout:
         for layout in layouts().values():
             if layout.is_file and source.is_file() and layout.fits(source):
                 return layout
-        way = hint(source, _told) if source.is_file() else None
-        way = way or "name a folder or a CSV file with images"
-        raise DataError(f"{source} is no CSV file; {way}")
-    found = _fitting(source)
-    if len(found) > 1:
-        names = " and ".join(layout.name for layout in found)
+        advice = hint(source, _layout_name) if source.is_file() else None
+        advice = advice or "name a folder or a CSV file with images"
+        raise DataError(f"{source} is not a CSV file; {advice}")
+    fitting = _fitting(source)
+    if len(fitting) > 1:
+        names = " and ".join(layout.name for layout in fitting)
         raise DataError(f"{source} fits several layouts, {names}; name one with --layout")
-    if found:
-        return found[0]
+    if fitting:
+        return fitting[0]
     for layout in layouts().values():
         if layout.is_last_resort and layout.fits(source):
             return layout
-    looked = "; ".join(f"{layout.name}: {layout.marker}" for layout in layouts().values())
-    way = hint(source, _told) or f"a layout is told by {looked}"
-    raise DataError(f"{source} has no known layout; {way}")
+    markers = "; ".join(f"{layout.name}: {layout.marker}" for layout in layouts().values())
+    advice = hint(source, _layout_name) or f"a layout is recognised by {markers}"
+    raise DataError(f"{source} has no known layout; {advice}")
 
 
 def _fitting(folder: Path) -> list[Layout]:
-    return [one for one in layouts().values() if not one.is_last_resort and one.fits(folder)]
+    return [lay for lay in layouts().values() if not lay.is_last_resort and lay.fits(folder)]
 
 
-def _told(folder: Path) -> str | None:
-    """Layout of a folder near the one that was named; None also where it may not be looked into."""
+def _layout_name(folder: Path) -> str | None:
+    """Name of a folder's layout; None if there is none or the folder cannot be read."""
     try:
         return next((layout.name for layout in _fitting(folder)), None)
     except OSError:

@@ -1,4 +1,4 @@
-"""The multi-site layouts of folders: SAML's `SITE/CaseNN` and MaxStyle's `SITE/patient_N`.
+"""The multi-site folder layouts: SAML's `SITE/CaseNN` and MaxStyle's `SITE/patient_N`.
 
 Source: sources.md S8, S9.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sweeper.data.faults import Fault, Severity, named_alike, relative
+from sweeper.data.faults import Fault, Severity, duplicate_file, relative
 from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
 from sweeper.data.volume import (
     ITK_SUFFIXES,
@@ -31,7 +31,7 @@ IMAGE_STEM, LABEL_STEM = "t2_img_clipped", "label_clipped"
 
 
 def looks_like_saml(root: Path) -> bool:
-    """True if some folder below `root` holds a `*_segmentation` volume."""
+    """True if a folder in `root` contains a `*_segmentation` volume."""
     return any(
         _SEGMENTATION.match(stem_of(file)) and suffix_of(file) in SUFFIXES
         for folder in _folders(root)
@@ -40,14 +40,14 @@ def looks_like_saml(root: Path) -> bool:
 
 
 def read_saml(root: Path) -> SourceDataset:
-    """Cases of `SITE/CaseNN.nii.gz` with `CaseNN_segmentation.nii.gz` in any case of letters."""
+    """The cases `SITE/CaseNN.nii.gz` + `CaseNN_segmentation.nii.gz`, in upper or lower case."""
     cases: list[SourceCase] = []
-    faults = _left_out(root, root, [file for file in root.iterdir() if file.is_file()])
+    faults = _ignored_volumes(root, root, [file for file in root.iterdir() if file.is_file()])
     for folder in _folders(root):
         site = SITE_ALIASES.get(folder.name.lower(), folder.name)
         images, labels = _images_and_labels(root, folder, site, faults)
         if not labels and folder.name.lower() not in SITE_ALIASES:
-            faults += _left_out(root, folder, list(images.values()))
+            faults += _ignored_volumes(root, folder, list(images.values()))
             continue
         for key, image in images.items():
             case = f"{site}_{stem_of(image)}"
@@ -63,8 +63,8 @@ def read_saml(root: Path) -> SourceDataset:
                 )
         for key, label in labels.items():
             if key not in images:
-                wanted = stem_of(label)[: -len("_segmentation")]
-                faults.append(_no_counterpart(root, label, "image", wanted, f"{site}_{wanted}"))
+                expected = stem_of(label)[: -len("_segmentation")]
+                faults.append(_no_counterpart(root, label, "image", expected, f"{site}_{expected}"))
     return SourceDataset(
         root=root,
         layout="saml",
@@ -77,7 +77,7 @@ def read_saml(root: Path) -> SourceDataset:
 def _images_and_labels(
     root: Path, folder: Path, site: str, faults: list[Fault]
 ) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Images and labels of a site by the case's name in lower letters, each name once."""
+    """Images and labels of a site, by the case's name in lower case; the first file wins."""
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     for file in sorted(folder.iterdir(), key=lambda f: (natural_key(f.name), f.name)):
@@ -88,12 +88,12 @@ def _images_and_labels(
         first = (labels if match else images).setdefault(name.lower(), file)
         if first != file:
             case = stem_of(first)[: len(name)]
-            faults.append(named_alike(first, file, root, f"{site}_{case}"))
+            faults.append(duplicate_file(first, file, root, f"{site}_{case}"))
     return images, labels
 
 
-def _left_out(root: Path, folder: Path, files: list[Path]) -> list[Fault]:
-    """A warning if a folder that is no site holds volumes."""
+def _ignored_volumes(root: Path, folder: Path, files: list[Path]) -> list[Fault]:
+    """A warning if a folder that is not a site contains volumes."""
     volumes = [f for f in files if suffix_of(f) in NIFTI_SUFFIXES + ITK_SUFFIXES]
     if not volumes:
         return []
@@ -103,10 +103,10 @@ def _left_out(root: Path, folder: Path, files: list[Path]) -> list[Fault]:
         Fault(
             code="folder-left-out",
             where=folder.name if is_root else relative(folder, root),
-            problem=f"{count} in no site folder, such as {volumes[0].name}"
+            problem=f"it contains {count} outside the site folders, such as {volumes[0].name}"
             if is_root
-            else f"it holds {count} and no segmentation, so it is no site",
-            remedy="put them into SITE/ if they are cases"
+            else f"it contains {count} but no segmentation, so it is not a site",
+            remedy="move them to SITE/ if they are cases"
             if is_root
             else "add CaseNN_segmentation files if they are cases",
             severity=Severity.WARNING,
@@ -115,7 +115,7 @@ def _left_out(root: Path, folder: Path, files: list[Path]) -> list[Fault]:
 
 
 def looks_like_maxstyle(root: Path) -> bool:
-    """True if some `SITE/patient_N` below `root` holds `t2_img_clipped` or `label_clipped`."""
+    """True if a `SITE/patient_N` in `root` contains `t2_img_clipped` or `label_clipped`."""
     return any(
         stem_of(file) in (IMAGE_STEM, LABEL_STEM)
         for folder in _folders(root)
@@ -125,9 +125,9 @@ def looks_like_maxstyle(root: Path) -> bool:
 
 
 def read_maxstyle(root: Path) -> SourceDataset:
-    """Cases of `SITE/patient_N/t2_img_clipped.nii.gz` with `label_clipped.nii.gz`.
+    """The cases `SITE/patient_N/t2_img_clipped.nii.gz` + `label_clipped.nii.gz`.
 
-    Deviation: the seventh folder, `G-MedicalDecathlon`, is left out, as DeSAM leaves it out.
+    Deviation: the seventh folder, `G-MedicalDecathlon`, is skipped, as in DeSAM.
     """
     cases: list[SourceCase] = []
     faults: list[Fault] = []
@@ -141,7 +141,7 @@ def read_maxstyle(root: Path) -> SourceDataset:
             for file in sorted(f for f in patient.iterdir() if suffix_of(f) in SUFFIXES):
                 first = files.setdefault(stem_of(file), file)
                 if first != file and stem_of(file) in (IMAGE_STEM, LABEL_STEM):
-                    faults.append(named_alike(first, file, root, case))
+                    faults.append(duplicate_file(first, file, root, case))
             image, label = files.get(IMAGE_STEM), files.get(LABEL_STEM)
             if image is not None and label is not None:
                 cases.append(
@@ -156,7 +156,7 @@ def read_maxstyle(root: Path) -> SourceDataset:
                     Fault(
                         code="case-empty",
                         where=relative(patient, root),
-                        problem=f"it holds neither {IMAGE_STEM} nor {LABEL_STEM}",
+                        problem=f"it contains neither {IMAGE_STEM} nor {LABEL_STEM}",
                         remedy="add both files or remove the folder",
                         case=case,
                     )
@@ -178,11 +178,11 @@ def _folders(root: Path) -> list[Path]:
     )
 
 
-def _no_counterpart(root: Path, file: Path, kind: str, wanted: str, case: str) -> Fault:
+def _no_counterpart(root: Path, file: Path, missing: str, stem: str, case: str) -> Fault:
     return Fault(
-        code=f"{kind}-missing",
+        code=f"{missing}-missing",
         where=relative(file, root),
-        problem=f"there is no {kind} {wanted}{suffix_of(file)} beside it",
+        problem=f"there is no {missing} {stem}{suffix_of(file)} beside it",
         remedy="add it or remove the file",
         case=case,
     )

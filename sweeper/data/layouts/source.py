@@ -1,4 +1,4 @@
-"""What a layout reader finds in a source folder: cases by name, before any voxel is read."""
+"""What a layout reader returns: the cases of a source, before any voxel is read."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ SITE_ALIASES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCase:
-    """One patient volume as it lies on disk.
+    """One patient volume on disk.
 
     Attributes:
-        case: Unique id, taken from names or from a CSV, never from character positions.
+        case: Unique id from names or a CSV, never from character positions.
         domain: Site or modality.
         image: File of the image.
         label: File of the label map.
         label_map: Value in the file -> value in the store (1.. in the order of the structures).
-        patient: Whose scan it is; scans of one patient stay on one side of the split. Empty where
-            the source does not say: then each case is a patient.
-        split: Given by the source, or None to let the split rule decide.
+        patient: Id of the patient, whose scans are all in the same split. Empty if the source has
+            none; then each case is a patient.
+        split: The split given by the source, or None to use the split rule.
     """
 
     case: str
@@ -58,15 +58,15 @@ class SourceCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceDataset:
-    """Everything a layout reader knows.
+    """The result of a layout reader.
 
     Attributes:
-        root: The folder (or the CSV file's folder).
+        root: The source folder (or the CSV file's folder).
         layout: Name of the layout.
         cases: In the order of the source, which DeSAM's split rule uses.
         structures: Names of the label values 1, 2, ... of the store.
-        profiles: Domain -> name of its preprocessing, where it is not DeSAM's.
-        faults: What was wrong already with names and files.
+        profiles: Domain -> name of its preprocessing profile, if it is not DeSAM's.
+        faults: Faults of names and files.
     """
 
     root: Path

@@ -1,1 +1,1 @@
-"""The synthetic data that stands in where no dataset is named."""
+"""Synthetic datasets, used if no dataset is named."""

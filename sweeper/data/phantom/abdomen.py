@@ -1,6 +1,6 @@
-"""A small synthetic abdomen in CT and MR: one kind of anatomy, inverted contrast, four organs.
+"""A small synthetic abdomen in CT and MR: same anatomy, inverted contrast, four organs.
 
-Written in the abdominal layout: BTCV's names and label values for CT, CHAOS's for MR.
+It uses the abdominal layout: BTCV's names and label values for CT, CHAOS's for MR.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ CASES_PER_MODALITY = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modality:
-    """How one modality shows the abdomen.
+    """Acquisition settings of one modality.
 
     Attributes:
         folder: `CT` or `MR`.
-        stems: File names of image and label, with the case number to be filled in.
-        matrix_px: Side of the matrix.
-        pixel_mm: Side of a pixel.
-        slice_mm: Distance of slices.
+        stems: File name patterns of image and label; the case number is inserted.
+        matrix_px: Side length of the matrix.
+        pixel_mm: Side length of a pixel.
+        slice_mm: Distance between slices.
         contrast: Tissue -> Hounsfield units, or MR signal.
         texture: Standard deviation of the organs' texture, in the same units.
         noise: Standard deviation of the noise, in the same units.
-        labels: Values of liver, right kidney, left kidney and spleen in the file.
+        labels: Label values of liver, right kidney, left kidney and spleen in the file.
         shading: Strength of the smooth shading (MR only).
     """
 
@@ -113,7 +113,7 @@ MODALITIES = (
 def synthesise(
     modality: Modality, index: int, *, seed: int = PHANTOM_SEED
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Image and label `(z, y, x)` of one patient; patients of the two modalities are different."""
+    """Image and label `(z, y, x)` of one patient; the two modalities have different patients."""
     rng = np.random.default_rng([seed, 100 + MODALITIES.index(modality), index])
     size = rng.uniform(0.9, 1.1)
     organs = _draw_organs(rng, size)
@@ -136,18 +136,18 @@ def write_abdominal_phantom(
     cases_per_modality: int = CASES_PER_MODALITY,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write both modalities; the folder appears only when all files are there.
+    """Write both modalities; the folder appears only after all files are written.
 
     Args:
-        root: Folder to be made; one that is there is replaced.
-        seed: Of all patients.
-        cases_per_modality: Patients of each.
+        root: Folder to write; an existing one is replaced.
+        seed: Seed of all patients.
+        cases_per_modality: Number of patients per modality.
         progress: Called with (done, total) after each case.
     """
     partial = root.with_name(f".{root.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     total = cases_per_modality * len(MODALITIES)
-    for place, modality in enumerate(MODALITIES):
+    for position, modality in enumerate(MODALITIES):
         for index in range(cases_per_modality):
             image, label = synthesise(modality, index, seed=seed)
             spacing = (modality.pixel_mm, modality.pixel_mm, modality.slice_mm)
@@ -160,17 +160,17 @@ def write_abdominal_phantom(
             write_nifti(paths[0], image, spacing)
             write_nifti(paths[1], label, spacing)
             if progress is not None:
-                progress(place * cases_per_modality + index + 1, total)
+                progress(position * cases_per_modality + index + 1, total)
     shutil.rmtree(root, ignore_errors=True)
     partial.rename(root)
 
 
 _Organ = tuple[str, int, tuple[float, float, float], tuple[float, float, float], float]
-"""Tissue, place in `Modality.labels`, centre and half axes (x, y, z) in mm, angle in radians."""
+"""Tissue, index in `Modality.labels`, centre and half axes (x, y, z) in mm, angle in radians."""
 
 
 def _draw_organs(rng: np.random.Generator, size: float) -> list[_Organ]:
-    """The four organs of a patient; x runs to the patient's left, y to the back, z up."""
+    """The four organs of a patient; x points to the patient's left, y posterior, z superior."""
 
     def near(*values: float) -> tuple[float, float, float]:
         x, y, z = (size * v + rng.uniform(-5, 5) for v in values)
@@ -209,7 +209,7 @@ def _paint(
     z_mm: float,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """One slice's signal on the canvas; its label map."""
+    """Paint one slice's signal on the canvas; returns its label map."""
     grain = _grain(rng, canvas.x.shape, 3.0 / modality.pixel_mm) * np.float32(modality.texture)
     canvas.image += np.float32(modality.contrast["air"])
     wall = canvas.ellipse((0, 0), (body[0] - 18, body[1] - 15))
@@ -241,7 +241,7 @@ def _paint(
 
 
 def _paint_spine(canvas: Canvas, grain: Plane) -> None:
-    """Vertebra, spinal canal, psoas muscles, aorta and caval vein."""
+    """Paint vertebra, spinal canal, psoas muscles, aorta and vena cava."""
     for side in (-1, 1):
         canvas.paint(canvas.cover(canvas.ellipse((side * 38, 62), (17, 20))), "muscle", grain)
         back = canvas.ellipse((side * 32, 92), (28, 16))

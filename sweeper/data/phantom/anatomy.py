@@ -1,7 +1,7 @@
-"""A male pelvis in axial slices, made of smooth deformed shapes; nothing from any patient.
+"""A synthetic male pelvis of smooth deformed shapes; nothing comes from a real patient.
 
-Coordinates are millimetres around the middle of the gland: x to the patient's left, y posterior,
-z superior (the gland spans about -20..20). Every case draws its own sizes, places and deformation.
+Coordinates are millimetres from the centre of the gland: x to the patient's left, y posterior,
+z superior (the gland spans about -20..20). Sizes, positions and deformation are drawn per case.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ TRANSITION_ZONE, PERIPHERAL_ZONE = 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
-    """What differs between patients; lengths in millimetres.
+    """The properties that differ between patients; lengths in millimetres.
 
     Attributes:
         gland_half_mm: Half axes (x, y, z) of the gland.
-        gland_centre_mm: Its place (x, y) against the field of view's middle.
-        transition_fraction: Part of the gland's width that the transition zone takes.
+        gland_centre_mm: Its position (x, y) relative to the centre of the field of view.
+        transition_fraction: Width of the transition zone as a fraction of the gland's.
         rectum_half_mm: Half axes (x, y) of the rectum.
-        rectum_gas: Share of gas in the rectum, 0..1; gas is black.
-        bladder_fill: 0 nearly empty .. 1 full.
+        rectum_gas: Fraction of gas in the rectum, 0..1; gas is black.
+        bladder_fill: Filling of the bladder, from 0 (nearly empty) to 1 (full).
         fat_mm: Thickness of the subcutaneous fat.
-        pelvis_scale: Size (x, y) of bones and muscles against the average.
+        pelvis_scale: Size (x, y) of bones and muscles relative to the average.
         femur_x_mm: Distance of the femoral heads from the midline.
         obturator_mm: Thickness of the obturator muscles.
         warp: `(4, 5)`: amplitude x, amplitude y, wave numbers x, y, z and phase of smooth waves.
-        nodules: `(n, 5)`: place (x, y, z) in units of the gland's half axes, radius, brightness.
+        nodules: `(n, 5)`: position (x, y, z) in units of the half axes, radius, brightness.
         vessels: `(n, 3)`: angle, distance from the capsule in mm, radius in mm.
-        texture_seed: Of the tissue textures.
+        texture_seed: Seed of the tissue textures.
     """
 
     gland_half_mm: tuple[float, float, float]
@@ -59,9 +59,9 @@ class Anatomy:
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """A patient of its own; sizes follow what T2 volumes of public challenges show.
+    """A new random patient; the sizes are like those in T2 volumes of public challenges.
 
-    Glands lie off the middle of the field of view, as patients do: were they centred, one constant
+    Glands are off-centre in the field of view, as in real scans: if they were centred, one constant
     mask would score as high as a trained method on every site.
     """
     n_nodules = int(rng.integers(3, 8))
@@ -112,14 +112,14 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 class Canvas:
-    """One slice being painted, from the back to the front."""
+    """A slice on which tissues are painted over each other."""
 
     def __init__(self, x: Plane, y: Plane, pixel_mm: float, contrast: Mapping[str, float]) -> None:
         self.x, self.y, self.pixel_mm, self.contrast = x, y, pixel_mm, contrast
         self.image = np.zeros_like(x)
 
     def scaled(self, scale: tuple[float, float]) -> Canvas:
-        """The same picture in coordinates in which everything is drawn `scale` times as large."""
+        """The same picture with coordinates in which shapes appear `scale` times as large."""
         canvas = Canvas(
             self.x / np.float32(scale[0]),
             self.y / np.float32(scale[1]),
@@ -130,19 +130,19 @@ class Canvas:
         return canvas
 
     def cover(self, signed_mm: Plane, edge_mm: float = 0.9) -> Plane:
-        """How much of each pixel lies inside (negative distance), 0..1, with a soft edge."""
+        """Fraction of each pixel that is inside (negative distance), 0..1, with a soft edge."""
         width = np.float32(max(edge_mm, self.pixel_mm))
         inside: Plane = np.clip(0.5 - signed_mm / width, 0, 1)
         return inside
 
     def paint(self, cover: Plane, tissue: str, shade: Plane | float = 0.0) -> None:
-        """Lay a tissue over what is there."""
+        """Paint a tissue over the present signal."""
         self.image += cover * (np.float32(self.contrast[tissue]) + shade - self.image)
 
     def ellipse(
         self, centre: tuple[float, float], half: tuple[float, float], angle: float = 0.0
     ) -> Plane:
-        """Signed distance (about, mm) to an ellipse."""
+        """Approximate signed distance to an ellipse, millimetres."""
         dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
         if angle:
             cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -152,7 +152,7 @@ class Canvas:
         return distance
 
     def capsule(self, start: tuple[float, float], end: tuple[float, float], radius: float) -> Plane:
-        """Signed distance to a thick line."""
+        """Signed distance to a line segment with a radius, millimetres."""
         ax, ay = np.float32(start[0]), np.float32(start[1])
         bx, by = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
         along = ((self.x - ax) * bx + (self.y - ay) * by) / (bx * bx + by * by)

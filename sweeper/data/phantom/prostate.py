@@ -1,4 +1,4 @@
-"""The embedded default data: six synthetic sites written as NIfTI files in the SAML layout."""
+"""The default dataset: six synthetic sites, written as NIfTI files in the SAML layout."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from sweeper.data.phantom.scanner import Scanner
 
 PHANTOM_SEED = 2024
-"""Seed of the embedded default; another seed gives other patients."""
+"""Seed of the default dataset; another seed gives other patients."""
 
 MARGIN_SLICES = 1
-"""Slices without gland at either end of a volume, as in clipped public data."""
+"""Number of slices without gland at each end of a volume, as in clipped public data."""
 
 
 def synthesise(
     scanner: Scanner, index: int, *, seed: int = PHANTOM_SEED
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Image and label `(z, y, x)` of one patient of a site; equal arguments give equal bytes."""
+    """Image and label `(z, y, x)` of one patient of a site; equal arguments give equal arrays."""
     site = next(i for i, known in enumerate(SCANNERS) if known.site == scanner.site)
     rng = np.random.default_rng([seed, site, index])
     anatomy = draw_anatomy(rng)
@@ -67,13 +67,13 @@ def write_phantom(
 ) -> None:
     """Write all sites as `SITE/CaseNN.nii.gz` with `_segmentation` beside it.
 
-    The folder appears only when all files are there.
+    The folder appears only after all files are written.
 
     Args:
-        root: Folder to be made; one that is there is replaced.
-        seed: Of all patients.
-        cases_per_site: Instead of the scanners' own numbers.
-        processes: Worker processes.
+        root: Folder to write; an existing one is replaced.
+        seed: Seed of all patients.
+        cases_per_site: Number of patients per site, instead of the scanners' default numbers.
+        processes: Number of worker processes.
         progress: Called with (done, total) after each case.
     """
     partial = root.with_name(f".{root.name}.partial")
@@ -86,16 +86,16 @@ def write_phantom(
     if processes > 1:
         with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
             for done, _ in enumerate(pool.map(_write_case, jobs), start=1):
-                _tell(progress, done, len(jobs))
+                _report(progress, done, len(jobs))
     else:
         for done, job in enumerate(jobs, start=1):
             _write_case(job)
-            _tell(progress, done, len(jobs))
+            _report(progress, done, len(jobs))
     shutil.rmtree(root, ignore_errors=True)
     partial.rename(root)
 
 
-def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
+def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)
 
@@ -116,9 +116,9 @@ def write_nifti(
     """Write `(z, y, x)` in the canonical frame, centred on the scanner's origin.
 
     Args:
-        path: `.nii.gz`.
-        array: Rows run to posterior, columns to the patient's left, slices upwards.
-        spacing_mm: (x, y, z).
+        path: Path that ends with `.nii.gz`.
+        array: Rows run posterior, columns to the patient's left, slices superior.
+        spacing_mm: (x, y, z) voxel size.
     """
     affine = np.diag([-spacing_mm[0], -spacing_mm[1], spacing_mm[2], 1.0])
     extent = np.array(array.shape[::-1]) - 1

@@ -1,7 +1,7 @@
-"""Six scanners with their own matrix, voxels, contrast, bias, noise, blur and coil.
+"""Six synthetic scanners that differ in matrix, voxels, contrast, bias, noise, blur and coil.
 
-The site names are real, the scanners are invented: they differ as the real ones are recalled to
-differ (sources.md S11), so that a method trained on one site meets a real shift on the others.
+The site names are real, but the scanners are invented: they differ like the real ones (from memory,
+sources.md S11), so that a method trained on one site meets a domain shift on the others.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ T2: Mapping[str, float] = {
     "peripheral": 0.80,
     "transition": 0.46,
 }
-"""Signal of each tissue in a plain T2-weighted turbo spin echo; urine about 1."""
+"""Signal of each tissue in a plain T2-weighted turbo spin echo sequence; urine is about 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanner:
-    """One site's scanner and protocol.
+    """The scanner and protocol of one site.
 
     Attributes:
         site: The site's name; also its folder.
-        n_cases: Patients scanned there.
-        matrix_px: Side of the square matrix.
-        pixel_mm: Side of a pixel.
-        slice_mm: Distance of slices; about twice the clinical one, so that the default sweep ends
-            in minutes on two cores.
-        changes: Tissue -> signal, where it differs from `T2`.
-        gamma: Exponent of the signal: below 1 flattens the contrast.
-        bias: Strength of the smooth shading, 0 none.
-        flare: Brightness next to an endorectal coil, in units of the far signal; 0 without a coil.
+        n_cases: Number of patients.
+        matrix_px: Side length of the square matrix.
+        pixel_mm: Side length of a pixel.
+        slice_mm: Distance between slices; about twice the clinical one, so that the default sweep
+            takes only minutes on two cores.
+        changes: Tissue -> signal, for tissues that differ from `T2`.
+        gamma: Exponent of the signal; below 1 it flattens the contrast.
+        bias: Strength of the smooth shading; 0 means none.
+        flare: Brightness next to an endorectal coil, in units of the far signal; 0 means no coil.
         blur_mm: Standard deviation of the point spread.
-        noise: Standard deviation of the noise in units of urine's signal.
-        gain: Number that urine's signal gets in the file.
-        has_zones: The label file tells the two zones apart (1 and 2) instead of the gland (1).
+        noise: Standard deviation of the noise, in units of the signal of urine.
+        gain: Value of the signal of urine in the file.
+        has_zones: True if the label has the two zones (1 and 2) instead of the gland (1).
     """
 
     site: str
@@ -178,23 +178,23 @@ SCANNERS = (
         gain=180.0,
     ),
 )
-"""In the order of DeSAM's sites."""
+"""All scanners, in the order of DeSAM's sites."""
 
 
 def acquire(
     signal: Plane, scanner: Scanner, shading: Plane, rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """What the scanner makes of a slice's signal: shaded, blurred, noisy, 16-bit.
+    """The acquired image of a slice: shaded, blurred, noisy, 16-bit.
 
     Args:
         signal: `(rows, cols)` tissue signal, 0 in air.
-        scanner: Which.
-        shading: `(rows, cols)` sensitivity, of the volume.
-        rng: Of the slice.
+        scanner: The scanner.
+        shading: `(rows, cols)` sensitivity, the same for all slices of the volume.
+        rng: Random generator of the slice.
     """
     curved = signal ** np.float32(scanner.gamma) * shading
     blurred = ndimage.gaussian_filter(curved, scanner.blur_mm / scanner.pixel_mm, mode="nearest")
-    # magnitude images have Rician noise: air is not 0 but the length of two noises
+    # magnitude images have Rician noise: in air, the magnitude of two noise components
     real = blurred + np.float32(scanner.noise) * rng.standard_normal(signal.shape, dtype=np.float32)
     other = np.float32(scanner.noise) * rng.standard_normal(signal.shape, dtype=np.float32)
     pixels: NDArray[np.int16] = np.rint(np.hypot(real, other) * scanner.gain).astype(np.int16)
@@ -207,9 +207,9 @@ def sensitivity(
     """`(rows, cols)` smooth shading of a volume; an endorectal coil's flare falls off with depth.
 
     Args:
-        scanner: Which.
-        coil_xy_mm: The coil's place against the middle of the field of view.
-        rng: Of the case; the shading's direction differs between cases.
+        scanner: The scanner.
+        coil_xy_mm: Position of the coil relative to the centre of the field of view.
+        rng: Random generator of the case; it sets the direction of the shading.
     """
     side = np.linspace(-1, 1, scanner.matrix_px, dtype=np.float32)
     y, x = np.meshgrid(side, side, indexing="ij")
@@ -222,7 +222,7 @@ def sensitivity(
     if scanner.flare:
         half_mm = scanner.matrix_px * scanner.pixel_mm / 2
         distance = np.hypot(x * half_mm - coil_xy_mm[0], y * half_mm - coil_xy_mm[1])
-        depth = np.maximum(distance - 18.0, 0) / 11.0  # mm beyond the balloon, half-way depth
+        depth = np.maximum(distance - 18.0, 0) / 11.0  # distance from the balloon in units of 11 mm
         shading = shading * (0.55 + np.float32(scanner.flare) / (1 + depth) ** 2)
     bounded: Plane = np.maximum(shading, 0.1).astype(np.float32)
     return bounded

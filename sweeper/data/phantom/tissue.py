@@ -1,4 +1,4 @@
-"""Paints one axial slice of an anatomy: tissues from the back to the front, and the two zones."""
+"""Paints one axial slice of an anatomy, tissue by tissue, and the label of the two zones."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def paint_slice(
     contrast: Mapping[str, float],
     has_coil: bool,
 ) -> tuple[Plane, NDArray[np.uint8]]:
-    """The signal of one slice before the scanner, and its zones (0, 1 transition, 2 peripheral).
+    """The signal of one slice, before acquisition, and its zones (1 transition, 2 peripheral).
 
     Args:
-        anatomy: Of the patient.
-        z_mm: Height against the gland's middle.
+        anatomy: Anatomy of the patient.
+        z_mm: Height relative to the centre of the gland.
         shape: (rows, cols).
-        pixel_mm: Side of a pixel.
+        pixel_mm: Side length of a pixel.
         contrast: Tissue -> signal of a scanner's protocol.
-        has_coil: An endorectal coil's balloon fills the rectum.
+        has_coil: True if the balloon of an endorectal coil fills the rectum.
     """
     x, y = _warped_plane(anatomy, z_mm, shape, pixel_mm)
     canvas = Canvas(x, y, pixel_mm, contrast)
@@ -54,7 +54,7 @@ def paint_slice(
 
 
 def rectum_centre(anatomy: Anatomy, *, has_coil: bool) -> tuple[float, float]:
-    """Where the rectum's middle lies, relative to the gland's middle."""
+    """Centre (x, y) of the rectum relative to the centre of the gland, millimetres."""
     half_y = 19.5 if has_coil else anatomy.rectum_half_mm[1]
     return 0.0, 0.92 * anatomy.gland_half_mm[1] + half_y + 2.5
 
@@ -85,7 +85,7 @@ def _texture(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) 
 
 
 def _paint_body(canvas: Canvas, anatomy: Anatomy, fine: Plane, coarse: Plane) -> None:
-    """Subcutaneous fat with septa, the natal cleft, and the fat that fills the pelvis."""
+    """Paint subcutaneous fat with septa, the natal cleft, and pelvic fat."""
     x, y = canvas.x, canvas.y
     outline = canvas.ellipse((0, 0), (190, 92))
     cleft = canvas.ellipse((0, 100), (9, 22))
@@ -101,7 +101,7 @@ def _paint_body(canvas: Canvas, anatomy: Anatomy, fine: Plane, coarse: Plane) ->
 
 
 def _paint_bones(canvas: Canvas, anatomy: Anatomy, z_mm: float, coarse: Plane) -> None:
-    """Femoral heads, sitting bones and the pubic arch: a black rim around speckled marrow."""
+    """Paint femoral heads, ischial bones and pubic arch: a dark cortex around speckled marrow."""
     rim = 2.2
     for side in SIDES:
         head = 25.0 * float(np.sqrt(max(0.0, 1 - ((z_mm - 10) / 42) ** 2)))
@@ -121,7 +121,7 @@ def _paint_bones(canvas: Canvas, anatomy: Anatomy, z_mm: float, coarse: Plane) -
 
 
 def _paint_muscles(canvas: Canvas, anatomy: Anatomy, z_mm: float, fine: Plane) -> None:
-    """Obturators, pectineus, gluteus, rectus and the levator sling, with faint strands."""
+    """Paint obturator, pectineus, gluteus, rectus and levator muscles, with faint strands."""
     low = float(np.clip((8 - z_mm) / 28, 0, 1))
     strands = 0.025 * fine
     for side in SIDES:
@@ -153,7 +153,7 @@ def _paint_muscles(canvas: Canvas, anatomy: Anatomy, z_mm: float, fine: Plane) -
 
 
 def _paint_bladder(canvas: Canvas, anatomy: Anatomy, z_mm: float) -> None:
-    """Urine in a dark wall, in front of and above the base."""
+    """Paint the bladder, anterior to and above the base: urine and a dark wall."""
     height = (z_mm - 5) / 22
     if height <= 0:
         return
@@ -167,7 +167,7 @@ def _paint_bladder(canvas: Canvas, anatomy: Anatomy, z_mm: float) -> None:
 def _paint_rectum(
     canvas: Canvas, anatomy: Anatomy, z_mm: float, coarse: Plane, *, has_coil: bool
 ) -> None:
-    """Wall, mucosa and content; or the balloon of an endorectal coil."""
+    """Paint the rectum's wall, mucosa and content, or the balloon of an endorectal coil."""
     centre = rectum_centre(anatomy, has_coil=has_coil)
     if has_coil:
         balloon = canvas.ellipse(centre, (20.5, 19.5))
@@ -191,7 +191,7 @@ def _paint_rectum(
 
 
 def _paint_vessels(canvas: Canvas, anatomy: Anatomy, z_mm: float, fine: Plane) -> None:
-    """The venous plexus and the nerve bundles around the gland; seminal vesicles above it."""
+    """Paint venous plexus and nerve bundles around the gland, and the seminal vesicles above it."""
     half_x, half_y, half_z = anatomy.gland_half_mm
     for angle, distance, radius in anatomy.vessels:
         turned = angle + 0.02 * z_mm
@@ -208,7 +208,7 @@ def _paint_vessels(canvas: Canvas, anatomy: Anatomy, z_mm: float, fine: Plane) -
 
 
 def _gland_distance(canvas: Canvas, anatomy: Anatomy, z_mm: float) -> Plane | None:
-    """Signed distance to the gland's outline: rounder in front, flat or hollow behind."""
+    """Signed distance to the gland's outline: round anteriorly, flat or concave posteriorly."""
     half_x, half_y, half_z = anatomy.gland_half_mm
     height = z_mm / half_z
     if abs(height) >= 1:
@@ -227,7 +227,7 @@ def _gland_distance(canvas: Canvas, anatomy: Anatomy, z_mm: float) -> Plane | No
 def _paint_gland(
     canvas: Canvas, anatomy: Anatomy, z_mm: float, fine: Plane, coarse: Plane
 ) -> NDArray[np.uint8]:
-    """Bright peripheral zone, mottled transition zone with nodules, capsule, stroma, urethra."""
+    """Paint the gland: peripheral and transition zone, nodules, capsule, stroma, urethra."""
     zones = np.zeros(canvas.x.shape, dtype=np.uint8)
     outline = _gland_distance(canvas, anatomy, z_mm)
     if outline is None:

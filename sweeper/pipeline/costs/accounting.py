@@ -1,4 +1,4 @@
-"""A run's costs: predicted before it begins, counted when it has ended."""
+"""Costs of a run: predicted before it starts, and measured when it has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweeper.pipeline.costs.forecast import (
     actual,
     has_ended,
     predict,
-    remember,
+    record_costs,
 )
 from sweeper.pipeline.plan import PlanReport, assess
 from sweeper.plan.states import Cell, State
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from sweeper.pipeline.searching.studies import OpenStudy
     from sweeper.store.workspace import Workspace
 
-_WORTH_A_PROBE = 4
-"""Below so many trainings, importing torch for a probe may take longer than the trainings."""
+_MIN_TRAININGS_TO_PROBE = 4
+"""With fewer trainings, importing torch for a probe may take longer than the trainings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """What a run was predicted to cost when it began.
+    """The predicted costs of a run, and its start time.
 
     Attributes:
-        workspace: Where the run is.
+        workspace: The workspace.
         report: The plan with its prediction.
-        searched_before: Trainings of searches that were there already.
-        began: When, by a clock that only goes forward.
+        searched_before: Search trainings that were finished before the run.
+        began: Start time on the monotonic clock.
     """
 
     workspace: Workspace
@@ -58,15 +58,15 @@ class Costs:
         *,
         probes: bool,
     ) -> Costs:
-        """Predict what a run will cost; see `assess`."""
+        """Predict the costs of a run; see `assess`."""
         report = assess(
-            workspace, sweep, source, display, probes=probes, probes_from=_WORTH_A_PROBE
+            workspace, sweep, source, display, probes=probes, probes_from=_MIN_TRAININGS_TO_PROBE
         )
         ledger = Ledger(workspace.trainings)
         before = {
             cell.training.train_id
-            for one in report.studies
-            for cell in one.cells(ledger)
+            for study in report.studies
+            for cell in study.cells(ledger)
             if cell.state in (State.DONE, State.PRUNED)
         }
         return cls(
@@ -77,29 +77,30 @@ class Costs:
         )
 
     def end(self, todo: Sequence[Cell], studies: Sequence[OpenStudy]) -> tuple[Prediction, Actual]:
-        """What was predicted and what it did cost; remembered, unless a search decided the amount.
+        """Predicted and actual costs of the run.
 
-        Of a run that did not end all that it had to do, both are about what it did end.
+        If the run did not finish everything, both are for the finished part. The pair is recorded
+        for later predictions, unless the run had a search, whose amount of work varies.
 
         Args:
-            todo: What the run had to do for the table.
-            studies: Its searches.
+            todo: Missing cells of the table when the run started.
+            studies: Searches of the run.
         """
         ledger = Ledger(self.workspace.trainings)
         searched = [
             replace(cell, is_trained=False)
-            for one in studies
-            for cell in one.cells(ledger)
+            for study in studies
+            for cell in study.cells(ledger)
             if cell.training.train_id not in self.searched_before
         ]
         ended = [cell for cell in (*searched, *todo) if has_ended(cell, ledger)]
-        came = actual(ended, ledger, time.monotonic() - self.began)
+        measured = actual(ended, ledger, time.monotonic() - self.began)
         if not searched:
-            remember(self.workspace, self.report.prediction, came)
-        return self._predicted(ended), came
+            record_costs(self.workspace, self.report.prediction, measured)
+        return self._predicted(ended), measured
 
     def _predicted(self, ended: Sequence[Cell]) -> Prediction:
-        """The prediction of what has ended, from the paces that the whole was predicted from."""
+        """The prediction for the finished part, from the same paces as that for the whole run."""
         report = self.report
         if len(ended) >= report.prediction.trainings:
             return report.prediction

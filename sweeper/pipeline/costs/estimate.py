@@ -1,4 +1,4 @@
-"""What a sweep will cost on this machine, from finished trainings or a short probe."""
+"""Estimates the cost of a sweep on this machine, from finished trainings or a short probe."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 _PROBE_BATCHES = 5
 PROBE_SECONDS = 60.0
-"""After so long no further kind is probed: a person waits, and eight image methods on two cores
-would cost ten minutes. What is then not known is said to be."""
-_CHECKPOINT_BYTES_A_PARAMETER = 5 * 4
-"""`best.pt` holds weights; `last.pt` weights, the best ones and Adam's two moments: float32."""
+"""After this time no further kind is probed, because the user is waiting: probes of eight image
+methods on two cores would take ten minutes. The plan then says that their cost is unknown."""
+_CHECKPOINT_BYTES_PER_PARAMETER = 5 * 4
+"""`best.pt` holds the weights; `last.pt` the weights, the best ones and Adam's two moments; all in
+float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast one kind of training goes here.
+    """The speed of one kind of training on this machine.
 
     Attributes:
-        slice_seconds: Time of an epoch over the source's slices, validation cases included.
+        slice_seconds: Time of an epoch divided by the slices of the source, including validation.
         scored_slice_seconds: Time to score one slice.
         peak_bytes: Peak device memory (CUDA) or anonymous process memory (CPU).
-        parameters: Trainable ones, which decide a checkpoint's size.
+        parameters: Number of trainable parameters, which determines the size of a checkpoint.
         origin: `measured` on finished trainings, or `probe`.
     """
 
@@ -47,14 +48,14 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The cost of what is missing.
+    """The estimated cost of the missing trainings.
 
     Attributes:
-        training_seconds: Sum over trainings, as if they ran one by one.
-        peak_bytes: Of the hungriest.
-        checkpoint_bytes: That they will keep: chosen weights, and the state to go on from.
-        unknown: Trainings of a kind whose pace is not known.
-        origins: Where the paces came from.
+        training_seconds: Sum over trainings, as if they ran one after the other.
+        peak_bytes: Peak memory of the training that needs most.
+        checkpoint_bytes: Size of their checkpoints: selected weights and the state for a resume.
+        unknown: Number of trainings of a kind whose pace is unknown.
+        origins: Origins of the paces.
     """
 
     training_seconds: float
@@ -65,9 +66,9 @@ class Estimate:
 
 
 def kind(training: Training) -> str:
-    """Trainings of one kind go equally fast: same method, batch, precision and embeddings.
+    """Key of trainings with the same speed: same method, batch size, precision and embeddings.
 
-    Fractions, such as a loss's weight, change what is computed and not how long it takes.
+    Fractional options, such as a loss weight, change the result but not the time.
     """
     config = training.config
     return canonical_json(
@@ -81,13 +82,14 @@ def kind(training: Training) -> str:
 
 
 def _without_fractions(values: dict[str, Any]) -> dict[str, Any]:
-    found = {k: _without_fractions(v) if isinstance(v, dict) else v for k, v in values.items()}
-    return {k: v for k, v in found.items() if not isinstance(v, float) and v not in ({}, None)}
+    nested = {k: _without_fractions(v) if isinstance(v, dict) else v for k, v in values.items()}
+    return {k: v for k, v in nested.items() if not isinstance(v, float) and v not in ({}, None)}
 
 
 def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, Pace]:
-    """The pace of every kind of which a training has finished here."""
-    found: dict[str, list[Pace]] = {}
+    """The pace of each kind with a finished training in this workspace."""
+    # one pace per finished training
+    paces_of: dict[str, list[Pace]] = {}
     for training in trainings:
         folder = ledger.folder(training.train_id)
         fit = folder.fit()
@@ -97,7 +99,7 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
         # also those of other plans: a plan's own may all be still to come
         scored = [folder.evaluation(eval_id) for eval_id in folder.evaluations()]
         seconds = [s["seconds_per_slice"] for s in scored if s is not None]
-        found.setdefault(kind(training), []).append(
+        paces_of.setdefault(kind(training), []).append(
             Pace(
                 slice_seconds=fit["seconds"] / max(work, 1),
                 scored_slice_seconds=median(seconds) if seconds else 0.0,
@@ -106,6 +108,7 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
                 origin="measured",
             )
         )
+    # one pace per kind
     return {
         key: Pace(
             slice_seconds=median(p.slice_seconds for p in paces),
@@ -114,7 +117,7 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
             parameters=max(p.parameters for p in paces),
             origin="measured",
         )
-        for key, paces in found.items()
+        for key, paces in paces_of.items()
     }
 
 
@@ -124,19 +127,19 @@ def probed_paces(
     threads: int,
     budget_s: float = PROBE_SECONDS,
 ) -> dict[str, Pace]:
-    """The pace of each kind, from a few batches trained and scored here and now.
+    """The pace of each kind, measured now by training and scoring a few batches.
 
     Args:
-        trainings: Those whose kind is not known.
-        display: Told how far it is.
-        threads: CPU threads that a training will have.
-        budget_s: No probe is begun after so many seconds.
+        trainings: Trainings of unmeasured kinds.
+        display: Shows the progress.
+        threads: CPU threads of a training.
+        budget_s: No probe starts after this many seconds.
     """
     paces: dict[str, Pace] = {}
     kinds = {kind(training): training for training in trainings}
-    begun = time.monotonic()
+    started = time.monotonic()
     for i, (key, training) in enumerate(kinds.items()):
-        if time.monotonic() - begun >= budget_s:
+        if time.monotonic() - started >= budget_s:
             break
         display.advance(i, len(kinds), "kinds of training probed")
         paces[key] = _probe(training, threads)
@@ -145,7 +148,7 @@ def probed_paces(
 
 def _probe(training: Training, threads: int) -> Pace:
     from sweeper.trial.probe import (
-        probe,  # imports torch, which a plan without a probe does not need
+        probe,  # imports torch, which only a plan with a probe needs
     )
 
     seconds, scored_seconds, peak, parameters = probe(
@@ -161,7 +164,7 @@ def _probe(training: Training, threads: int) -> Pace:
 
 
 def estimate(cells: Iterable[Cell], paces: Mapping[str, Pace]) -> Estimate:
-    """The cost of what the cells lack, from the paces of their kinds."""
+    """The cost of the missing parts of the cells, from the paces of their kinds."""
     seconds, peak, checkpoints, unknown = 0.0, 0.0, 0, 0
     origins: set[str] = set()
     for cell in cells:
@@ -174,7 +177,7 @@ def estimate(cells: Iterable[Cell], paces: Mapping[str, Pace]) -> Estimate:
         seconds += pace.scored_slice_seconds * _scored_slices(cell.training, cell.missing)
         if not cell.is_trained:
             epochs = cell.training.config.training.epochs
-            checkpoints += pace.parameters * _CHECKPOINT_BYTES_A_PARAMETER
+            checkpoints += pace.parameters * _CHECKPOINT_BYTES_PER_PARAMETER
             seconds += epochs * _source_slices(cell.training) * pace.slice_seconds
     return Estimate(
         training_seconds=seconds,
@@ -186,7 +189,7 @@ def estimate(cells: Iterable[Cell], paces: Mapping[str, Pace]) -> Estimate:
 
 
 def wall_seconds(total: float, workers: int, trainings: int) -> float:
-    """Time on the clock when trainings run side by side, never below that of one of them."""
+    """Wall time of concurrent trainings, at least that of a single one."""
     if not trainings:
         return 0.0
     return max(total / workers, total / trainings) if workers else math.inf

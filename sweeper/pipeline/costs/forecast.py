@@ -1,4 +1,4 @@
-"""What a run is predicted to cost, what it did cost, and what earlier predictions were worth."""
+"""Predicted and actual costs of a run, and the correction of predictions by earlier ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sweeper.pipeline.costs.estimate import wall_seconds
-from sweeper.store.ledger import known_epochs, read_json, write_json
+from sweeper.store.ledger import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from sweeper.store.ledger import Ledger
     from sweeper.store.workspace import Workspace
 
-_KEPT = 10
-"""Earlier runs that an interval is made from."""
+_MAX_RECORDS = 10
+"""Number of earlier runs from which the interval is computed."""
 _FIRST_INTERVAL = (0.6, 2.5)
-"""Actual over predicted, before this workspace has seen any. A probe trains alone; side by side on
-a machine with other work, trainings were seen to take twice as long (docs/benchmarks.md)."""
+"""Range of actual / predicted cost in a workspace without earlier runs. A probe trains alone;
+concurrent trainings on a busy machine took up to twice as long (docs/benchmarks.md)."""
 START_SECONDS = 20.0
-"""From the call to the first training: Ray, and torch in its workers (sources.md S52)."""
+"""Time until the first training starts: Ray, and torch in its workers (sources.md S52)."""
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Devices:
-    """What trainings will run on here.
+    """Devices on which trainings run.
 
     Attributes:
-        workers: Trainings side by side.
-        threads: CPU threads of each.
-        gpu: GPUs of each; 0 on a machine without.
+        workers: Number of concurrent trainings.
+        threads: CPU threads per training.
+        gpu: GPUs per training; 0 on a machine without a GPU.
     """
 
     workers: int
@@ -48,18 +48,18 @@ class Devices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The cost of what is missing, on this machine.
+    """The predicted cost of the missing trainings on this machine.
 
     Attributes:
-        trainings: Not done yet.
-        unknown: Of these, of a kind whose pace is not known; the numbers are without them.
-        training_seconds: Sum over trainings, scorings included.
-        wall_seconds: On the clock, start-up included.
-        low_seconds: The lower end of what may come of that.
-        high_seconds: The upper end.
-        gpu_hours: Of all trainings; 0 on a machine without a GPU.
-        peak_bytes: Of the hungriest training.
-        origins: Where the paces came from.
+        trainings: Number of missing trainings.
+        unknown: Number of these of a kind whose pace is unknown; they are not in the other values.
+        training_seconds: Sum over trainings, including scoring.
+        wall_seconds: Wall time, including the start.
+        low_seconds: Lower limit of the wall time.
+        high_seconds: Upper limit of the wall time.
+        gpu_hours: Sum over trainings; 0 on a machine without a GPU.
+        peak_bytes: Peak memory of the training that needs most.
+        origins: Origins of the paces.
     """
 
     trainings: int
@@ -75,13 +75,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actual:
-    """What a run did cost.
+    """The actual cost of a run.
 
     Attributes:
-        trainings: That it ran to their end.
-        training_seconds: Sum over them, scorings included.
-        wall_seconds: On the clock.
-        peak_bytes: Of the hungriest.
+        trainings: Number of finished trainings.
+        training_seconds: Sum over them, including scoring.
+        wall_seconds: Wall time.
+        peak_bytes: Peak memory of the training that needed most.
     """
 
     trainings: int
@@ -91,34 +91,37 @@ class Actual:
 
 
 def devices(wanted: ResourcesConfig) -> Devices:
-    """What this machine gives trainings, by the rule that the engine follows."""
+    """The devices for trainings on this machine, by the same rule as in the engine."""
     gpus = len(list(_NVIDIA.iterdir())) if _NVIDIA.is_dir() else 0
     gpu = wanted.gpu if wanted.gpu is not None else float(gpus > 0)
     cores = os.cpu_count() or 1
     threads = wanted.cpu or (4 if gpu else 1)
-    fitting = max(1, min(cores // threads, int(gpus / gpu) if gpu else cores))
-    return Devices(workers=min(fitting, wanted.max_concurrent or fitting), threads=threads, gpu=gpu)
+    capacity = max(1, min(cores // threads, int(gpus / gpu) if gpu else cores))
+    workers = min(capacity, wanted.max_concurrent or capacity)
+    return Devices(workers=workers, threads=threads, gpu=gpu)
 
 
 def predict(workspace: Workspace, estimate: Estimate, trainings: int, on: Devices) -> Prediction:
-    """The cost of so many trainings, corrected by how far earlier predictions were off here."""
+    """The predicted cost, corrected by the error of earlier predictions in this workspace."""
+    # the correction and its range, from earlier runs
     ratios = _ratios(workspace)
     correction = median(ratios) if ratios else 1.0
     spread = (*ratios, *(r * correction for r in _FIRST_INTERVAL)) if len(ratios) < 3 else ratios
+    # training time and wall time
     seconds = estimate.training_seconds * correction
     start = START_SECONDS if trainings else 0.0
     known = trainings - estimate.unknown
 
-    def on_the_clock(total: float) -> float:
+    def wall(total: float) -> float:
         return start + wall_seconds(total, on.workers, known)
 
     return Prediction(
         trainings=trainings,
         unknown=estimate.unknown,
         training_seconds=seconds,
-        wall_seconds=on_the_clock(seconds),
-        low_seconds=on_the_clock(estimate.training_seconds * min(spread, default=1.0)),
-        high_seconds=on_the_clock(estimate.training_seconds * max(spread, default=1.0)),
+        wall_seconds=wall(seconds),
+        low_seconds=wall(estimate.training_seconds * min(spread, default=1.0)),
+        high_seconds=wall(estimate.training_seconds * max(spread, default=1.0)),
         gpu_hours=seconds / 3600 * on.gpu,
         peak_bytes=estimate.peak_bytes,
         origins=estimate.origins,
@@ -126,7 +129,7 @@ def predict(workspace: Workspace, estimate: Estimate, trainings: int, on: Device
 
 
 def has_ended(cell: Cell, ledger: Ledger) -> bool:
-    """True if a run brought to its end what the cell lacked when the run began."""
+    """True if the run finished everything that the cell was missing at the start."""
     folder = ledger.folder(cell.training.train_id)
     if folder.fit() is None:
         return folder.pruned() is not None
@@ -134,19 +137,19 @@ def has_ended(cell: Cell, ledger: Ledger) -> bool:
 
 
 def actual(ended: Sequence[Cell], ledger: Ledger, wall: float) -> Actual:
-    """What the trainings cost that a run brought to their end.
+    """The actual cost of the trainings that a run finished.
 
     Args:
-        ended: These, as they were when it began.
-        ledger: Holds what came of them.
-        wall: Seconds that the run took.
+        ended: The finished cells, with their state at the start of the run.
+        ledger: The ledger with their results.
+        wall: Wall time of the run in seconds.
     """
     seconds, peak = 0.0, 0.0
     for cell in ended:
         folder = ledger.folder(cell.training.train_id)
         fit = folder.fit()
         if fit is None:
-            seconds += sum(record["seconds"] for record in known_epochs(folder))
+            seconds += sum(epoch["seconds"] for epoch in folder.epochs())
             continue
         seconds += 0.0 if cell.is_trained else float(fit["seconds"])
         peak = max(peak, float(fit["peak_memory_bytes"]))
@@ -158,18 +161,19 @@ def actual(ended: Sequence[Cell], ledger: Ledger, wall: float) -> Actual:
     )
 
 
-def remember(workspace: Workspace, predicted: Prediction, came: Actual) -> None:
-    """Keep a prediction with what came of it: the next one's interval is made from these."""
-    if predicted.unknown or came.trainings < predicted.trainings:
-        return  # what was predicted is not what was run
-    if not came.training_seconds or not predicted.training_seconds:
-        return  # no pace was known, so that no ratio is
-    known: list[dict[str, Any]] = read_json(_path(workspace)) or []
-    known.append(
-        {"time": time.time(), "predicted": asdict(predicted), "actual": asdict(came)}
-        | {"ratio": came.training_seconds / _uncorrected(workspace, predicted)}
+def record_costs(workspace: Workspace, predicted: Prediction, measured: Actual) -> None:
+    """Record predicted and actual costs; later predictions are corrected by these records."""
+    is_partial = measured.trainings < predicted.trainings
+    if predicted.unknown or is_partial or not measured.training_seconds:
+        return  # the run did not do what was predicted
+    if not predicted.training_seconds:
+        return  # no pace was known, so there is no ratio
+    records: list[dict[str, Any]] = read_json(_path(workspace)) or []
+    records.append(
+        {"time": time.time(), "predicted": asdict(predicted), "actual": asdict(measured)}
+        | {"ratio": measured.training_seconds / _uncorrected(workspace, predicted)}
     )
-    write_json(_path(workspace), known[-_KEPT:])
+    write_json(_path(workspace), records[-_MAX_RECORDS:])
 
 
 def _uncorrected(workspace: Workspace, predicted: Prediction) -> float:
@@ -178,7 +182,7 @@ def _uncorrected(workspace: Workspace, predicted: Prediction) -> float:
 
 
 def _ratios(workspace: Workspace) -> list[float]:
-    return [float(one["ratio"]) for one in read_json(_path(workspace)) or []]
+    return [float(record["ratio"]) for record in read_json(_path(workspace)) or []]
 
 
 def _path(workspace: Workspace) -> Path:

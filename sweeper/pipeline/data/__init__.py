@@ -1,1 +1,1 @@
-"""Datasets: import, show, export, and the way from a name to a store."""
+"""Datasets: import, show and export, and the lookup of a store by its name."""

@@ -1,4 +1,4 @@
-"""Prepared cases as the records of a dataset store, with salted ids where asked."""
+"""Converts prepared cases to the records of a dataset store, with salted ids if requested."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 def new_cases(
     results: Sequence[CaseResult],
     split: Mapping[str, Split],
-    found: SourceDataset,
+    source: SourceDataset,
     salt: str | None,
 ) -> Iterator[NewCase]:
-    """What the store writes: cases by domain, split and id.
+    """The cases for the store, sorted by domain, split and stored id.
 
-    The order is that of the ids as stored, so that two stores of one fingerprint hold the same
-    slice at the same place: embeddings are found by fingerprint and place.
+    Sorting by the stored id puts each slice at the same index in all stores with the same
+    fingerprint; embeddings are looked up by fingerprint and index.
     """
 
-    def place(result: CaseResult) -> tuple[str, Split, object, str]:
+    def sort_key(result: CaseResult) -> tuple[str, Split, object, str]:
         name = result.case.case
         stored = name if salt is None else _salted_id(result.case.domain, name, salt)
         return result.case.domain, split[name], natural_key(stored), stored
 
-    for result in sorted(results, key=place):
+    for result in sorted(results, key=sort_key):
         if result.part is None or result.facts is None:
             continue
         image, label = load_part(result.part)
@@ -54,8 +54,8 @@ def new_cases(
             matrix=facts.matrix,
             n_source_slices=facts.n_source_slices,
             source_spacing_mm=facts.source_spacing_mm,
-            image_file=_inside(case.image, found.root),
-            label_file=_inside(case.label, found.root),
+            image_file=_relative(case.image, source.root),
+            label_file=_relative(case.label, source.root),
             source_hash=result.source_hash,
             content_hash="",
             has_geometry=facts.has_geometry,
@@ -67,7 +67,7 @@ def new_cases(
         )
 
 
-def _inside(path: Path, root: Path) -> str:
+def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
 

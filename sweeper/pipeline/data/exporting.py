@@ -1,4 +1,4 @@
-"""Datasets out: the folder and CSV that DeSAM's released code wants."""
+"""Exports a dataset as the folder and CSV that DeSAM's released code expects."""
 
 from __future__ import annotations
 
@@ -26,43 +26,48 @@ def export_dataset(
     source: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[tuple[Exported, ...], tuple[str, ...]]:
-    """Write the source volumes of a dataset for the released code; what was written, and remarks.
+    """Write the source volumes of a dataset for the released code; returns the cases and remarks.
 
-    The CSV's order puts training cases first, so that the release's first 90 % are ours.
+    The CSV lists training cases first, so that the first 90 %, on which the release trains, are
+    the training cases of the dataset.
 
     Args:
-        store: Names the cases and their splits.
-        folder: The release's work folder.
-        structure: Which one, for a dataset with several; the release is binary.
-        source: Where the volumes lie now, if not where they were imported from.
+        store: The dataset, with its cases and splits.
+        folder: The work folder of the release.
+        structure: The structure to export if the dataset has several; the release is binary.
+        source: Folder of the volumes, if it is not the one from which they were imported.
         progress: Called with (done, total).
 
     Raises:
-        DataError: The source is gone or lacks a case, or the structure is not named.
+        DataError: The source does not exist or has not all cases, or the structure is not given.
     """
+    # find the volumes
     value = _value_of(store, structure)
     root = source or Path(store.source)
     if not store.source:
         raise DataError(
-            f"dataset {store.name} has salted ids, so its cases cannot be found in any folder;"
-            " import the source without --salt under another --name and export that"
+            f"dataset {store.name} has salted ids, so its cases cannot be found in a folder; import"
+            " the source without --salt under another --name, and export that dataset"
         )
     if not root.exists():
         raise DataError(
-            f"{root}, from which dataset {store.name} was imported, is gone; name it with --source"
+            f"{root}, from which dataset {store.name} was imported, does not exist any more; set"
+            " its new folder with --source"
         )
-    named = {value: name for name, value in store.label_values.items()} or None
-    source_cases = read_source(root, store.layout, structures=named).cases
-    found = {case.case: case for case in source_cases}
-    missing = [case.case for case in store.cases if case.case not in found]
+    structures = {value: name for name, value in store.label_values.items()} or None
+    volumes = {
+        case.case: case for case in read_source(root, store.layout, structures=structures).cases
+    }
+    missing = [case.case for case in store.cases if case.case not in volumes]
     if missing:
         raise DataError(
-            f"{root} lacks {len(missing)} of {len(store.cases)} cases of dataset {store.name},"
-            f" such as {missing[0]}; name the right folder with --source"
+            f"{root} does not contain {len(missing)} of {len(store.cases)} cases of dataset"
+            f" {store.name}, such as {missing[0]}; set the right folder with --source"
         )
+    # write them, training cases first
     order = sorted(store.cases, key=lambda c: (c.domain, c.split is not Split.TRAIN))
     written = export_desam(
-        [found[case.case] for case in order], folder, value=value, progress=progress
+        [volumes[case.case] for case in order], folder, value=value, progress=progress
     )
     return written, _remarks(store)
 
@@ -73,21 +78,21 @@ def _value_of(store: DatasetStore, structure: str | None) -> int:
     if structure not in store.structures:
         raise DataError(
             f"structure is {structure!r}, dataset {store.name} has {', '.join(store.structures)};"
-            " name one with --structure"
+            " choose one with --structure"
         )
     return store.structures.index(structure) + 1
 
 
 def _remarks(store: DatasetStore) -> tuple[str, ...]:
-    """Where the released code will not do what this store does."""
+    """Differences between the released code and this dataset."""
     remarks = []
     for domain in store.domains:
         if domain not in SITE_ALIASES.values():
-            remarks.append(f"{domain} is none of the six sites that the released code knows")
+            remarks.append(f"{domain} is not one of the six sites that the released code supports")
         n, train = len(store.cases_of(domain)), len(store.cases_of(domain, Split.TRAIN))
         if training_share(n) != train:
             remarks.append(
-                f"{domain} trains on {train} of {n} cases here, the released code on"
-                f" {training_share(n)}"
+                f"{domain} has {train} training cases of {n} here, but"
+                f" {training_share(n)} in the released code"
             )
     return tuple(remarks)

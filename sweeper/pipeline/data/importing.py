@@ -1,4 +1,4 @@
-"""One import: a folder of any known layout becomes a checked dataset store."""
+"""Imports a folder with a supported layout as a checked dataset store."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from sweeper.data.layouts.source import SourceCase, SourceDataset
 
     Progress = Callable[[str, int, int], None]
-    """Told (what is being done, how many are done, how many there are)."""
+    """Called with (phase, done, total)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
         store: The dataset, imported now or before.
         faults: Warnings, and the errors of skipped cases.
-        n_resumed: Cases taken from an earlier, interrupted import.
-        is_unchanged: The same import had been done before, so nothing was.
+        n_resumed: Number of cases that an earlier, unfinished import had prepared.
+        is_unchanged: True if the same import was done before, so nothing was changed.
         headers: Header texts that may identify a person.
     """
 
@@ -56,60 +56,62 @@ def import_dataset(
     options: ImportOptions | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Check and prepare every case of `source` and write them to the store `target`.
+    """Check and prepare all cases of `source` and write them to the store `target`.
 
-    Interrupted, it goes on from the cases already prepared; done before, it does nothing. Of two
-    processes at once, the second waits for the first.
+    An interrupted import is resumed; a finished one is not repeated. If two processes import the
+    same dataset, the second waits for the first.
 
     Raises:
-        FaultyDataError: Cases have errors and `skip_bad` is off, or the source as a whole is wrong.
-        DataError: The store is there, made from other files or options, and `replace` is off.
+        FaultyDataError: Cases have errors and `skip_bad` is false, or the source itself is wrong.
+        DataError: The store exists with other files or options, and `replace` is false.
     """
     options = options or ImportOptions()
-    waits = f"another process is importing {target.name}, waiting for it"
+    waits = f"waiting for another process that is importing {target.name}"
     try:
-        found = read_source(source, options.layout, structures=options.structures)
-        key = import_key(found, options)
+        dataset = read_source(source, options.layout, structures=options.structures)
+        key = import_key(dataset, options)
         with exclusive_write(target, lambda: progress(waits, 0, 1) if progress else None):
-            existing = _existing(target, key, found, options)
+            existing = _existing(target, key, dataset, options)
             if existing is not None:
                 return ImportReport(store=existing, is_unchanged=True)
-            return _import(found, source, target, key, options, progress)
+            return _import(dataset, source, target, key, options, progress)
     except OSError as err:
-        raise _cannot(err, target) from err
+        raise _system_error(err, target) from err
 
 
 def _import(
-    found: SourceDataset,
+    dataset: SourceDataset,
     source: Path,
     target: Path,
     key: str,
     options: ImportOptions,
     progress: Progress | None,
 ) -> ImportReport:
+    # check and prepare the cases
     parts = target.with_name(f".{target.name}.parts")
     parts.mkdir(parents=True, exist_ok=True)
-    results = _process(found, options, parts, progress)
-    faults = _all_faults(found, results)
-    good = _without_bad(found, results, faults, options)
+    results = _process(dataset, options, parts, progress)
+    faults = _all_faults(dataset, results)
+    good = _without_bad(dataset, results, faults, options)
+    # split them and write the store
     split = split_cases(
         [result.case for result in good], rule=options.split, seed=options.split_seed
     )
     facts = DatasetFacts(
         name=target.name.removesuffix(".zarr"),
-        structures=found.structures,
+        structures=dataset.structures,
         is_synthetic=options.is_synthetic,
-        preprocessing={d: s.as_mapping() for d, s in options.settings(found).items()},
+        preprocessing={d: s.as_mapping() for d, s in options.settings(dataset).items()},
         split_rule=options.split_words(),
         import_key=key,
-        content_key=content_key(found, options, [result.source_hash for result in results]),
+        content_key=content_key(dataset, options, [result.source_hash for result in results]),
         skipped=_skipped(faults, options.salt),
         source="" if options.salt else str(source.absolute()),
-        layout=found.layout,
+        layout=dataset.layout,
         label_values={name: value for value, name in (options.structures or {}).items()},
         keeps_all_slices=True,
     )
-    store = write_dataset(target, facts, new_cases(good, split, found, options.salt))
+    store = write_dataset(target, facts, new_cases(good, split, dataset, options.salt))
     shutil.rmtree(parts)
     return ImportReport(
         store=store,
@@ -125,43 +127,43 @@ def check_dataset(
     """The source, all its faults, and header texts that may identify a person; writes nothing."""
     options = options or ImportOptions()
     try:
-        found = read_source(source, options.layout, structures=options.structures)
-        results = _process(found, options, None, progress)
+        dataset = read_source(source, options.layout, structures=options.structures)
+        results = _process(dataset, options, None, progress)
     except OSError as err:
-        raise _cannot(err, source) from err
-    faults = _all_faults(found, results)
-    return found, faults, tuple(line for result in results for line in result.headers)
+        raise _system_error(err, source) from err
+    faults = _all_faults(dataset, results)
+    return dataset, faults, tuple(line for result in results for line in result.headers)
 
 
-def _cannot(err: OSError, place: Path) -> DataError:
-    """What the system refused, and what to do about it."""
-    way = (
-        "free some space; the same command goes on where it stopped"
+def _system_error(err: OSError, path: Path) -> DataError:
+    """The error of the system, with what to do about it."""
+    advice = (
+        "free some space; the same command resumes the import"
         if err.errno in (errno.ENOSPC, errno.EDQUOT)
-        else "mend its permissions, or name another folder"
+        else "fix its permissions, or choose another folder"
     )
-    return DataError(f"{err.filename or place}: {err.strerror or err}; {way}")
+    return DataError(f"{err.filename or path}: {err.strerror or err}; {advice}")
 
 
-def _all_faults(found: SourceDataset, results: Sequence[CaseResult]) -> tuple[Fault, ...]:
+def _all_faults(dataset: SourceDataset, results: Sequence[CaseResult]) -> tuple[Fault, ...]:
     of_cases = (fault for result in results for fault in result.faults)
-    return (*check_source(found), *of_cases, *check_results(results))
+    return (*check_source(dataset), *of_cases, *check_results(results))
 
 
 def _process(
-    found: SourceDataset, options: ImportOptions, parts: Path | None, progress: Progress | None
+    dataset: SourceDataset, options: ImportOptions, parts: Path | None, progress: Progress | None
 ) -> list[CaseResult]:
     """Results in the order of the source."""
-    settings = options.settings(found)
+    settings = options.settings(dataset)
     jobs = [
         CaseJob(
             case=case,
-            root=found.root,
-            structures=found.structures,
+            root=dataset.root,
+            structures=dataset.structures,
             settings=settings[case.domain],
             parts=parts,
         )
-        for case in found.cases
+        for case in dataset.cases
     ]
     results: dict[tuple[str, Path, Path], CaseResult] = {}
     for done, result in enumerate(
@@ -170,42 +172,42 @@ def _process(
         results[_files(result.case)] = result
         if progress is not None:
             progress("check" if parts is None else "import", done, len(jobs))
-    return [results[_files(case)] for case in found.cases]
+    return [results[_files(case)] for case in dataset.cases]
 
 
 def _files(case: SourceCase) -> tuple[str, Path, Path]:
-    """What tells cases of a source apart: one image may be named by several, at fault."""
+    """Key of a case in a source; in a faulty source, several cases may have the same image."""
     return case.case, case.image, case.label
 
 
 def _without_bad(
-    found: SourceDataset,
+    dataset: SourceDataset,
     results: Sequence[CaseResult],
     faults: Sequence[Fault],
     options: ImportOptions,
 ) -> list[CaseResult]:
-    wrong = errors(faults)
-    bad = {fault.case for fault in wrong if fault.case is not None}
-    of_all = [fault for fault in wrong if fault.case is None]
+    found_errors = errors(faults)
+    bad = {fault.case for fault in found_errors if fault.case is not None}
+    of_source = [fault for fault in found_errors if fault.case is None]
     good = [result for result in results if result.case.case not in bad and result.facts]
-    if of_all or (bad and not options.skip_bad) or not good:
-        way = (
-            "mend what the lines above say"
-            if of_all or not good
-            else "mend them, or go on without these cases with --skip-bad"
+    if of_source or (bad and not options.skip_bad) or not good:
+        advice = (
+            "fix the errors listed above"
+            if of_source or not good
+            else "fix them, or skip these cases with --skip-bad"
         )
-        several = "s" if len(wrong) != 1 else ""
-        of_cases = f" in {len(bad)} of {len(found.cases)} cases" if bad else ""
+        plural = "s" if len(found_errors) != 1 else ""
+        in_cases = f" in {len(bad)} of {len(dataset.cases)} cases" if bad else ""
         raise FaultyDataError(
-            f"{found.root} has {len(wrong)} error{several}{of_cases}; {way}", faults
+            f"{dataset.root} has {len(found_errors)} error{plural}{in_cases}; {advice}", faults
         )
     return good
 
 
 def _existing(
-    target: Path, key: str, found: SourceDataset, options: ImportOptions
+    target: Path, key: str, dataset: SourceDataset, options: ImportOptions
 ) -> DatasetStore | None:
-    """The finished store of the same import; None to import anew."""
+    """The finished store of the same import; None if it must be imported."""
     if not target.exists():
         return None
     try:
@@ -216,19 +218,19 @@ def _existing(
         return None
     if store.import_key == key:
         return store
-    hashes = [hash_files(case) for case in found.cases]
-    if store.content_key == content_key(found, options, hashes):
+    hashes = [hash_files(case) for case in dataset.cases]
+    if store.content_key == content_key(dataset, options, hashes):
         return store
     if options.replace:
         return None
     raise DataError(
-        f"dataset {store.name} is there already, made from other files or with other options; name"
-        " the new one with --name, or replace the old one with --replace"
+        f"dataset {store.name} already exists, with other files or other options; choose another"
+        " name with --name, or replace it with --replace"
     )
 
 
 def _skipped(faults: Sequence[Fault], salt: str | None) -> dict[str, str]:
-    """Case -> the lines that keep it out; with a salt, only their codes."""
+    """Errors of each skipped case; with a salt, only their codes."""
     skipped: dict[str, str] = {}
     for fault in errors(faults):
         if fault.case is not None:

@@ -1,4 +1,4 @@
-"""Datasets by name: those of the workspace, those at a path, and the phantoms made on demand."""
+"""Looks up datasets by name or path; the phantoms are created on demand."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def open_dataset(
     workspace: Workspace, name_or_path: str, progress: Progress | None = None
 ) -> DatasetStore:
-    """The dataset of that name in the workspace, or at that path; phantoms are made if need be.
+    """The dataset with this name in the workspace, or at this path; phantoms are created if needed.
 
     Raises:
-        StoreError: There is none, or it is not a finished dataset store.
+        StoreError: It does not exist, or it is not a finished dataset store.
     """
     if name_or_path == PHANTOM:
         return DatasetStore.open(ensure_phantom(workspace, progress))
@@ -38,7 +38,7 @@ def open_dataset(
 
 
 def ensure_phantom(workspace: Workspace, progress: Progress | None = None) -> Path:
-    """Path of the six-site phantom's dataset store, made if it is not there yet."""
+    """Path of the dataset store of the six-site phantom, created if it does not exist."""
 
     def write(root: Path, told: Callable[[int, int], None] | None) -> None:
         write_phantom(root, processes=default_processes(), progress=told)
@@ -47,7 +47,7 @@ def ensure_phantom(workspace: Workspace, progress: Progress | None = None) -> Pa
 
 
 def ensure_abdominal_phantom(workspace: Workspace, progress: Progress | None = None) -> Path:
-    """Path of the CT/MR phantom's dataset store, made if it is not there yet."""
+    """Path of the dataset store of the CT/MR phantom, created if it does not exist."""
 
     def write(root: Path, told: Callable[[int, int], None] | None) -> None:
         write_abdominal_phantom(root, progress=told)
@@ -62,7 +62,7 @@ def _ensure(
     write: Callable[[Path, Callable[[int, int], None] | None], None],
     progress: Progress | None,
 ) -> Path:
-    """Generate and import what is missing of a phantom, through the importer of real data."""
+    """Generate a phantom and import it like real data, unless this was done before."""
     target = workspace.datasets / f"{name}.zarr"
     if target.exists():
         return target

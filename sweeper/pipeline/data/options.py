@@ -1,4 +1,4 @@
-"""What a person may choose of an import, and the keys that tell one import from another."""
+"""Options of an import, and the keys that identify an import."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
-    """What a person may choose of an import.
+    """Options of an import.
 
     Attributes:
         layout: Name of the layout, or `auto`.
-        skip_bad: Go on without the cases that have errors.
-        replace: Replace a store of that name made from other files or with other options.
-        label_resize: Instead of the profile's own.
-        split: Rule that tells training from validation cases.
-        split_seed: Of the seeded rule.
-        structures: Label value -> name, for the layouts that leave it open.
-        salt: With one, the store keeps salted ids and no file names.
-        processes: Processes at work; None for one a core.
-        is_synthetic: The data is a phantom.
+        skip_bad: True to skip the cases that have errors.
+        replace: True to replace a store of the same name with other files or options.
+        label_resize: Label resizing; None for that of the profile.
+        split: Rule that assigns cases to training or validation.
+        split_seed: Seed of the `seeded` rule.
+        structures: Names by label value, for layouts that do not define them.
+        salt: If given, the store has salted ids and no file names.
+        processes: Number of processes; None for one per core.
+        is_synthetic: True if the data is a phantom.
     """
 
     layout: str = "auto"
@@ -47,16 +47,16 @@ class ImportOptions:
     processes: int | None = None
     is_synthetic: bool = False
 
-    def settings(self, found: SourceDataset) -> dict[str, Preprocessing]:
-        """Domain -> how its volumes are prepared."""
-        domains = sorted({case.domain for case in found.cases})
+    def settings(self, source: SourceDataset) -> dict[str, Preprocessing]:
+        """Preprocessing by domain."""
+        domains = sorted({case.domain for case in source.cases})
         return {
-            domain: profile(found.profiles.get(domain, "desam"), label_resize=self.label_resize)
+            domain: profile(source.profiles.get(domain, "desam"), label_resize=self.label_resize)
             for domain in domains
         }
 
     def split_words(self) -> str:
-        """The split rule as the store and the terminal say it."""
+        """The split rule in words, for the store and the terminal."""
         if self.split == "seeded":
             return (
                 f"seeded: 90 % of the cases of each domain train, drawn with seed {self.split_seed}"
@@ -66,41 +66,41 @@ class ImportOptions:
         )
 
 
-def import_key(found: SourceDataset, options: ImportOptions) -> str:
-    """Hash of names, sizes and times of all files, and of what changes the store; reads no file."""
+def import_key(source: SourceDataset, options: ImportOptions) -> str:
+    """Hash of names, sizes and times of all files, and of the options; opens no file."""
     files = []
-    for case in found.cases:
+    for case in source.cases:
         for path in (*files_of(case.image), *files_of(case.label)):
             stat = path.stat() if path.exists() else None
-            where = path.relative_to(found.root) if path.is_relative_to(found.root) else path
-            files.append([str(where), stat and stat.st_size, stat and stat.st_mtime_ns])
-    return _digest([_choices(found, options), files])
+            name = path.relative_to(source.root) if path.is_relative_to(source.root) else path
+            files.append([str(name), stat and stat.st_size, stat and stat.st_mtime_ns])
+    return _digest([_choices(source, options), files])
 
 
-def content_key(found: SourceDataset, options: ImportOptions, hashes: Sequence[str]) -> str:
-    """The same with the contents of all files in the place of their names, sizes and times.
+def content_key(source: SourceDataset, options: ImportOptions, hashes: Sequence[str]) -> str:
+    """Hash of the contents of all files, and of the options.
 
     Args:
-        found: The source.
-        options: Of the import.
+        source: The source dataset.
+        options: Options of the import.
         hashes: `hash_files` of each of its cases.
     """
-    return _digest([_choices(found, options), list(hashes)])
+    return _digest([_choices(source, options), list(hashes)])
 
 
-def _choices(found: SourceDataset, options: ImportOptions) -> list[Any]:
+def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
     chosen = {
         name: getattr(options, name) for name in ("skip_bad", "split", "split_seed", "is_synthetic")
     }
     cases = [
         [c.case, c.domain, c.patient, c.split and c.split.value, sorted(c.label_map.items())]
-        for c in found.cases
+        for c in source.cases
     ]
-    settings = {d: s.as_mapping() for d, s in options.settings(found).items()}
+    settings = {d: s.as_mapping() for d, s in options.settings(source).items()}
     salt = options.salt and salted("import", options.salt)
-    # stores of before patients were kept are made anew where the source names them
-    version = ["patients kept"] if any(c.patient for c in found.cases) else []
-    return [cases, chosen, settings, found.structures, salt, *version]
+    # a store from before patients were recorded is re-created if the source has patients
+    version = ["patients kept"] if any(c.patient for c in source.cases) else []
+    return [cases, chosen, settings, source.structures, salt, *version]
 
 
 def _digest(plain: list[Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a dataset holds: per domain its cases, sizes, volumes and intensities, and a picture."""
+"""Summary of a dataset: cases, sizes, volumes and intensities per domain, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HISTOGRAM_BINS = 8
 """Bins of the intensity histogram over 0..255."""
 
 SHEET_COLUMNS = 6
-"""Pictures of each domain on the contact sheet."""
+"""Images per domain on the contact sheet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +29,17 @@ class DomainSummary:
     """One domain of a dataset.
 
     Attributes:
-        domain: Its name.
+        domain: Name of the domain.
         train: Ids of its training cases.
         validation: Ids of its validation cases.
-        n_slices: Slices of all its cases that show a structure; numbers below are of these.
-        matrices: (rows, cols) of its source volumes, each once.
-        spacings_mm: (z, y, x) of its source volumes, each once, rounded to 0.01 mm.
-        volume_ml: Structure -> (least, mean, most) over the cases that have it.
-        histogram: Share of all pixels in each of `HISTOGRAM_BINS` equal bins of 0..255.
+        n_slices: Number of slices of all its cases that show a structure; the values below are of
+            these slices.
+        matrices: Distinct (rows, cols) of its source volumes.
+        spacings_mm: Distinct (z, y, x) spacings of its source volumes, rounded to 0.01 mm.
+        volume_ml: (minimum, mean, maximum) by structure, over the cases that have it.
+        histogram: Fraction of all pixels in each of `HISTOGRAM_BINS` equal bins of 0..255.
         mean_inside: Mean intensity of labelled pixels, 0..255.
-        mean_outside: Mean intensity of the others.
+        mean_outside: Mean intensity of all other pixels, 0..255.
     """
 
     domain: str
@@ -54,12 +55,12 @@ class DomainSummary:
 
 
 def summarise(store: DatasetStore) -> tuple[DomainSummary, ...]:
-    """One summary a domain; reads every slice once."""
+    """One summary per domain; every slice is read once."""
     return tuple(_summarise_domain(store, domain) for domain in store.domains)
 
 
 def write_sheet(store: DatasetStore, path: Path, *, columns: int = SHEET_COLUMNS) -> None:
-    """Write the contact sheet of a dataset: cases of each domain at several heights."""
+    """Write the contact sheet of a dataset: cases of each domain at several z positions."""
     rows = []
     for domain in store.domains:
         cases = store.cases_of(domain)
@@ -71,10 +72,10 @@ def write_sheet(store: DatasetStore, path: Path, *, columns: int = SHEET_COLUMNS
 
 
 def _tile(store: DatasetStore, cases: tuple[CaseRecord, ...], column: int) -> Tile:
-    """Column by column another case, and another height: middle, upper, lower."""
+    """The next case in each column, at the middle, upper or lower z position in turn."""
     case = cases[column % len(cases)]
-    part = (0.5, 0.85, 0.15)[column % 3]
-    offset = case.shown[min(len(case.shown) - 1, int(part * len(case.shown)))]
+    position = (0.5, 0.85, 0.15)[column % 3]
+    offset = case.shown[min(len(case.shown) - 1, int(position * len(case.shown)))]
     index = case.start + offset
     mark = " val" if case.split is Split.VALIDATION else ""
     return Tile(

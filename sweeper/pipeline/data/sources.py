@@ -1,4 +1,4 @@
-"""From a trial's `dataset` and `encoder` to the stores it reads, made where they are missing."""
+"""Opens the stores that a trial reads, and creates them if they are missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sweeper.errors import StoreError
 from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
-    present_path,
+    existing_path,
     require_whole_scans,
     wanted_manifest,
 )
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 class DataSource:
-    """What trials read; every store is opened once.
+    """The stores that trials read; each store is opened only once.
 
     Args:
-        workspace: Where stores lie.
-        display: Told what is made.
-        makes_embeddings: True to compute embeddings that are missing; False only says what and
-            where they would be.
+        workspace: The workspace with the stores.
+        display: Shows what is created.
+        makes_embeddings: True to compute missing embeddings; False to determine only their
+            fingerprint and path.
 
     Attributes:
         missing_bytes: Size of the embeddings that are not computed yet.
@@ -54,7 +54,7 @@ class DataSource:
         self.missing_bytes = 0
 
     def facts(self, config: TrialConfig) -> DataFacts:
-        """What a trial reads, as the plan wants to know it."""
+        """Facts about the data of a trial, for the plan."""
         encoder = config.encoder if config.method.reads_embeddings() else None
         whole_scan = config.evaluation.whole_scan
         key = (config.dataset, encoder, config.method.own_checkpoint(), whole_scan)
@@ -63,26 +63,30 @@ class DataSource:
         return self._facts[key]
 
     def _find_facts(self, config: TrialConfig) -> DataFacts:
+        # dataset, checked before hours of embedding
         dataset = self.dataset(config.dataset)
-        require_domains(config, dataset.name, dataset.domains)  # before hours of embedding
+        require_domains(config, dataset.name, dataset.domains)
         if config.evaluation.whole_scan:
-            require_whole_scans(dataset)  # likewise
-        fingerprint, place, checkpoint, start, background = None, None, None, None, None
-        own = config.method.own_checkpoint()
-        if own is not None:
-            own = own.expanduser().absolute()
-            if not own.is_file():
+            require_whole_scans(dataset)
+        # checkpoint of the method, if it has one
+        fingerprint, embeddings, checkpoint, start, background = None, None, None, None, None
+        method_checkpoint = config.method.own_checkpoint()
+        if method_checkpoint is not None:
+            method_checkpoint = method_checkpoint.expanduser().absolute()
+            if not method_checkpoint.is_file():
                 raise StoreError(
-                    f"method.start is {own}, and there is no such file; give the .pth file of"
-                    " MedSAM, or leave start out to begin with the encoder's SAM"
+                    f"method.start is {method_checkpoint}, which does not exist; set it to the .pth"
+                    " file of MedSAM, or remove it to start from the encoder's SAM"
                 )
-            start = check_checkpoint(own)
+            start = check_checkpoint(method_checkpoint)
+        # embeddings and checkpoint of the encoder
         if config.method.reads_embeddings():
-            fingerprint, place = self.embeddings(dataset, config.encoder)
+            fingerprint, embeddings = self.embeddings(dataset, config.encoder)
             if config.evaluation.whole_scan and dataset.n_stored_slices > dataset.n_slices:
                 _, background = self.embeddings(dataset, config.encoder, is_background=True)
             encoder = config.encoder
             checkpoint = resolve_checkpoint(self._workspace, encoder.name, encoder.checkpoint)
+        initial_weights = method_checkpoint or checkpoint
         return DataFacts(
             name=dataset.name,
             path=str(dataset.path),
@@ -93,8 +97,8 @@ class DataSource:
             cases={d: tuple(c.case for c in dataset.cases_of(d)) for d in dataset.domains},
             slices={d: sum(len(c.shown) for c in dataset.cases_of(d)) for d in dataset.domains},
             embedding_fingerprint=fingerprint,
-            embeddings=place,
-            checkpoint=None if (own or checkpoint) is None else str(own or checkpoint),
+            embeddings=embeddings,
+            checkpoint=None if initial_weights is None else str(initial_weights),
             start=start,
             scan_slices=(
                 {d: sum(c.count for c in dataset.cases_of(d)) for d in dataset.domains}
@@ -106,10 +110,10 @@ class DataSource:
         )
 
     def dataset(self, name: str) -> DatasetStore:
-        """The dataset of a name or path; the phantom is made on its first use.
+        """The dataset with this name or path; a phantom is created on first use.
 
         Raises:
-            StoreError: There is none, or the path is not a dataset store.
+            StoreError: It does not exist, or the path is not a dataset store.
         """
         if name not in self._datasets:
             is_phantom = name in (PHANTOM, ABDOMINAL_PHANTOM)
@@ -144,7 +148,7 @@ class DataSource:
                     encoder.precision,
                     is_background=is_background,
                 )
-                path = present_path(self._workspace, manifest)
+                path = existing_path(self._workspace, manifest)
                 self._embeddings[key] = manifest.fingerprint, str(path)
                 self.missing_bytes += _missing_bytes(path, manifest)
         return self._embeddings[key]
@@ -159,9 +163,9 @@ class DataSource:
         self._display.advance(done, total, step)
 
     def _phantom_path(self, name: str) -> Path:
-        made = self._workspace.datasets / f"{name}.zarr"
-        if made.exists():
-            return made
+        path = self._workspace.datasets / f"{name}.zarr"
+        if path.exists():
+            return path
         from sweeper.pipeline.data.named import (  # scipy: slow
             ensure_abdominal_phantom,
             ensure_phantom,
@@ -169,7 +173,7 @@ class DataSource:
 
         if name == ABDOMINAL_PHANTOM:
             return ensure_abdominal_phantom(self._workspace, self._imported)
-        self._display.phase("making the synthetic six-site phantom and importing it")
+        self._display.phase("creating the synthetic six-site phantom and importing it")
         return ensure_phantom(self._workspace, self._imported)
 
 

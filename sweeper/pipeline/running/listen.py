@@ -1,25 +1,24 @@
-"""The driver's ear: what Ray tells of a sweep goes to the display, the ledger and MLflow."""
+"""The driver's listener: tells the display, the ledger, MLflow and the source what Ray reports."""
 
 from __future__ import annotations
 
 from collections import Counter
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from desam_model.scoring.metric_table import MAIN
-from desam_model.scoring.protocol_table import RELEASED
 from sweeper.errors import TrackingError
 from sweeper.pipeline.display import Ending
 from sweeper.pipeline.running.live_curves import LiveCurves
 from sweeper.pipeline.running.overlays import draw_overlays
 from sweeper.pipeline.running.record import training_record
-from sweeper.records import FailureReason, TrainingRecord, TrialOutcome
+from sweeper.records import FailureReason, TrialOutcome, TrialStatus
 from sweeper.store.processes import process_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from desam_model.types import Decision
     from sweeper.pipeline.display import Display
+    from sweeper.pipeline.running.sources import TrainingSource
     from sweeper.plan.expand import Training
     from sweeper.records import Failure
     from sweeper.store.ledger import Ledger, TrainingFolder
@@ -27,14 +26,20 @@ if TYPE_CHECKING:
 
 _SAME_BUG_LIMIT = 3
 _LOST = frozenset({FailureReason.LOST_NODE, FailureReason.PREEMPTED})
+_SHOWN = {
+    TrialStatus.BEGUN: Ending.PAUSED,
+    TrialStatus.COMPLETED: Ending.DONE,
+    TrialStatus.PRUNED: Ending.PRUNED,
+    TrialStatus.FAILED: Ending.FAILED,
+}
 
 
 class SweepListener:
-    """Told of every event of a sweep by the engine; the only writer of MLflow.
+    """Told of every event of a sweep or of its searches by the engine; the only writer of MLflow.
 
     Attributes:
         failed: Message and log by train_id of what failed for good in this run.
-        ended: What has ended since the round began, whichever way; cleared by who starts rounds.
+        ended: What has ended since the round began, whichever way; cleared by the retry loop.
         again: What of it is to be run again: after a remedy, or since its machine was lost.
         held: What of it a process that ends soon has not let go of yet.
         disk_is_full: True if a training found no room on its disk.
@@ -46,12 +51,13 @@ class SweepListener:
     def __init__(
         self,
         sweep: str,
-        trainings: Mapping[str, Training],
+        source: TrainingSource,
         ledger: Ledger,
         tracker: Tracker,
         display: Display,
     ) -> None:
-        self._sweep, self._trainings, self._ledger = sweep, trainings, ledger
+        self._sweep, self._source, self._ledger = sweep, source, ledger
+        self._trainings: dict[str, Training] = {}
         self._tracker, self._display = tracker, display
         self._curves = LiveCurves(sweep, tracker, display)
         self._bugs: Counter[str] = Counter()
@@ -67,27 +73,34 @@ class SweepListener:
         self.remedy_of: Callable[[Training, FailureReason], str | None] = lambda _, __: None
         self.on_failure: Callable[[str, str], None] = lambda _, __: None
 
-    def on_start(self, train_id: str) -> None:
-        """A training has begun."""
-        self._display.started(self._name(train_id))
-        self._curves.begin(self._trainings[train_id])
+    def expect(self, training: Training) -> None:
+        """The training is handed to the engine."""
+        self._trainings[training.train_id] = training
 
-    def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> None:
-        """An epoch has ended."""
-        epochs = self._trainings[train_id].config.training.epochs
-        number = int(epoch["epoch"])
+    def on_start(self, train_id: str) -> None:
+        """A training has started."""
+        training = self._trainings[train_id]
+        self._display.started(self._source.name(training))
+        self._curves.begin(training, self._source.tags(training))
+
+    def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> Decision:
+        """An epoch has ended; the source decides whether to continue."""
+        training, number = self._trainings[train_id], int(epoch["epoch"])
         self._furthest[train_id] = max(number, self._furthest.get(train_id, -1))
-        self._display.epoch(self._name(train_id), number, epochs)
+        self._display.epoch(self._source.name(training), number, training.config.training.epochs)
         self._curves.add(train_id, epoch)
+        return self._source.on_epoch(training, epoch)
 
     def on_end(
         self, train_id: str, outcome: TrialOutcome | None, loss: tuple[FailureReason, str] | None
     ) -> bool:
         """A training has ended; True stops the sweep: no room, other code, one bug three times."""
         training, folder = self._trainings[train_id], self._ledger.folder(train_id)
-        name = self._name(train_id)
+        name = self._source.name(training)
         try:
-            if loss is not None and folder.failure() is None and not _is_finished(folder, training):
+            if loss is not None and _is_finished(folder, training):
+                outcome = TrialOutcome.COMPLETED
+            elif loss is not None and folder.failure() is None:
                 folder.fail(*loss)
         except OSError:  # no room even for that
             outcome = TrialOutcome.DISK_FULL
@@ -102,14 +115,14 @@ class SweepListener:
         failure = folder.failure()
         if failure is not None:
             return self._on_failure(training, failure)
-        self.keep(training)
-        if folder.pruned() is not None:
-            self._display.ended(name, Ending.PRUNED, "")
-        elif folder.fit() is None:
+        if outcome is None:
             self._display.ended(name, Ending.PAUSED, "")
-        else:
-            self._n_done += 1
-            self._display.ended(name, Ending.DONE, score_note(folder, training))
+            return False
+        status = TrialStatus.BEGUN.after(outcome)
+        note = self._source.on_end(training, status)
+        self._n_done += status is TrialStatus.COMPLETED
+        self.keep(training)
+        self._display.ended(name, _SHOWN[status], note)
         return False
 
     def _on_taken(self, name: str, folder: TrainingFolder) -> None:
@@ -120,12 +133,13 @@ class SweepListener:
             self._display.ended(name, Ending.TAKEN, "another sweep is at work on it")
 
     def _on_failure(self, training: Training, failure: Failure) -> bool:
-        reason, name = failure.reason, training.config.name()
-        remedy = self.remedy_of(training, reason) or self._goes_on(training.train_id, reason)
+        reason, name = failure.reason, self._source.name(training)
+        remedy = self.remedy_of(training, reason) or self._resumes(training.train_id, reason)
         if remedy is not None:
             self.again.add(training.train_id)
             self._display.ended(name, Ending.AGAIN, f"{remedy} ({failure.message})")
             return False
+        self._source.on_end(training, TrialStatus.FAILED)
         self.keep(training)
         self.failed[training.train_id] = failure.note
         self._display.ended(name, Ending.FAILED, failure.note)
@@ -143,13 +157,13 @@ class SweepListener:
             )
         return self.is_hopeless
 
-    def _goes_on(self, train_id: str, reason: FailureReason) -> str | None:
-        """Machines may be lost any number of times, as long as a training gets on in between."""
+    def _resumes(self, train_id: str, reason: FailureReason) -> str | None:
+        """Machines may be lost any number of times, as long as a training progresses in between."""
         furthest = self._furthest.get(train_id, -1)
         if reason not in _LOST or furthest <= self._lost_at.get(train_id, -1):
             return None
         self._lost_at[train_id] = furthest
-        return "it goes on from its checkpoint"
+        return "it resumes from its checkpoint"
 
     def keep(self, training: Training) -> None:
         """Log a training that has ended to MLflow; trouble there never stops a sweep."""
@@ -157,47 +171,30 @@ class SweepListener:
         if folder.fit() is None and folder.failure() is None and folder.pruned() is None:
             return
         self._curves.end(training.train_id)
+        has_masks = folder.fit() is not None and bool(training.evaluations)
         try:
-            overlays = draw_overlays(training, folder) if folder.fit() is not None else {}
+            overlays = draw_overlays(training, folder) if has_masks else {}
         except Exception as err:  # a picture less; raised here, it would end Tune's loop
             self._display.say(f"no overlays of {training.config.name()}: {err}")
             overlays = {}
+        tags = self._source.tags(training)
         try:
-            record: TrainingRecord = training_record(training, folder, self._sweep, overlays)
-            self._tracker.log_training(record)
+            self._tracker.log_training(
+                training_record(training, folder, self._sweep, tags=tags, artifacts=overlays)
+            )
         except (TrackingError, OSError) as err:
             self._display.say(f"MLflow: {err}; the next run logs it from the training's folder")
 
     def close(self) -> None:
         """The sweep is over: runs of trainings that nobody is at work on are no longer running."""
-        folders = {train_id: self._ledger.folder(train_id) for train_id in self._trainings}
-        running = {key for key, folder in folders.items() if folder.lease_owner() is not None}
+        running = {folder.train_id for folder in self._ledger if folder.lease_owner() is not None}
         try:
             self._tracker.close_interrupted(self._sweep, running)
         except TrackingError as err:
             self._display.say(f"MLflow: {err}")
-
-    def _name(self, train_id: str) -> str:
-        return self._trainings[train_id].config.name()
 
 
 def _is_finished(folder: TrainingFolder, training: Training) -> bool:
     """True if a process was lost only after all of its work was done."""
     has_scores = all(folder.has_evaluation(e.eval_id) for e in training.evaluations)
     return folder.fit() is not None and has_scores
-
-
-def score_note(folder: TrainingFolder, training: Training) -> str:
-    """Mean over the target cases under the released protocol, for the person who waits."""
-    found = folder.evaluation(training.evaluations[0].eval_id) or {"scores": []}
-    values = [
-        score["values"][MAIN.name]
-        for score in found["scores"]
-        if score["protocol"] == RELEASED.name and score["domain"] != training.config.source
-    ]
-    if not values:
-        return ""
-    note = f"target {MAIN.symbol} {MAIN.scale * fmean(values):.1f}"
-    n_empty, n_slices = found.get("n_empty_slices", 0), found.get("n_slices", 0)
-    # a Dice near zero means two things: masks in the wrong place, or no masks at all
-    return f"{note}; no mask in {n_empty} of {n_slices} slices" if 2 * n_empty > n_slices else note

@@ -39,9 +39,9 @@ class LiveCurves:
         self._waiting: dict[str, dict[int, Mapping[str, float]]] = defaultdict(dict)
         self._next_write = self._rests_until = clock()
 
-    def begin(self, training: Training) -> None:
+    def begin(self, training: Training, tags: Mapping[str, str]) -> None:
         """Open a training's run."""
-        start = training_start(training, self._sweep)
+        start = training_start(training, self._sweep, tags)
         self._write(lambda: self._tracker.begin_training(start))
 
     def add(self, train_id: str, epoch: Mapping[str, Any]) -> None:
@@ -50,8 +50,8 @@ class LiveCurves:
         if self._clock() >= self._next_write:
             self._next_write = self._clock() + SECONDS_BETWEEN
             waiting, self._waiting = self._waiting, defaultdict(dict)
-            for one, epochs in waiting.items():
-                self._write(partial(self._tracker.log_epochs, self._sweep, one, epochs))
+            for name, epochs in waiting.items():
+                self._write(partial(self._tracker.log_epochs, self._sweep, name, epochs))
 
     def end(self, train_id: str) -> None:
         """Forget what waits of a training: its end writes all of it."""

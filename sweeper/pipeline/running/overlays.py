@@ -30,12 +30,12 @@ def draw_overlays(training: Training, folder: TrainingFolder) -> Mapping[str, Pa
     the one with the largest reference: chosen by rule, before looking.
     """
     eval_id = training.evaluations[0].eval_id
-    found = folder.evaluation(eval_id)
-    if found is None:
+    scored = folder.evaluation(eval_id)
+    if scored is None:
         return {}
     dataset = DatasetStore.open(Path(training.data.path))
     scores: dict[str, list[tuple[float, str]]] = {}
-    for score in found["scores"]:
+    for score in scored["scores"]:
         if score["protocol"] == STRICT.name and score["domain"] != training.config.source:
             goodness = MAIN.goodness(score["values"][MAIN.name])
             scores.setdefault(score["domain"], []).append((goodness, score["case"]))

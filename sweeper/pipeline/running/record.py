@@ -22,16 +22,28 @@ if TYPE_CHECKING:
     from sweeper.store.ledger import TrainingFolder
 
 _CURVES = ("train_loss", "validation_loss", "source_dice", "lr", "seconds")
-_SUMMARY = ("selected_epoch", "seconds", "peak_memory_bytes", "trainable_parameters")
+_SUMMARY = (
+    "selected_epoch",
+    "seconds",
+    "peak_memory_bytes",
+    "trainable_parameters",
+    "n_train_slices",
+)
 
 
 def training_record(
-    training: Training, folder: TrainingFolder, sweep: str, artifacts: Mapping[str, Path]
+    training: Training,
+    folder: TrainingFolder,
+    sweep: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    artifacts: Mapping[str, Path] | None = None,
 ) -> TrainingRecord:
     """What is known of a training that has ended, whichever way."""
     fit = folder.fit() or {}
     scores = {e.eval_id: folder.evaluation(e.eval_id) for e in training.evaluations}
     summary = {name: float(fit[name]) for name in _SUMMARY if name in fit}
+    summary |= {name: float(value) for name, value in fit.get("convergence", {}).items()}
     timed = [s["seconds_per_slice"] for s in scores.values() if s is not None]
     if timed:
         summary["evaluation_seconds_per_slice"] = min(timed)
@@ -41,8 +53,8 @@ def training_record(
         name=training.config.name(),
         status=_status(folder, scores),
         params=parameters(training.config),
-        tags=_tags(training, fit),
-        epochs=tuple(epoch_numbers(epoch) for epoch in fit.get("epochs", ())),
+        tags={**_tags(training, fit), **(tags or {})},
+        epochs=tuple(epoch_numbers(epoch) for epoch in folder.epochs()),
         summary=summary,
         evaluations={
             e.eval_id: evaluation_settings(e.config)
@@ -51,22 +63,22 @@ def training_record(
         },
         rows=tuple(
             row
-            for eval_id, found in scores.items()
-            if found is not None
-            for row in _rows(training, eval_id, found)
+            for eval_id, scored in scores.items()
+            if scored is not None
+            for row in _rows(training, eval_id, scored)
         ),
         failure=folder.failure(),
-        artifacts=dict(artifacts) or None,
+        artifacts=dict(artifacts) if artifacts else None,
     )
 
 
 def _status(folder: TrainingFolder, scores: Mapping[str, Any]) -> TrialStatus:
-    if folder.fit() is not None and all(found is not None for found in scores.values()):
+    if folder.fit() is not None and all(scored is not None for scored in scores.values()):
         return TrialStatus.COMPLETED
     return TrialStatus.PRUNED if folder.pruned() is not None else TrialStatus.FAILED
 
 
-def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Row]:
+def _rows(training: Training, eval_id: str, scored: Mapping[str, Any]) -> list[Row]:
     config = training.config
     return [
         Row(
@@ -86,7 +98,7 @@ def _rows(training: Training, eval_id: str, found: Mapping[str, Any]) -> list[Ro
             status="undefined" if math.isnan(value) else "ok",
             diagonal_mm=score.get("diagonal_mm", math.nan),
         )
-        for score in found["scores"]
+        for score in scored["scores"]
         for metric, value in score["values"].items()
     ]
 
@@ -98,14 +110,14 @@ def epoch_numbers(epoch: Mapping[str, Any]) -> dict[str, float]:
     return {**flat, **{f"train_loss/{part}": float(value) for part, value in parts.items()}}
 
 
-def training_start(training: Training, sweep: str) -> TrainingStart:
+def training_start(training: Training, sweep: str, tags: Mapping[str, str]) -> TrainingStart:
     """What is known of a training when it begins."""
     return TrainingStart(
         train_id=training.train_id,
         sweep=sweep,
         name=training.config.name(),
         params=parameters(training.config),
-        tags=_tags(training, {}),
+        tags={**_tags(training, {}), **tags},
     )
 
 

@@ -1,4 +1,4 @@
-"""Searches as the workspace knows them: which cells look for values, what they tried, what won."""
+"""Searches as the workspace knows them: which cells are searched, what they tried, what won."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.config.search_algorithm import corners
 from sweeper.config.sweep import trial_config, with_seeds
-from sweeper.pipeline.searching.winners import front, rule_text, winner
+from sweeper.pipeline.searching.records import StudyDatabase, StudyRecord, read_former
 from sweeper.plan.expand import Plan, Training, make_plan
 from sweeper.plan.identity import short_hash, training_identity
 from sweeper.plan.states import Cell, cells_of
 from sweeper.records import ENDED, TrialStatus
-from sweeper.store.ledger import Ledger, read_json, write_json
+from sweeper.search.winner import rule_text, winner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sweeper.config.sweep import Sweep
     from sweeper.config.trial import TrialConfig
     from sweeper.plan.identity import DataFacts
+    from sweeper.search.study import CellStudy, SearchCell, Tried
+    from sweeper.store.ledger import Ledger
     from sweeper.store.workspace import Workspace
 
 
@@ -33,7 +35,8 @@ class OpenStudy:
         study: As the search space states it.
         study_id: 12 hex digits over ranges, way of looking, data and code; not over the number of
             samples, so that more samples extend it.
-        path: Its record.
+        database: Holds Optuna's study.
+        former_path: Where a former version kept its record.
         example: Training of its first values: method, source, structure and data are those of all.
         sweep: The space.
         facts: What a trial reads.
@@ -41,7 +44,8 @@ class OpenStudy:
 
     study: Study
     study_id: str
-    path: Path
+    database: StudyDatabase
+    former_path: Path
     example: Training
     sweep: Sweep
     facts: Callable[[TrialConfig], DataFacts]
@@ -64,9 +68,7 @@ class OpenStudy:
     @property
     def budget(self) -> int:
         """Trainings that it may try."""
-        if self.study.search.algorithm == "grid":
-            return sum(1 for _ in self.study.every_point())
-        return self.study.search.samples
+        return self.study.budget
 
     def training(self, values: Mapping[str, Any]) -> Training:
         """The training of a trial's values, without any scoring: a search sees no target."""
@@ -74,34 +76,62 @@ class OpenStudy:
         (training,) = make_plan(self.sweep.spec.name, [config], self.facts).trainings
         return replace(training, evaluations=())
 
-    def record(self) -> Mapping[str, Any] | None:
-        """What was tried so far; None before the first training ended."""
-        found: Mapping[str, Any] | None = read_json(self.path)
-        return found
+    @property
+    def cell(self) -> SearchCell:
+        """The cell as Optuna's study names it."""
+        from sweeper.search.study import SearchCell  # costs 1 s, and most spaces search nothing
+
+        config, dataset = self.example.config, self.example.data.name
+        attributes = {"method": self.method, "source": config.source, "dataset": dataset}
+        if len(self.example.data.structures) > 1:
+            attributes["structure"] = str(config.structure)
+        described = ", ".join(f"{key} {value}" for key, value in attributes.items())
+        return SearchCell(
+            name=f"{self.sweep.spec.name}: {described.removeprefix('method ')} [{self.study_id}]",
+            study=self.study,
+            epochs=self.epochs,
+            budget=self.budget,
+            attributes=attributes,
+        )
+
+    def open(self, ledger: Ledger) -> CellStudy:
+        """Optuna's study, to be run; what `sweeper retry` forgot as failed is tried again."""
+        from sweeper.search.study import CellStudy
+
+        study = CellStudy.create(self.cell, self.database.open())
+        for tried in study.tried():
+            if _is_forgotten(tried, ledger):
+                study.retry(tried.number)
+        return study
+
+    def record(self) -> StudyRecord | None:
+        """What was tried so far; None before the search began."""
+        from sweeper.search.study import CellStudy
+
+        study = CellStudy.load(self.cell, self.database.open()) if self.database.exists() else None
+        if study is None:
+            return read_former(self.former_path, self.budget)
+        tried, is_finished = study.tried(), study.is_finished
+        chosen = winner(self.study.search, tried) if is_finished else None
+        return StudyRecord(tried=tried, is_finished=is_finished, winner=chosen)
 
     def is_searched(self, ledger: Ledger) -> bool:
-        """True if the record is of all samples, and no failed training waits to be tried again."""
+        """True if all was tried, and no failed training waits to be tried again."""
         record = self.record()
         return (
             record is not None
-            and record["is_finished"]
-            and record["budget"] == self.budget
-            and all(
-                ledger.folder(one["train_id"]).failure() is not None
-                for one in record["tried"]
-                if one["state"] == TrialStatus.FAILED
-            )
+            and record.is_finished
+            and not any(_is_forgotten(tried, ledger) for tried in record.tried)
         )
 
     def winning_trials(self) -> list[TrialConfig]:
         """The trials that the winner stands for: every seed, every scoring; none before it won."""
         record = self.record()
-        if record is None or record["winner"] is None:
+        if record is None or record.winner is None:
             return []
-        values = record["winner"]["config"]
         return [
             trial_config(seeded, self.sweep.document, self.study.origin)
-            for served in self.study.served(values)
+            for served in self.study.served(record.winner.values)
             for seeded in with_seeds(served, self.sweep.spec.seeds)
         ]
 
@@ -125,54 +155,40 @@ class OpenStudy:
 
     def tried(self) -> list[Training]:
         """Every training tried so far."""
-        record = self.record() or {"tried": []}
-        return [self.training(one["config"]) for one in record["tried"]]
+        record = self.record()
+        return [] if record is None else [self.training(tried.values) for tried in record.tried]
 
-    def write(self, tried: Sequence[Mapping[str, Any]], *, is_finished: bool) -> None:
-        """Keep what was tried, and once it is over what won."""
-        search = self.study.search
-        write_json(
-            self.path,
-            {
-                "study_id": self.study_id,
-                "name": self.name,
-                "method": self.method,
-                "source": self.example.config.source,
-                "structure": self.example.config.structure,
-                "rule": rule_text(search),
-                "metric": list(search.metric),
-                "budget": self.budget,
-                "epochs": self.epochs,
-                "epochs_spent": sum(one["epochs"] - one["first_epoch"] for one in tried),
-                "is_finished": is_finished,
-                "tried": list(tried),
-                "front": [one["train_id"] for one in front(search, tried)],
-                "winner": winner(search, tried) if is_finished else None,
-            },
-        )
+
+def _is_forgotten(tried: Tried, ledger: Ledger) -> bool:
+    """True if a training failed in the search, and `sweeper retry` has removed its failure."""
+    is_failed = tried.status is TrialStatus.FAILED
+    return is_failed and ledger.folder(tried.train_id).failure() is None
 
 
 def open_studies(
     workspace: Workspace, sweep: Sweep, facts: Callable[[TrialConfig], DataFacts]
 ) -> list[OpenStudy]:
     """Every study of a space, in the order written."""
-    found = []
+    place = workspace.sweeps / sweep.spec.name
+    database = StudyDatabase(place / "optuna.db")
+    studies = []
     for study in sweep.studies:
         first = next(iter(study.served(next(corners(study.tree)))))
         config = trial_config(first, sweep.document, study.origin)
         (example,) = make_plan(sweep.spec.name, [config], facts).trainings
         study_id = _study_id(study, example)
-        found.append(
+        studies.append(
             OpenStudy(
                 study=study,
                 study_id=study_id,
-                path=workspace.sweeps / sweep.spec.name / "searches" / f"{study_id}.json",
+                database=database,
+                former_path=place / "searches" / f"{study_id}.json",
                 example=replace(example, evaluations=()),
                 sweep=sweep,
                 facts=facts,
             )
         )
-    return found
+    return studies
 
 
 def _study_id(study: Study, example: Training) -> str:
@@ -181,9 +197,7 @@ def _study_id(study: Study, example: Training) -> str:
     kept |= {"asha": {"grace_epochs", "reduction"}, "hyperband": {"grace_epochs", "reduction"}}.get(
         search.scheduler, set()
     )
-    kept |= {"median": {"grace_epochs"}, "pbt": {"interval", "samples"}}.get(
-        search.scheduler, set()
-    )
+    kept |= {"grace_epochs"} if search.scheduler == "median" else set()
     return short_hash(
         {
             "ranges": [[list(one.path), one.kind, list(one.values)] for one in study.ranges],
@@ -197,41 +211,54 @@ def selection_tags(studies: Sequence[OpenStudy], plan: Plan) -> dict[str, dict[s
     """For each training of the table that a search chose: by what rule, of how many."""
     tags: dict[str, dict[str, str]] = {}
     trained = {training.train_id for training in plan.trainings}
-    for one in studies:
-        record = one.record()
-        if record is None or record["winner"] is None:
+    for study in studies:
+        record = study.record()
+        if record is None or record.winner is None:
             continue
-        own = {
-            "selection.study": one.study_id,
-            "selection.rule": record["rule"],
-            "selection.tried": str(len(record["tried"])),
-            "selection.winner": record["winner"]["train_id"],
+        selection = {
+            "stage": "table",
+            "selection.study": study.study_id,
+            "selection.rule": rule_text(study.study.search),
+            "selection.tried": str(len(record.tried)),
+            "selection.winner": record.winner.train_id,
         }
-        tags.update({t.train_id: own for t in one.chosen().trainings if t.train_id in trained})
+        chosen = {training.train_id for training in study.chosen().trainings}
+        tags.update(dict.fromkeys(chosen & trained, selection))
     return tags
 
 
 def summaries(studies: Sequence[OpenStudy]) -> list[dict[str, Any]]:
     """What the tracker keeps of each search with the plan."""
-    keys = ("study_id", "method", "source", "structure", "rule", "budget", "epochs", "epochs_spent")
-    found = []
-    for one in studies:
-        record = one.record()
+    kept = []
+    for study in studies:
+        record = study.record()
         if record is None:
             continue
-        states = [tried["state"] for tried in record["tried"]]
-        won = record["winner"]
-        found.append(
+        statuses = [tried.status for tried in record.tried]
+        won = record.winner
+        kept.append(
             {
-                **{key: record[key] for key in keys},
-                **{status.value: states.count(status) for status in ENDED},
-                "trainings": [t.train_id for t in one.chosen().trainings],
-                "winner": won and {k: won[k] for k in ("train_id", "values", "objectives")},
+                "study_id": study.study_id,
+                "method": study.method,
+                "source": study.example.config.source,
+                "structure": study.example.config.structure,
+                "rule": rule_text(study.study.search),
+                "budget": study.budget,
+                "epochs": study.epochs,
+                "epochs_spent": record.epochs_spent,
+                **{status.value: statuses.count(status) for status in ENDED},
+                "trainings": [t.train_id for t in study.chosen().trainings],
+                "winner": won
+                and {
+                    "train_id": won.train_id,
+                    "values": dict(won.params),
+                    "objectives": list(won.objectives or ()),
+                },
             }
         )
-    return found
+    return kept
 
 
 def searched_cells(studies: Sequence[OpenStudy], ledger: Ledger) -> list[Cell]:
     """Where every training of the searches stands; those that were not begun have no cell."""
-    return [cell for one in studies for cell in one.cells(ledger)]
+    return [cell for study in studies for cell in study.cells(ledger)]

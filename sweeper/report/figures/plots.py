@@ -1,4 +1,4 @@
-"""The figures that papers print, in colours that colour-blind readers can tell apart."""
+"""The usual figures of papers, in colours that colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from sweeper.report.statistics.contributions import Patient
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Okabe and Ito's palette."""
+"""The palette of Okabe and Ito."""
 
 _MARKERS, _HATCHES = ("o", "D", "^"), ("", "////", "xxxx")
-"""For the ninth row and further ones, whose colours come again."""
+"""For the ninth and later rows, whose colours repeat."""
 
 _DPI = 150
 _MARGIN_IN = 0.15
 
 
 def write_figures(query: Query, folder: Path) -> dict[str, Path]:
-    """Every figure that the query allows, as PNG and PDF; the PNG's path by name."""
+    """Write every figure that the query allows, as PNG and PDF; returns name -> PNG."""
     makers: dict[str, Callable[[Query], Figure | None]] = {
         "boxes": box_plot,
         "forest": forest_plot,
@@ -56,24 +56,24 @@ def write_figures(query: Query, folder: Path) -> dict[str, Path]:
 
 
 def save(figure: Figure, path: Path, is_synthetic: bool) -> Path:
-    """The figure as PNG and, beside it, as PDF; synthetic data says so in the margin above it."""
+    """Write the figure as PNG and PDF, with a note in the top margin if the data is synthetic."""
     if is_synthetic:
         figure.text(0.998, 0.998, SYNTHETIC, ha="right", va="top", fontsize=6, color="#B00020")
     with mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(path, dpi=_DPI, pil_kwargs={"compress_level": 1})
         figure.savefig(path.with_suffix(".pdf"))
-    # 256 colours are enough for lines and grey pictures, and the page holds the files
+    # 256 colours are enough for lines and grey pictures, and keep the HTML page small
     Image.open(path).convert("RGB").quantize(256).save(path)
     return path
 
 
 def _leave_margin(figure: Figure) -> None:
-    """Room above everything for the word that data is synthetic."""
+    """Leave space at the top for the note on synthetic data."""
     figure.tight_layout(rect=(0, 0, 1, 1 - _MARGIN_IN / figure.get_size_inches()[1]))
 
 
 def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
-    """Per row each patient's mean over seeds and columns, undefined ones left out."""
+    """Row -> patient -> mean over seeds and columns, without undefined values."""
     return {
         label: {
             patient: value
@@ -85,19 +85,19 @@ def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
 
 
 def box_plot(query: Query) -> Figure | None:
-    """One group of boxes a target site, one box a row, patients as dots."""
+    """One group of boxes per target site, one box per row, patients as dots."""
     means = _patient_means(query)
-    sites = [d for d in query.domains if any(u[0] == d for found in means.values() for u in found)]
+    sites = [d for d in query.domains if any(p[0] == d for row in means.values() for p in row)]
     if not sites:
         return None
     figure = Figure(figsize=(1.5 + 0.9 * len(sites) + 0.25 * len(sites) * len(means), 4.2))
     axes = figure.add_subplot()
     width = 0.8 / len(means)
     generator = np.random.default_rng(0)
-    for i, (label, found) in enumerate(means.items()):
+    for i, (label, by_patient) in enumerate(means.items()):
         colour, again = COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(_MARKERS)
         for position, site in enumerate(sites):
-            values = [value for unit, value in found.items() if unit[0] == site]
+            values = [value for patient, value in by_patient.items() if patient[0] == site]
             if not values:
                 continue
             x = position + (i - (len(means) - 1) / 2) * width
@@ -122,7 +122,7 @@ def box_plot(query: Query) -> Figure | None:
     axes.set_xticks(range(len(sites)), sites)
     axes.set_xlim(-0.6, len(sites) - 0.4)
     low, high = query.metric.axis
-    # a little above the limit, so that no dot of a perfect case is cut in half
+    # slightly above the limit, so that the dot of a perfect case is not cut
     axes.set_ylim(bottom=low, top=None if high is None else high + 0.02 * (high - low))
     axes.set_ylabel(query.metric.label)
     axes.set_title("One dot a patient of the target site: mean over sources and seeds", fontsize=9)
@@ -142,7 +142,7 @@ def _legend(axes: mpl.axes.Axes, count: int) -> None:
 
 
 def forest_plot(query: Query) -> Figure | None:
-    """Differences to the baseline: over all, then by target site.
+    """Differences from the baseline: overall, then by target site.
 
     With 95 % intervals over seeds and patients where both rows have three seeds, and the site two
     patients; else the difference alone.
@@ -157,14 +157,14 @@ def forest_plot(query: Query) -> Figure | None:
         inside = [patient for patient in patients if patient[0] == site]
         if inside:
             sections[site] = compare_rows(query, labels, overall.baseline, inside)
-    order = list(query.pools)  # in the box plot's order, so that colours agree
+    order = list(query.pools)  # the box plot's order, so that the colours are the same
     lines = len(sections) * len(labels)
     figure = Figure(figsize=(7, 1.2 + 0.2 * lines))
     axes = figure.add_subplot()
     ticks = []
     y = 0
-    for section, found in sections.items():
-        for row in found:
+    for section, differences in sections.items():
+        for row in differences:
             if row.delta is None:
                 continue
             colour = COLOURS[order.index(row.label) % len(COLOURS)]
@@ -185,23 +185,23 @@ def forest_plot(query: Query) -> Figure | None:
 
 
 def seed_strip(query: Query) -> Figure | None:
-    """Every seed's average as a dot, one line a row: the spread of seeds at a glance.
+    """The average of each seed as a dot, one line per row, which shows the spread over seeds.
 
     Nothing with a single seed, which has no spread.
     """
-    found = {label: _seed_averages(query, label) for label in query.rows}
-    if max(map(len, found.values()), default=0) < 2:
+    averages = {label: _seed_averages(query, label) for label in query.rows}
+    if max(map(len, averages.values()), default=0) < 2:
         return None
-    figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(found)))
+    figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(averages)))
     axes = figure.add_subplot()
-    for y, by_seed in enumerate(found.values()):
+    for y, by_seed in enumerate(averages.values()):
         colour, marker = COLOURS[y % len(COLOURS)], _MARKERS[y // len(COLOURS) % len(_MARKERS)]
         values = list(by_seed.values())
         axes.plot(values, [y] * len(values), marker, color=colour, markersize=6, alpha=0.75)
         if values:
             axes.plot([fmean(values)], [y], "|", color="black", markersize=16)
-    axes.set_yticks(range(len(found)), list(found), fontsize=8)
-    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_yticks(range(len(averages)), list(averages), fontsize=8)
+    axes.set_ylim(len(averages) - 0.5, -0.5)
     axes.set_xlabel(f"average of a seed, {query.metric.label}; bar = mean over seeds")
     axes.grid(axis="x", color="#8884", linewidth=0.5)
     _leave_margin(figure)
@@ -209,7 +209,7 @@ def seed_strip(query: Query) -> Figure | None:
 
 
 def _seed_averages(query: Query, label: str) -> dict[str, float]:
-    """The table's average by seed; seeds that lack a cell are left out."""
+    """The table's average by seed, without seeds that lack a cell."""
     by_column = query.pools[label]
     made = [make_cell(by_column.get(column, {}), query.spec)[1] for column in query.columns]
     seeds = set.intersection(*(set(values) for values in made)) if made else set()
@@ -218,24 +218,24 @@ def _seed_averages(query: Query, label: str) -> dict[str, float]:
 
 
 def grid_plot(query: Query) -> Figure | None:
-    """The average over the number of prompt points, with its 95 % band where there is one."""
+    """The average against the number of prompt points, with its 95 % band if it exists."""
     if query.spec.rows != "grid_size":
         return None
-    found = sorted(
+    points = sorted(
         (int(row.label), row) for row in table_statistics(query).rows if row.label.isdigit()
     )
-    if len(found) < 2:
+    if len(points) < 2:
         return None
     figure = Figure(figsize=(5, 3.6))
     axes = figure.add_subplot()
-    sizes = [size for size, _ in found]
-    intervals = [row.interval for _, row in found if row.interval is not None]
-    if len(intervals) == len(found):
+    sizes = [size for size, _ in points]
+    intervals = [row.interval for _, row in points if row.interval is not None]
+    if len(intervals) == len(points):
         low, high = zip(*intervals, strict=True)
         words = "95 % interval over seeds and patients"
         axes.fill_between(sizes, low, high, color=COLOURS[0], alpha=0.2, label=words)
         axes.legend(frameon=False, fontsize=8)
-    axes.plot(sizes, [row.mean for _, row in found], "o-", color=COLOURS[0])
+    axes.plot(sizes, [row.mean for _, row in points], "o-", color=COLOURS[0])
     axes.set_xticks(sizes, [f"{size}x{size}" for size in sizes], fontsize=8)
     axes.set_xlabel("prompt grid")
     axes.set_ylabel(query.metric.label)
@@ -244,7 +244,7 @@ def grid_plot(query: Query) -> Figure | None:
 
 
 def heat_map(query: Query) -> Figure | None:
-    """Source x target, one panel a row of the table; the diagonal is source validation."""
+    """Source x target, one panel per row of the table; the diagonal is source validation."""
     spec = query.spec.model_copy(update={"columns": "matrix"})
     tables = build_tables(replace(query, spec=spec))
     grids = [[row for row in table.rows if not row.is_mean] for table in tables]

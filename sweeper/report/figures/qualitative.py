@@ -1,4 +1,4 @@
-"""Pictures of cases that a rule chose, so that nobody can pick the pretty ones."""
+"""Pictures of cases that are selected by a rule, to avoid cherry-picking."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ RULE = (
 _MAX_ROWS = 6
 _MARGIN_IN, _TOP_IN = 1.1, 0.45
 DPI = 150
-"""Of this figure; its cases are shown pixel by pixel."""
+"""Resolution of this figure, in which a pixel of a case is a pixel of the figure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the figure shows.
+    """The selection that the figure shows.
 
     Attributes:
-        entries: By row of the table, all of one source and seed.
-        cases: (site, case, why), sites in the dataset's order.
-        caption: The rule, in words.
+        entries: Row of the table -> entry; all have the same source and seed.
+        cases: (site, case, reason), with sites in the dataset's order.
+        caption: The rule as a text.
     """
 
     entries: Mapping[str, Entry]
@@ -50,50 +50,50 @@ class Choice:
 
 
 def choose(query: Query) -> Choice | None:
-    """Cases by rule, for the first source that most rows have; the last row ranks the cases."""
-    by_place: dict[tuple[str, str, str], dict[str, Entry]] = {}
+    """Cases by rule, for the source that most rows have; the scores of the last row rank them."""
+    by_cell: dict[tuple[str, str, str], dict[str, Entry]] = {}
     for entry in query.entries:
         if entry.is_done and not entry.is_imported and not entry.values.get("fold"):
-            where = (entry.source, entry.seed, entry.structure)
-            by_place.setdefault(where, {})[entry.label] = entry
-    if not by_place:
+            cell = (entry.source, entry.seed, entry.structure)
+            by_cell.setdefault(cell, {})[entry.label] = entry
+    if not by_cell:
         return None
-    place = max(by_place, key=lambda where: len(by_place[where]))
-    entries = dict(list(by_place[place].items())[-_MAX_ROWS:])
+    source, seed, structure = max(by_cell, key=lambda cell: len(by_cell[cell]))
+    entries = dict(list(by_cell[source, seed, structure].items())[-_MAX_ROWS:])
     label, ranking = list(entries.items())[-1]
-    found: dict[str, list[tuple[float, str]]] = {}
+    scored: dict[str, list[tuple[float, str]]] = {}
     for score in ranking.scores(STRICT.name):
         if score.target != ranking.source:
             goodness = MAIN.goodness(score.values.get(MAIN.name, math.nan))
-            found.setdefault(score.target, []).append((goodness, score.case))
+            scored.setdefault(score.target, []).append((goodness, score.case))
     cases = tuple(
-        (site, case, why)
+        (site, case, reason)
         for site in query.domains
-        if site in found
-        for case, why in by_rule(found[site])
+        if site in scored
+        for case, reason in by_rule(scored[site])
     )
-    caption = RULE.format(metric=MAIN.symbol, row=label, source=place[0], seed=place[1])
+    caption = RULE.format(metric=MAIN.symbol, row=label, source=source, seed=seed)
     return Choice(entries, cases, caption) if cases else None
 
 
 def by_rule(scores: Sequence[tuple[float, str]]) -> list[tuple[str, str]]:
-    """The worst, the median (lower one of two) and the 90th-percentile case, each once."""
+    """The worst, the (lower) median and the 90th-percentile case, each once, with the reason."""
     ranked = [case for _, case in sorted(scores)]
     last = len(ranked) - 1
     picked = {"worst": 0, "median": last // 2, "90th percentile": round(0.9 * last)}
-    why: dict[str, list[str]] = {}
-    for word, position in picked.items():
-        why.setdefault(ranked[position], []).append(word)
-    return [(case, ", ".join(words)) for case, words in why.items()]
+    reasons: dict[str, list[str]] = {}
+    for reason, position in picked.items():
+        reasons.setdefault(ranked[position], []).append(reason)
+    return [(case, ", ".join(of_case)) for case, of_case in reasons.items()]
 
 
 def qualitative_figure(choice: Choice, dataset: DatasetStore, masks: Mapping[str, Path]) -> Figure:
-    """One line a case: the image with its reference, then every row's prediction.
+    """A figure with one line per case: the image with its reference, then every row's prediction.
 
     Args:
-        choice: What to show.
-        dataset: Where the images and references are.
-        masks: By row of the table the `masks.npz` of its scoring.
+        choice: The cases and rows to show.
+        dataset: Store of the images and references.
+        masks: Row of the table -> `masks.npz` of its evaluation.
     """
     loaded = {label: _load(path) for label, path in masks.items()}
     lines = [_line(choice, dataset, case, loaded) for _, case, _ in choice.cases]
@@ -124,8 +124,8 @@ def qualitative_figure(choice: Choice, dataset: DatasetStore, masks: Mapping[str
 
 def _main(entry: Entry, case: str) -> float:
     """The case's main metric under the strict protocol."""
-    found = (s.values.get(MAIN.name, math.nan) for s in entry.scores(STRICT.name) if s.case == case)
-    return next(found, math.nan)
+    scores = (s for s in entry.scores(STRICT.name) if s.case == case)
+    return next((score.values.get(MAIN.name, math.nan) for score in scores), math.nan)
 
 
 def _line(
@@ -134,9 +134,9 @@ def _line(
     case: str,
     masks: Mapping[str, Mapping[str, NDArray[np.uint8]]],
 ) -> list[NDArray[np.uint8]]:
-    """The panels of a case, side by side, `(H, W, 3)` each."""
+    """The panels of a case, `(H, W, 3)` each."""
     structure = next(iter(choice.entries.values())).structure
-    image, reference, position = _widest_slice(dataset, case, structure)
+    image, reference, position = _largest_slice(dataset, case, structure)
     panels = [paint(image, [(reference, REFERENCE_RGB)], thickness=2)]
     for label in choice.entries:
         packed = masks.get(label, {}).get(case)
@@ -152,10 +152,10 @@ def _load(path: Path) -> dict[str, NDArray[np.uint8]]:
         return {name: archive[name] for name in archive.files}
 
 
-def _widest_slice(
+def _largest_slice(
     dataset: DatasetStore, case: str, structure: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int]:
-    """Image, reference and position among the structure's slices of the largest one."""
+    """Image, reference and position (among the structure's slices) of its largest slice."""
     record = dataset.case(case)
     kept = [i for i, is_there in enumerate(record.foreground[structure]) if is_there]
     references = [dataset.mask(record.start + i, structure).astype(bool) for i in kept]

@@ -1,4 +1,4 @@
-"""One self-contained page: tables, figures, pictures, provenance; no request to any host."""
+"""A self-contained page with tables, figures and provenance, which requests nothing online."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sweeper.report.words import (
     delta_header,
     delta_text,
     draft_lines,
+    row_name,
 )
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a page shows.
+    """The content of a page.
 
     Attributes:
-        title: Of the page.
-        tables: The main ones.
-        sides: Statistics and costs.
-        figures: Caption to PNG file.
-        provenance: Name to value.
+        title: Title of the page.
+        tables: The main tables.
+        sides: Tables of statistics and costs.
+        figures: Caption -> PNG file.
+        provenance: Name -> value.
     """
 
     title: str
@@ -125,7 +126,10 @@ def _table(table: ReportTable) -> str:
 
 def _row(row: TableRow, table: ReportTable) -> str:
     css = ' class="published"' if row.origin is Origin.PUBLISHED else ""
-    cells = [f"<td>{escape(row.label)}</td>", *(_cell(cell, table.digits) for cell in row.cells)]
+    cells = [
+        f"<td>{escape(row_name(row))}</td>",
+        *(_cell(cell, table.digits) for cell in row.cells),
+    ]
     if table.baseline:
         value = "" if row.delta is None else f' data-value="{row.delta!r}"'
         cells.append(f"<td{value}>{escape(delta_text(row.delta, table.digits))}</td>")
@@ -158,7 +162,7 @@ def _grid(header: Sequence[str], rows: str) -> str:
 def _figure(caption: str, path: Path) -> str:
     content = path.read_bytes()
     data = base64.b64encode(content).decode("ascii")
-    # a PNG's width stands at byte 16; 150 dots an inch on paper are 96 pixels on a page
+    # byte 16 of a PNG has its width; 150 dots per inch on paper are 96 pixels on a page
     width = round(int.from_bytes(content[16:20], "big") * 96 / 150)
     alt = escape(caption, quote=True)
     return (

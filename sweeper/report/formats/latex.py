@@ -1,4 +1,4 @@
-"""A table in LaTeX with booktabs."""
+"""Renders tables in LaTeX with booktabs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sweeper.report.table import Mark, Origin
-from sweeper.report.words import caption_lines, cell_text, delta_header, delta_text, draft_lines
+from sweeper.report.words import (
+    caption_lines,
+    cell_text,
+    delta_header,
+    delta_text,
+    draft_lines,
+    row_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +24,7 @@ PREAMBLE = (
     "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx,xcolor}\n"
     "\\usepackage[margin=2cm]{geometry}\n\\begin{document}\n"
 )
-"""What a document needs to hold the tables."""
+"""The start of a document that contains the tables."""
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -32,6 +39,7 @@ _ESCAPES = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "–": "--",
+    "†": r"$\dagger$",
     "Δ": r"$\Delta$",
     "→": r"$\to$",
     "->": r"$\to$",
@@ -52,7 +60,7 @@ def render_latex(table: ReportTable) -> str:
 def latex_table(
     caption: str, name: str, header: Sequence[str], body: Iterable[Sequence[str]]
 ) -> str:
-    """A `table` environment around a caption and cells that are LaTeX, and a header that is not."""
+    """A `table` environment; caption and cells are LaTeX already, the header is plain text."""
     return "\n".join(
         [
             "\\begin{table}[t]",
@@ -75,18 +83,18 @@ def latex_table(
 
 
 def latex_document(tables: str) -> str:
-    """A whole document around tables."""
+    """A complete document with the tables."""
     return f"{PREAMBLE}{tables}\\end{{document}}\n"
 
 
 def escape(text: str) -> str:
-    """Text with LaTeX's special characters made plain."""
+    """Text with LaTeX's special characters escaped."""
     text = text.replace("->", "→")
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 
 def _cells(row: TableRow, table: ReportTable) -> list[str]:
-    cells = [escape(row.label), *(_cell(cell, table.digits) for cell in row.cells)]
+    cells = [escape(row_name(row)), *(_cell(cell, table.digits) for cell in row.cells)]
     if table.baseline:
         cells.append(escape(delta_text(row.delta, table.digits)))
     if row.origin is Origin.PUBLISHED:

@@ -1,4 +1,4 @@
-"""Every row behind a table as CSV, also in the columns that challengeR reads."""
+"""All scores of a table as CSV, also in the layout of challengeR."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _SETTINGS = ("grid_size", "iou_threshold", "min_region_px")
 
 
 def render_long(query: Query) -> str:
-    """One line a number: every case, protocol and metric of every planned and done scoring.
+    """One line per value: every case, protocol and metric of every planned scoring.
 
-    Scorings without numbers have one line with an empty value, and how their training ended as
-    status, so that nothing is silently absent.
+    A scoring without scores has one line with an empty value and the outcome of its training as
+    status, so that nothing is omitted silently.
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -72,14 +72,14 @@ def render_long(query: Query) -> str:
 
 
 def _number(value: float | None) -> tuple[str, str]:
-    """A value exactly, empty where there is none, and its status."""
+    """The exact value, or empty if there is none, and its status."""
     if value is None:
         return "", "not measured"
     return ("", "undefined") if math.isnan(value) else (repr(value), "ok")
 
 
 def render_challenger(query: Query) -> str:
-    """ChallengeR's layout: task (column), algorithm (row), case, value averaged over seeds.
+    """The layout of challengeR: task (column), algorithm (row), case, mean value over seeds.
 
     Undefined values are `NA`. Read it in R with
     `as.challenge(read.csv(f), by = "task", algorithm = "algorithm", case = "case",
@@ -96,7 +96,7 @@ def render_challenger(query: Query) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("task", "algorithm", "case", "value"))
-    for (task, algorithm, case), found in sorted(values.items()):
-        mean = fmean(found)
+    for (task, algorithm, case), of_seeds in sorted(values.items()):
+        mean = fmean(of_seeds)
         writer.writerow((task, algorithm, case, "NA" if mean != mean else repr(mean)))
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Tables of plain texts: statistics, costs."""
+"""Renders tables of texts, such as statistics and costs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainTable:
-    """A table whose cells are already words.
+    """A table whose cells are texts.
 
     Attributes:
-        name: For files and labels.
-        title: What it shows.
+        name: Name for files and labels.
+        title: Title of the table.
         header: Names of the columns.
-        rows: As many texts each as there are columns.
-        notes: Lines below it.
+        rows: One text per column.
+        notes: Lines below the table.
     """
 
     name: str
@@ -78,4 +78,4 @@ PLAIN_RENDERERS: Mapping[str, Callable[[PlainTable], str]] = {
     "latex": _latex,
     "json": _json,
 }
-"""One plain table to text, by format."""
+"""Format -> function that renders a plain table."""

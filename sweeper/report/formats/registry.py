@@ -1,4 +1,4 @@
-"""Formats by name."""
+"""The registry of output formats."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ RENDERERS: Mapping[str, Callable[[ReportTable], str]] = {
     "latex": render_latex,
     "json": render_json,
 }
-"""One table to text; the terminal's own renderer also takes a width."""
+"""Format -> function that renders a table; the terminal renderer also takes a width."""
 
 
 def join(format_: str, texts: Sequence[str]) -> str:
-    """Several tables as one text; in JSON a list where there are more than one."""
+    """Several rendered tables as one text; in JSON more than one table become a list."""
     if format_ == "json" and len(texts) > 1:
         return "[\n" + ",\n".join(text.rstrip() for text in texts) + "\n]\n"
     return "\n".join(texts)

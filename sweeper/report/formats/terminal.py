@@ -1,4 +1,4 @@
-"""A table for the terminal."""
+"""Renders tables for the terminal."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sweeper.report.words import (
     delta_header,
     delta_text,
     draft_lines,
+    row_name,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def render_terminal(
 
 
 def _cells(row: TableRow, table: ReportTable) -> list[Text]:
-    texts = [Text(row.label), *(_cell(cell, table.digits) for cell in row.cells)]
+    texts = [Text(row_name(row)), *(_cell(cell, table.digits) for cell in row.cells)]
     if table.baseline:
         texts.append(Text(delta_text(row.delta, table.digits)))
     return texts

@@ -1,4 +1,4 @@
-"""Grids that lose no digit and no star, however narrow the terminal."""
+"""Prints grids without truncating digits or stars, however narrow the terminal is."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WIDEST = 10_000
-"""Width of a console that these functions print to: they give every line its own."""
+"""Width of the console to which these functions print; they set the width of every line."""
 
 
 def print_grid(console: Console, grid: Table, width: int | None) -> None:
-    """Print a grid; where it does not fit, without lines, and with names broken before numbers are.
+    """Print a grid; if it does not fit, without a frame, and with names broken instead of numbers.
 
     Args:
-        console: Where to.
-        grid: Its first column holds names.
-        width: Of the terminal; None in a pipe, where it is as wide as it must be.
+        console: The console, `WIDEST` wide.
+        grid: The grid; its first column has names.
+        width: Width of the terminal; None for a pipe, where the grid is as wide as necessary.
     """
     natural = Measurement.get(console, console.options, grid).maximum
     needed = natural if width is None else width
@@ -32,12 +32,12 @@ def print_grid(console: Console, grid: Table, width: int | None) -> None:
 
 
 def print_line(console: Console, line: Text, width: int | None) -> None:
-    """Print a line; in a pipe it stays one line."""
+    """Print a line; in a pipe it is never wrapped."""
     console.print(line, width=width, soft_wrap=width is None)
 
 
 def _make_compact(grid: Table) -> int:
-    """No frame, and one space between columns; the least width that holds all numbers."""
+    """Remove the frame and padding; returns the smallest width without truncated numbers."""
     grid.box, grid.show_edge, grid.padding, grid.pad_edge = box.SIMPLE_HEAD, False, (0, 0), False
     for position, column in enumerate(grid.columns):
         column.overflow = "fold"

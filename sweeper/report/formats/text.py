@@ -1,4 +1,4 @@
-"""A table as Markdown, CSV and JSON."""
+"""Renders tables as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sweeper.report.words import (
     delta_header,
     delta_text,
     draft_lines,
+    row_name,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def render_markdown(table: ReportTable) -> str:
     lines = [f"> **{line}**\n" for line in draft_lines(table)]
     body = []
     for row in table.rows:
-        label = f"*{row.label}*" if row.origin is Origin.PUBLISHED else row.label
+        label = f"*{row.label}*" if row.origin is Origin.PUBLISHED else row_name(row)
         cells = [label, *(_markdown_cell(cell, table.digits) for cell in row.cells)]
         body.append(cells + ([delta_text(row.delta, table.digits)] if table.baseline else []))
     return "\n".join([*lines, markdown_table(header, body, _escaped_caption(table))])
@@ -39,7 +40,7 @@ def render_markdown(table: ReportTable) -> str:
 def markdown_table(
     header: Sequence[str], body: Iterable[Sequence[str]], notes: Iterable[str]
 ) -> str:
-    """A Markdown table of ready cells, and lines below it."""
+    """A Markdown table of rendered cells, with notes below it."""
     rule = ["---"] + ["---:"] * (len(header) - 1)
     lines = map(_markdown_line, (header, rule, *body))
     return "\n".join([*lines, "", *(f"{note}  " for note in notes), ""])
@@ -60,7 +61,7 @@ def _markdown_cell(cell: Cell, digits: int) -> str:
 
 
 def render_csv(table: ReportTable) -> str:
-    """A wide CSV: unrounded numbers, then deviations, seeds and stars; caption as comments."""
+    """A wide CSV: exact values, then deviations, seeds and stars; the caption as comments."""
     header = [table.row_header, "origin", *table.columns]
     header += [f"{column} sd" for column in table.columns]
     header += [f"{column} seeds" for column in table.columns]
@@ -71,12 +72,12 @@ def render_csv(table: ReportTable) -> str:
         seeds = [f"{cell.seeds_done}/{cell.seeds_planned}" for cell in row.cells]
         stars = [cell.stars for cell in row.cells]
         delta = [row.delta] if table.baseline else []
-        lines.append([row.label, row.origin.value, *numbers, *seeds, *stars, *delta])
+        lines.append([row_name(row), row.origin.value, *numbers, *seeds, *stars, *delta])
     return csv_table((*draft_lines(table), *caption_lines(table)), lines)
 
 
 def csv_table(notes: Iterable[str], lines: Iterable[Sequence[Any]]) -> str:
-    """Lines of a CSV, the first its header, below notes as comments."""
+    """A CSV text: notes as comments, then the lines, of which the first is the header."""
     stream = io.StringIO()
     stream.writelines(f"# {note}\n" for note in notes)
     csv.writer(stream, lineterminator="\n").writerows(lines)
@@ -84,7 +85,7 @@ def csv_table(notes: Iterable[str], lines: Iterable[Sequence[Any]]) -> str:
 
 
 def render_json(table: ReportTable) -> str:
-    """Everything that the table holds, as JSON; undefined numbers and empty cells are null."""
+    """The whole table as JSON; undefined values and empty cells are null."""
     return json.dumps(_plain(asdict(table)), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -102,7 +102,7 @@ def table_statistics(query: Query, baseline: str | None = None) -> Statistics:
     return Statistics(
         baseline=tests.baseline,
         rows=compare_rows(query, usable, tests.baseline, patients, by_row),
-        left_out=tests.left_out,
+        left_out=(*tests.left_out, *([tests.refused] if tests.refused else [])),
         n_tests=len(tests.tests),
     )
 

@@ -63,11 +63,13 @@ class TableTests:
         baseline: The row that the others are tested against.
         tests: By (row, column); the average's column is `AVERAGE_COLUMN`.
         left_out: Rows without tests, with the reason.
+        refused: Why there is no test at all, such as `one seed: no test`; empty if there may be.
     """
 
     baseline: str
     tests: Mapping[tuple[str, str], MethodTest]
     left_out: tuple[str, ...]
+    refused: str = ""
 
 
 def table_tests(query: Query, baseline: str | None = None) -> TableTests:
@@ -79,10 +81,10 @@ def table_tests(query: Query, baseline: str | None = None) -> TableTests:
     usable, left_out = testable_rows(query)
     base = find_label(list(query.rows), baseline or query.spec.baseline or "")
     reason = too_few_seeds(query, base) if base in usable else None
-    if base not in usable or reason:
+    if base not in usable or reason is not None:
         needs = f"a claim about a method needs {MIN_SEEDS} seeds in both rows"
-        left = left_out if reason is None else (*left_out, f"{reason} ({needs})")
-        return TableTests(baseline=base, tests={}, left_out=left)
+        refused = "" if reason is None else f"{reason} ({needs})"
+        return TableTests(baseline=base, tests={}, left_out=left_out, refused=refused)
     raw: dict[tuple[str, str], tuple[int, float]] = {}
     for label in usable:
         if label == base:

@@ -125,7 +125,7 @@ def test_a_crashed_training_goes_on_and_ends_with_the_same_bits(
         on_epoch=lambda record: seen.append(record.epoch) or Decision.CONTINUE,
         **options,
     )
-    assert seen == [2]
+    assert seen == [0, 1, 2]  # the first two from the checkpoint
     assert same_weights(whole, resumed)
     assert without_times(result.epochs) == without_times(expected.epochs)
     for name in ("best.pt", "selection.json"):
@@ -135,16 +135,8 @@ def test_a_crashed_training_goes_on_and_ends_with_the_same_bits(
 def test_a_finished_training_is_not_trained_again(small_desam, train, validation, tmp_path):
     first = fit(small_desam(), train, validation, SCHEDULE, seed=0, checkpoint_dir=tmp_path)
     method = small_desam()
-    again = fit(
-        method,
-        train,
-        validation,
-        SCHEDULE,
-        seed=0,
-        checkpoint_dir=tmp_path,
-        on_epoch=crash_after(0),
-    )
-    assert again == first
+    again = fit(method, train, validation, SCHEDULE, seed=0, checkpoint_dir=tmp_path)
+    assert again == first  # its seconds too
     saved = load_weights(tmp_path / "best.pt")
     assert all(torch.equal(saved[name], value) for name, value in method.state_dict().items())
 
@@ -369,35 +361,40 @@ def test_an_impossible_schedule_is_refused(wrong):
         Schedule(**wrong)
 
 
-def test_a_paused_training_goes_on_with_the_same_bits(small_desam, train, validation, tmp_path):
-    whole = small_desam()
-    fit(whole, train, validation, SCHEDULE, seed=3)
-    for until in (1, SCHEDULE.epochs):
-        paused = small_desam()
-        result = fit(
-            paused, train, validation, SCHEDULE, seed=3, checkpoint_dir=tmp_path, until=until
-        )
-        assert len(result.epochs) == until
-    assert same_weights(whole, paused)
-
-
-def test_a_training_can_go_on_under_other_values(small_desam, train, validation, tmp_path):
-    first = replace(SCHEDULE, weight_decay=0.0, lr=1e-3)
-    second = replace(SCHEDULE, weight_decay=0.5, lr=1e-4)
-    fit(small_desam(), train, validation, first, seed=3, checkpoint_dir=tmp_path, until=1)
+def test_a_checkpoint_of_another_schedule_is_refused(small_desam, train, validation, tmp_path):
+    fit(small_desam(), train, validation, SCHEDULE, seed=3, checkpoint_dir=tmp_path)
+    other = replace(SCHEDULE, weight_decay=0.5)
     with pytest.raises(ValueError, match="belongs to another training"):
-        fit(small_desam(), train, validation, second, seed=3, checkpoint_dir=tmp_path)
-    result = fit(
-        small_desam(),
-        train,
-        validation,
-        second,
-        seed=3,
-        checkpoint_dir=tmp_path,
-        resume_from_other_schedule=True,
-    )
-    assert result.epochs[0].lr == pytest.approx(first.lr_at(0))
-    assert result.epochs[1].lr == pytest.approx(second.lr_at(1))
+        fit(small_desam(), train, validation, other, seed=3, checkpoint_dir=tmp_path)
+
+
+def test_a_resumed_training_repeats_the_epochs_of_its_checkpoint(
+    small_desam, train, validation, tmp_path
+):
+    seen = []
+
+    def interrupt_after_the_second(record):
+        seen.append(record)
+        if record.epoch == 1:
+            raise KeyboardInterrupt
+        return Decision.CONTINUE
+
+    schedule = replace(SCHEDULE, epochs=3)
+    keeps = {"seed": 3, "checkpoint_dir": tmp_path, "checkpoint_every_s": 0.0}
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            small_desam(), train, validation, schedule, **keeps, on_epoch=interrupt_after_the_second
+        )
+    told = []
+
+    def stop_in_the_past(record):
+        told.append(record)
+        return Decision.STOP if record.epoch < 2 else Decision.CONTINUE
+
+    result = fit(small_desam(), train, validation, schedule, **keeps, on_epoch=stop_in_the_past)
+    assert told[:2] == seen
+    assert [record.epoch for record in told] == [0, 1, 2]
+    assert not result.stopped_early
 
 
 def test_csdgs_rate_is_constant_for_fifty_epochs_and_then_falls_to_nothing():
@@ -435,5 +432,12 @@ def test_the_selected_weights_are_those_of_the_rule(
     rule = json.loads((tmp_path / "selection.json").read_text())["rule"]
     assert selection in rule
     upto = small_desam()
-    fit(upto, train, validation, replace(schedule, selection="last"), seed=1, until=expected + 1)
+    fit(
+        upto,
+        train,
+        validation,
+        replace(schedule, selection="last"),
+        seed=1,
+        on_epoch=lambda e: Decision.STOP if e.epoch == expected else Decision.CONTINUE,
+    )
     assert same_weights(method, upto)

@@ -66,4 +66,4 @@ def test_without_a_terminal_the_run_begins_and_says_why(
     terminal(monkeypatch, is_there=False)
     assert approval(yes=False, ask_above=0.0)(report(5.0))
     assert asked == []
-    assert "nobody is asked" in capsys.readouterr().out
+    assert "the run starts without asking" in capsys.readouterr().out

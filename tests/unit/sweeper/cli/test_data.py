@@ -29,7 +29,7 @@ def test_import_show_check_and_export_in_a_row(tmp_path, capsys):
     assert f"next: sweeper --workspace {workspace} data show prostate" in out
 
     assert run(workspace, "import", source, "--processes", 1) == 0
-    assert "was imported before and nothing has changed" in capsys.readouterr().out
+    assert "was imported before, and nothing has changed" in capsys.readouterr().out
 
     assert run(workspace, "show", "prostate") == 0
     out = capsys.readouterr().out
@@ -43,7 +43,7 @@ def test_import_show_check_and_export_in_a_row(tmp_path, capsys):
     assert run(workspace, "show") == 0
     assert "prostate  6 cases  18 slices  A-ISBI, D-UCL" in capsys.readouterr().out
     assert run(workspace, "check", "prostate") == 0
-    assert "6 cases, 18 slices, all as written" in capsys.readouterr().out
+    assert "6 cases, 18 slices, all intact" in capsys.readouterr().out
     assert run(workspace, "export", "prostate", "--to", tmp_path / "work") == 0
     assert "6 cases and prostate_patientid.csv" in capsys.readouterr().out
     assert len(list((tmp_path / "work" / "raw_data" / "imagesTr").iterdir())) == 6
@@ -72,9 +72,9 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
     source = sources.saml(tmp_path / "src", cases=3)
     (source / "UCL" / "Case00.nii.gz").write_bytes(b"")
     assert run(tmp_path / "ws", "import", source, "--processes", 1) == 2
-    assert "or go on without these cases with --skip-bad" in capsys.readouterr().err
+    assert "or skip these cases with --skip-bad" in capsys.readouterr().err
     assert run(tmp_path / "ws", "import", source, "--processes", 1, "--skip-bad") == 0
-    assert "src: 5 cases (5 prepared before)" in capsys.readouterr().out
+    assert "src: 5 cases (5 prepared earlier)" in capsys.readouterr().out
     assert run(tmp_path / "ws", "show", "src") == 0
     assert "skipped D-UCL_Case00: error [unreadable]" in capsys.readouterr().out
 
@@ -83,20 +83,20 @@ def test_import_stops_at_faults_and_goes_on_without_them_when_told(tmp_path, cap
     ("args", "line"),
     [
         (("import", "gone"), "gone does not exist; name a folder or a CSV file with images"),
-        (("import", ".", "--name", "a/b"), "dataset name is 'a/b'; use letters, digits"),
+        (("import", ".", "--name", "a/b"), "dataset name is 'a/b'; use only letters, digits"),
         (("import", ".", "--structures", "liver"), "--structures is 'liver', expected 1=NAME"),
-        (("import", ".", "--structures", "1=a,1=b"), "name each value and each structure once"),
-        (("import", ".", "--structures", "1=a,2=a"), "name each value and each structure once"),
+        (("import", ".", "--structures", "1=a,1=b"), "use each value and each name only once"),
+        (("import", ".", "--structures", "1=a,2=a"), "use each value and each name only once"),
         (("show", "nothing"), "dataset 'nothing' is neither in this workspace"),
-        (("check", "gone"), "gone is neither a folder or CSV file here nor a dataset of workspace"),
+        (("check", "gone"), "gone is neither a folder, nor a CSV file, nor a dataset of workspace"),
         (("check", "./gone/deep"), "gone/deep does not exist; name a folder or a CSV file"),
-        (("import", "/dev/null", "--name", "x"), "/dev/null is no CSV file; name a folder"),
+        (("import", "/dev/null", "--name", "x"), "/dev/null is not a CSV file; name a folder"),
         (
             ("import", ".", "--name", "phantom"),
-            "dataset name phantom belongs to the synthetic",
+            "dataset name phantom is reserved for the synthetic",
         ),
-        (("import", ".", "--name", ""), "dataset name is ''; use letters"),
-        (("import", ".", "--name", "x", "--salt", " "), "--salt is empty; give it a text"),
+        (("import", ".", "--name", ""), "dataset name is ''; use only letters"),
+        (("import", ".", "--name", "x", "--salt", " "), "--salt is empty; use a secret text"),
         (("show", "../../etc"), "etc is not a dataset store"),
         (("export", "nothing", "--to", "x"), "Import one: sweeper data import FOLDER --name NAME"),
     ],
@@ -132,15 +132,15 @@ def test_import_tells_equal_warnings_once_and_check_each(tmp_path, capsys):
     run(tmp_path / "ws", "import", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
     assert len(told) == 1
-    assert "UCL/Case00.nii.gz and 2 more (each: sweeper data check): its header holds" in told[0]
+    assert "UCL/Case00.nii.gz and 2 more (list all: sweeper data check): its header has" in told[0]
     run(tmp_path / "ws", "check", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
-    assert [f"UCL/Case0{i}.nii.gz: its header holds no" in told[i] for i in range(3)] == [True] * 3
+    assert [f"UCL/Case0{i}.nii.gz: its header has no" in told[i] for i in range(3)] == [True] * 3
 
 
 def test_an_empty_workspace_says_how_to_make_a_dataset(tmp_path, capsys):
     assert run(tmp_path, "show") == 0
-    assert "no dataset yet; make one with `sweeper --workspace " in capsys.readouterr().out
+    assert "no dataset yet; import one with `sweeper --workspace " in capsys.readouterr().out
 
 
 def test_a_damaged_store_is_found_by_check(tmp_path, capsys):
@@ -151,7 +151,7 @@ def test_a_damaged_store_is_found_by_check(tmp_path, capsys):
     zarr.open_group(tmp_path / "ws" / "datasets" / "src.zarr", mode="r+")["label"][0] = 1
     capsys.readouterr()
     assert run(tmp_path / "ws", "check", "src") == 2
-    assert "1 of 4 cases are not what was written (A-ISBI_Case00)" in capsys.readouterr().err
+    assert "1 of 4 cases differ from what was written (A-ISBI_Case00)" in capsys.readouterr().err
 
 
 def test_a_damaged_store_is_mended_by_importing_it_again_with_replace(tmp_path, capsys):
@@ -187,8 +187,8 @@ def test_one_damaged_dataset_hides_no_other_in_the_list(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("number", "way"),
     [
-        (errno.ENOSPC, "No space left on device; free some space and run it again"),
-        (errno.EACCES, "Permission denied; mend its permissions, or name another folder with"),
+        (errno.ENOSPC, "No space left on device; free some space and run the command again"),
+        (errno.EACCES, "Permission denied; fix its permissions, or choose another folder with"),
     ],
 )
 def test_a_full_or_closed_disk_is_one_line(tmp_path, capsys, monkeypatch, number, way):

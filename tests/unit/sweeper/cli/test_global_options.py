@@ -92,7 +92,7 @@ def test_the_usual_workspace_by_another_spelling_is_not_carried(
     monkeypatch.delenv("SWEEPER_WORKSPACE", raising=False)
     args = ["--workspace", str(tmp_path / "workspace"), "data", "show"]
     result = CliRunner().invoke(cli, args)
-    assert "no dataset yet; make one with `sweeper data import SOURCE" in result.output
+    assert "no dataset yet; import one with `sweeper data import SOURCE" in result.output
     args = ["data", "show", "--workspace", "other"]
     result = CliRunner().invoke(cli, args)
-    assert "make one with `sweeper --workspace other data import SOURCE" in result.output
+    assert "import one with `sweeper --workspace other data import SOURCE" in result.output

@@ -14,7 +14,9 @@ from sweeper.errors import ConfigError, TrackingError
 @pytest.mark.parametrize("side", ["--statistics", "--costs"])
 def test_rows_have_no_side_tables(side: str, tmp_path) -> None:
     words = ["--workspace", str(tmp_path), "report", "--format", "long", side]
-    with pytest.raises(ConfigError, match="--format long is rows, --statistics and --costs are"):
+    with pytest.raises(
+        ConfigError, match="--format long prints rows, but --statistics and --costs are"
+    ):
         cli.main(words, standalone_mode=False)
 
 

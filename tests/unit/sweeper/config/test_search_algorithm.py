@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.config.search import every_point
 from sweeper.config.sweep import Sweep, check_sweep
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import ConfigError
@@ -61,10 +62,25 @@ trial:
     weight_decay: {quniform: [0.1, 0.3, 0.1]}
 search: {algorithm: grid}
 """
-    points = [p["training"] for p in sweep(text).studies[0].every_point()]
-    assert [(p["batch_size"], p["weight_decay"]) for p in points] == [
-        (b, w) for b in (2, 3) for w in (0.1, 0.2, 0.3)
-    ]
+    (study,) = sweep(text).studies
+    points = [[value for _, value in point] for point in every_point(study.tree)]
+    assert points == [[b, w] for b in (2, 3) for w in (0.1, 0.2, 0.3)]
+    assert study.budget == len(points)
+
+
+@pytest.mark.parametrize(("samples", "budget"), [(3, 3), (40, 8)])
+def test_a_budget_is_no_larger_than_what_there_is_to_try(samples: int, budget: int) -> None:
+    text = """
+name: t
+trial:
+  source: A-ISBI
+  method: {name: desam}
+  training:
+    weight_decay: {quniform: [0.1, 0.4, 0.1]}
+    batch_size: {choice: [2, 4]}
+"""
+    (study,) = sweep(f"{text}search: {{algorithm: random, samples: {samples}}}\n").studies
+    assert study.budget == budget
 
 
 @pytest.mark.parametrize(
@@ -106,11 +122,6 @@ search: {algorithm: grid}
             ["s.yaml:5", "method.loss_weights.iou", "source_dice"],
         ),
         (
-            {"name: desam": "name: desam, ablation: {choice: [full, iou_head]}"},
-            "{algorithm: random, samples: 4, scheduler: pbt}",
-            ["method.ablation", "pbt cannot change", "training.lr"],
-        ),
-        (
             {},
             "{algorithm: random, metric: [source_dice, seconds]}",
             ["search.metric", "only algorithm optuna"],
@@ -127,10 +138,14 @@ search: {algorithm: grid}
         ),
         (
             {},
-            "{algorithm: optuna, samples: 4, scheduler: pbt}",
-            ["search.algorithm", "optuna", "random"],
+            "{algorithm: random, samples: 4, scheduler: pbt}",
+            ["s.yaml:11", "search.scheduler", "is gone", "write 'scheduler: asha'"],
         ),
-        ({}, "{algorithm: random, scheduler: pbt, samples: 2}", ["search.samples", "at least 4"]),
+        (
+            {},
+            "{algorithm: random, scheduler: asha, interval: 5}",
+            ["s.yaml:11", "search.interval", "is gone", "remove the line"],
+        ),
         ({}, "{algoritm: random}", ["search.algoritm", "did you mean 'algorithm'"]),
         ({}, "{algorithm: optunna}", ["search.algorithm", "did you mean 'optuna'"]),
         (

@@ -114,7 +114,7 @@ def test_the_ablation_space_is_six_sites_times_four_ablations() -> None:
         ("name: my sweep\ntrial: {}\n", ["s.yaml:1", "'my sweep'", "without spaces"]),
         (
             BASE + "  training: {epochs: 5, changes: [[9, training.lr, 0.1]]}\n",
-            ["training.changes names epoch 9", "1 to 4"],
+            ["s.yaml:6", "training.changes", "write constant values"],
         ),
         (
             BASE + "  method2:\n    grid:\n",

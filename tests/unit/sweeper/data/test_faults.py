@@ -33,7 +33,7 @@ def test_every_builder_has_its_lines_and_there_are_at_least_forty_kinds():
 
 
 @pytest.mark.parametrize("name", [name for name in LINES if name != "label_that_vanishes"])
-def test_a_fault_is_told_with_file_problem_and_remedy(tmp_path, name):
+def test_a_fault_line_names_file_problem_and_remedy(tmp_path, name):
     made = getattr(fault_builders, name)(tmp_path / "set") or tmp_path / "set"
     source, layout = made if isinstance(made, tuple) else (made, "auto")
     assert lines_of(source, layout) == LINES[name]
@@ -74,13 +74,12 @@ def test_all_faults_are_reported_in_one_pass_and_nothing_is_imported(tmp_path):
         "image-constant",
     }
     assert str(caught.value) == (
-        f"{source} has 3 errors in 3 of 7 cases; mend them, or go on without these cases with"
-        " --skip-bad"
+        f"{source} has 3 errors in 3 of 7 cases; fix them, or skip these cases with --skip-bad"
     )
     assert not (tmp_path / "x.zarr").exists()
 
 
-def test_skip_bad_goes_on_without_the_bad_cases_and_lists_them_in_the_store(tmp_path):
+def test_skip_bad_continues_without_the_bad_cases_and_lists_them_in_the_store(tmp_path):
     source = tmp_path / "src"
     sources.saml(source, cases=4)
     (source / "UCL" / "Case00.nii.gz").write_bytes(b"")
@@ -88,8 +87,8 @@ def test_skip_bad_goes_on_without_the_bad_cases_and_lists_them_in_the_store(tmp_
     report = import_dataset(source, tmp_path / "x.zarr", options)
     assert len(report.store.cases) == 7
     assert report.store.skipped == {
-        "D-UCL_Case00": "error [unreadable] UCL/Case00.nii.gz: the file has 0 bytes; get the file"
-        " again or remove the case"
+        "D-UCL_Case00": "error [unreadable] UCL/Case00.nii.gz: the file has 0 bytes; replace the"
+        " file or remove the case"
     }
     assert [fault.code for fault in errors(report.faults)] == ["unreadable"]
 
@@ -97,7 +96,7 @@ def test_skip_bad_goes_on_without_the_bad_cases_and_lists_them_in_the_store(tmp_
 def test_skip_bad_with_nothing_left_is_an_error(tmp_path):
     source = tmp_path / "src"
     fault_builders.csv_lacks_columns(source)
-    with pytest.raises(FaultyDataError, match="mend what the lines above say"):
+    with pytest.raises(FaultyDataError, match="fix the errors listed above"):
         import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, skip_bad=True))
 
 

@@ -1,4 +1,4 @@
-"""Each layout is told by its marker files and read by names, never by character positions."""
+"""Each layout is recognised by its marker files and read by names, never by character positions."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_two_dimensional_pictures_are_cases_through_a_csv(tmp_path):
             "nrrd",
             "layout is 'nrrd', expected auto, desam, maxstyle, saml, abdominal, csv",
         ),
-        (sources.csv_sound, "saml", "is a file, layout saml needs a folder; name the folder"),
+        (sources.csv_sound, "saml", "is a file; layout saml needs a folder, so name the folder"),
         (
             lambda r: sources.saml(sources.desam(r)),
             "auto",
@@ -180,22 +180,25 @@ def empty_folder(root):
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda r: sources.saml(r / "inner").parent, "inner in it looks like layout saml; name"),
+        (
+            lambda r: sources.saml(r / "inner").parent,
+            "folder inner looks like layout saml; name",
+        ),
         (lambda r: sources.maxstyle(r / "reorganized").parent, "looks like layout maxstyle; name"),
         (lambda r: sources.saml(r) / "UCL", "it is one site of layout saml; name"),
         (lambda r: sources.abdominal(r) / "CT", "it is one site of layout abdominal; name"),
         (
             lambda r: (sources.abdominal(r) / "CT").rename(r.parent / "Training"),
-            "it looks like one modality of layout abdominal; call its folder CT (BTCV) or MR",
+            "it looks like one modality of layout abdominal; rename the folder to CT (BTCV) or MR",
         ),
-        (dicom_without_suffix, "it holds DICOM files; make NIfTI of them first (dcm2niix)"),
-        (two_csv_files, "it holds 2 CSV files; name one of them"),
+        (dicom_without_suffix, "it contains DICOM files; convert them to NIfTI first (dcm2niix)"),
+        (two_csv_files, "it contains 2 CSV files; name one of them"),
         (archive, "it is an archive; unpack it and name the folder"),
-        (one_volume, "it is one volume; name the folder that holds all sites"),
+        (one_volume, "it is a single volume; name the folder that contains all sites"),
         (empty_folder, "has no known layout; it is empty"),
     ],
 )
-def test_a_near_miss_is_told_what_was_most_likely_meant(tmp_path, make, line):
+def test_the_error_for_a_near_miss_guesses_what_was_meant(tmp_path, make, line):
     with pytest.raises(DataError) as caught:
         read_source(make(tmp_path / "set"))
     assert line in str(caught.value)
@@ -212,7 +215,7 @@ def test_abdominal_labels_with_other_values_are_named_by_the_user(tmp_path):
 
 def test_a_file_that_is_no_csv_and_structures_out_of_place_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match="is no CSV file"):
+    with pytest.raises(DataError, match="is not a CSV file"):
         read_source(tmp_path / "notes.txt")
-    with pytest.raises(DataError, match="layout saml has its own structures"):
+    with pytest.raises(DataError, match="layout saml has fixed structures"):
         read_source(sources.saml(tmp_path), structures={1: "gland"})

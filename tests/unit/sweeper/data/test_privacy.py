@@ -80,7 +80,7 @@ def test_header_texts_are_listed_again_by_an_import_that_goes_on_but_lie_nowhere
 def test_another_salt_is_another_import(tmp_path):
     source = sources.saml(tmp_path / "src")
     import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, salt="pepper"))
-    with pytest.raises(DataError, match="with other options"):
+    with pytest.raises(DataError, match="with other files or other options"):
         import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, salt="chili"))
 
 

@@ -153,14 +153,14 @@ def test_masks_never_join_a_sweep_on_other_data(dataset: DatasetStore, tmp_path:
     write_nifti(masks / "b1.nii.gz", disc(1), SPACING_XYZ)
     request = ScoreRequest(folder=masks, method="m", source="A")
     assert score(workspace, dataset, request).sweep == f"imported@{dataset.name}"
-    with pytest.raises(DataError, match="other@x is on dataset 'x'"):
+    with pytest.raises(DataError, match="other@x uses dataset 'x'"):
         score(workspace, dataset, replace(request, sweep="other"))
 
 
 def test_what_cannot_be_scored_is_said_and_what_is_no_case_is_refused(
     dataset: DatasetStore, workspace: Workspace, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         score(workspace, dataset, ScoreRequest(folder=tmp_path / "no", method="m", source="A"))
     write_nifti(tmp_path / "stranger.nii.gz", disc(0), SPACING_XYZ)
     with pytest.raises(DataError, match="none is named after a case"):
@@ -179,7 +179,7 @@ def test_an_empty_mask_is_listed_and_a_label_that_no_mask_has_is_refused(
     write_nifti(tmp_path / "b2.nii.gz", 0 * disc(1), SPACING_XYZ)
     request = ScoreRequest(folder=tmp_path, method="some", source="A")
     assert score(workspace, dataset, request).empty == ("b2",)
-    with pytest.raises(DataError, match=r"none of 2 masks holds the value 7 .* with --label"):
+    with pytest.raises(DataError, match=r"none of 2 masks contains the value 7 .* set --label"):
         score(workspace, dataset, replace(request, label=7))
     with pytest.raises(DataError, match="--method is empty"):
         score(workspace, dataset, replace(request, method=" "))

@@ -12,7 +12,7 @@ from sweeper.cli import cli
 from sweeper.config.sweep import check_sweep
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import ConfigError
-from sweeper.pipeline.status import find_rubbish, forget_failures, last_lines
+from sweeper.pipeline.status import find_removable, forget_failures, last_lines
 from sweeper.plan.expand import make_plan
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.records import FailureReason
@@ -73,7 +73,7 @@ def test_a_retry_keeps_the_checkpoint_and_refuses_when_nothing_has_failed(
 
 def test_only_what_no_result_needs_is_rubbish(workspace: Workspace) -> None:
     done, _ = folders(workspace)
-    found = find_rubbish(workspace)
+    found = find_removable(workspace)
     assert set(found.files) == {
         done.path / "last.pt",
         done.path / ".last.pt.77.tmp",
@@ -86,7 +86,7 @@ def test_what_a_running_sweep_is_writing_is_left_alone(workspace: Workspace) -> 
     _done, failed = folders(workspace)
     failed.renew_lease("somebody")
     (failed.path / ".last.pt.78.tmp").write_bytes(b"0")
-    names = {path.name for path in find_rubbish(workspace).files}
+    names = {path.name for path in find_removable(workspace).files}
     assert names == {"last.pt", ".last.pt.77.tmp"}
 
 
@@ -94,7 +94,7 @@ def test_clean_asks_first(workspace: Workspace) -> None:
     words = ["--workspace", str(workspace.root), "clean"]
     refused = CliRunner().invoke(cli, words, input="n\n", standalone_mode=False)
     assert "remove 3 files and folders" in refused.output
-    assert len(find_rubbish(workspace).files) == 3
+    assert len(find_removable(workspace).files) == 3
     CliRunner().invoke(cli, words, input="y\n", standalone_mode=False)
-    assert find_rubbish(workspace).files == ()
+    assert find_removable(workspace).files == ()
     assert (folders(workspace)[0].path / "best.pt").is_file()

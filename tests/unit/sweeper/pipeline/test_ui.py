@@ -18,7 +18,7 @@ def test_a_port_that_is_taken_is_one_line_that_names_another() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(TrackingError, match=rf"port {port} cannot be had .*--port \d+"):
+        with pytest.raises(TrackingError, match=rf"port {port} is not available .*--port \d+"):
             check_port(port)
     check_port(port)
 

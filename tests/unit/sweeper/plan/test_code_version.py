@@ -81,10 +81,10 @@ EDITS = {
         "weight_decay=2 * training.weight_decay,",
         EVERY_TRAINING,
     ),
-    "stretches": (
-        "sweeper/trial/stretches.py",
-        "until=min(end, last),",
-        "until=end,",
+    "slices_of_a_fit": (
+        "sweeper/trial/train.py",
+        "reader(cases.validation),",
+        "reader(cases.train),",
         EVERY_TRAINING,
     ),
     "loader": (

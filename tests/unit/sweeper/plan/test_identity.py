@@ -157,7 +157,7 @@ def test_a_stale_training_says_what_changed() -> None:
     assert said == "training code changed (3 -> 4)"
     said = difference(old, {**old, "code": "desam-1", "lr": 8e-4})
     assert said == (
-        "training code changed (3 -> desam-1), identity now also names the default learning rate"
+        "training code changed (3 -> desam-1), the identity now includes the default learning rate"
         " (0.0008)"
     )
 

@@ -116,7 +116,7 @@ def test_a_worker_that_was_killed_here_is_lost_at_once_and_a_stopped_one_is_not(
 
 
 def test_a_file_may_be_written_by_several_threads_at_once(tmp_path: Path) -> None:
-    """A training's main thread and its pulse renew one lease: neither may lose its file."""
+    """A training's main thread and its watchdog renew one lease: neither may lose its file."""
     folder = TrainingFolder(tmp_path / "t")
     with ThreadPoolExecutor(8) as pool:
         writes = [pool.submit(folder.renew_lease, "me") for _ in range(400)]

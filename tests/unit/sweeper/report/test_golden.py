@@ -155,7 +155,7 @@ def test_trainings_that_differ_in_more_than_the_row_says_are_never_averaged() ->
 
 
 def test_an_unknown_row_axis_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="rows: 'grid_sise' is in no training"):
+    with pytest.raises(ConfigError, match="rows: 'grid_sise' is not a key of any training"):
         table(*plain(), rows="grid_sise")
 
 
@@ -274,5 +274,5 @@ def test_a_table_of_some_trainings_says_which_and_an_empty_one_is_refused() -> N
     made = table(*plain(), where=("source=B",))
     assert (made.columns, values(made)) == (("B", "Overall"), [50, 50])
     assert "Only trainings with source=B." in made.caption
-    with pytest.raises(ConfigError, match=r"no training has source=Z.*there are A, B, C"):
+    with pytest.raises(ConfigError, match=r"no training has source=Z.*the values are A, B, C"):
         table(*plain(), where=("source=Z",))

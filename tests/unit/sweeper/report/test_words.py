@@ -118,13 +118,14 @@ def test_rows_that_are_not_tested_are_named_where_stars_are_explained() -> None:
     masks = (imported(run("nnunet", "A", {"B": (0.6,) * 3, "C": (0.6,)})),)
     found = with_imported(*plain(), *plain(method="csdg"), masks=masks)
     words = " ".join(table(found, baseline="unet").caption)
-    assert "Not tested: nnunet [imported]: incomplete; one seed: no test" in words
+    assert "Not tested: nnunet [imported]: incomplete." in words
+    assert "Stars: none; one seed: no test" in words
 
 
 def test_a_condition_may_name_a_method_and_an_unknown_one_is_no_row() -> None:
     found = results(*plain(), *plain(method="csdg"))
     assert [row.label for row in table(found, where=("method=csdg",)).rows] == ["csdg"]
-    with pytest.raises(ConfigError, match=r"^where: 'nokey' is in no training"):
+    with pytest.raises(ConfigError, match=r"^where: 'nokey' is not a key of any training"):
         table(found, where=("nokey=3",))
 
 
@@ -158,3 +159,15 @@ def test_the_caption_says_all_others_only_where_all_others_were_tested() -> None
 def test_a_target_columns_caption_names_the_only_source() -> None:
     made = table(results(run("unet", "A", dict.fromkeys("BC", (0.5,)))), columns="target")
     assert "(tested on it, trained on A)" in made.caption[0]
+
+
+@pytest.mark.parametrize(("code", "is_said"), [("desam-2", True), ("desam-1", False)])
+def test_what_iou_head_differs_by_is_said_since_ablations_are_paired(code, is_said) -> None:
+    runs = [
+        run("desam", "A", {"B": (0.5,), "C": (0.6,)}, params={"method.ablation": ablation},
+            tags={"code_version": code})
+        for ablation in ("pdmm_only", "iou_head")
+    ]  # fmt: skip
+    made = table(results(*runs), rows="ablation")
+    said = [line for line in made.caption if "by the gate alone" in line]
+    assert bool(said) is is_said

@@ -98,7 +98,7 @@ def test_a_store_that_is_being_written_is_not_removed(dataset):
     path = next(dataset.path.parents[1].glob("embeddings/*.zarr"))
     with StoreWriter(path, EmbeddingStore.open(path).manifest):
         kept = run(dataset, "embeddings", "gc", "--yes")
-    assert "is being filled now; kept" in kept.output
+    assert "is being written now; not removed" in kept.output
     assert path.exists()
     run(dataset, "embeddings", "gc", "--yes")
     assert not path.exists()

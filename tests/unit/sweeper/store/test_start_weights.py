@@ -39,5 +39,5 @@ def test_medsams_decoder_starts_from_its_own_weights(facts_of, tmp_path):
 
 
 def test_missing_initial_weights_are_one_clear_line(facts_of, tmp_path):
-    with pytest.raises(StoreError, match="leave start out"):
+    with pytest.raises(StoreError, match="remove it to start from the encoder"):
         facts_of(start=str(tmp_path / "nowhere.pth"))

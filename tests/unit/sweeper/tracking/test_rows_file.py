@@ -41,7 +41,7 @@ def test_columns_are_found_by_name_and_an_unknown_metric_is_kept(tmp_path: Path)
     assert score == Score(*CASE, {"dice": 0.5, "volume_ml": 31.0})
 
 
-def test_a_patient_survives_and_is_not_taken_for_a_metric(tmp_path: Path) -> None:
+def test_a_patient_is_stored_and_is_not_read_as_a_metric(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_text(encode([Score(*CASE, {"dice": 0.5}, patient="p7")]))
     (score,) = decode(path)

@@ -46,8 +46,8 @@ def test_new_code_with_other_numbers_is_the_next_version_and_says_what_changed()
     assert is_known
     assert known["unet-3"] == Version(hashes=["d"], golden={"here": "3"})
     assert words == (
-        "unet: code d gives other numbers than unet-2 (golden 2 -> 3): it is unet-3, and what"
-        " unet-2 made is stale"
+        "unet: code d gives other numbers than unet-2 (golden 2 -> 3): it is unet-3, and"
+        " results of unet-2 are stale"
     )
 
 

@@ -15,6 +15,7 @@ from sweeper.plan.code_version import ROOT, scoring_version, training_version
 from sweeper.plan.job import TrainingJob
 from sweeper.store.ledger import TrainingFolder
 from sweeper.trial.run_trial import run_trial
+from sweeper.trial.same_code import require_same_code
 from sweeper.trial.worker import train_one
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def job(folder: Path, **changes: Any) -> TrainingJob:
 def test_a_worker_with_other_training_code_refuses_by_name(tmp_path: Path) -> None:
     identity = {**job(tmp_path).identity, "code": "unet-0"}
     other = job(tmp_path, identity=identity)
-    words = f"training code is {HERE} here, the plan was made with unet-0; run the same command"
+    words = f"training code is {HERE} here, but the plan was made with unet-0; run the same command"
     with pytest.raises(CodeChangedError, match=words):
         run_trial(other, lambda _: Decision.CONTINUE)
     assert list(tmp_path.iterdir()) == []
@@ -58,7 +59,7 @@ def test_a_worker_with_other_training_code_refuses_by_name(tmp_path: Path) -> No
 
 def test_a_worker_with_other_scoring_code_refuses_by_name(tmp_path: Path) -> None:
     other = job(tmp_path, scoring_code="scoring-0")
-    words = f"scoring code is {scoring_version()} here, the plan was made with scoring-0"
+    words = f"scoring code is {scoring_version()} here, but the plan was made with scoring-0"
     with pytest.raises(CodeChangedError, match=words):
         run_trial(other, lambda _: Decision.CONTINUE)
 
@@ -93,3 +94,18 @@ def test_an_edit_after_the_worker_has_imported_its_code_changes_nothing_there(
     )
     assert before.strip() == HERE
     assert after != before
+
+
+def test_the_code_of_the_plan_is_accepted(tmp_path: Path) -> None:
+    require_same_code(job(tmp_path))
+
+
+def test_a_job_without_evaluations_needs_only_the_training_code(tmp_path: Path) -> None:
+    require_same_code(job(tmp_path, evaluations={}, scoring_code="scoring-0"))
+    with pytest.raises(CodeChangedError, match=r"scoring code is .* but the plan was made with"):
+        require_same_code(job(tmp_path, scoring_code="scoring-0"))
+
+
+def test_a_job_of_a_plan_without_versions_is_accepted(tmp_path: Path) -> None:
+    identity = {key: value for key, value in job(tmp_path).identity.items() if key != "code"}
+    require_same_code(job(tmp_path, identity=identity, scoring_code=None))

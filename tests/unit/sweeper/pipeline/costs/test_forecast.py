@@ -19,7 +19,7 @@ from sweeper.pipeline.costs.forecast import (
     Prediction,
     devices,
     predict,
-    remember,
+    record_costs,
 )
 from sweeper.plan.states import cells_of
 from sweeper.store.ledger import Ledger
@@ -64,11 +64,11 @@ def test_a_first_prediction_says_how_far_off_it_may_be(workspace: Workspace) -> 
 def test_what_earlier_predictions_were_worth_corrects_the_next_one(workspace: Workspace) -> None:
     for _ in range(3):
         found = predict(workspace, estimate(), 10, ON)
-        remember(workspace, found, came(1500.0))
+        record_costs(workspace, found, came(1500.0))
     corrected = predict(workspace, estimate(), 10, ON)
     assert corrected.training_seconds == pytest.approx(1500.0)
     assert corrected.low_seconds == pytest.approx(corrected.high_seconds)
-    remember(workspace, corrected, came(1800.0))
+    record_costs(workspace, corrected, came(1800.0))
     wider = predict(workspace, estimate(), 10, ON)
     assert wider.high_seconds == pytest.approx(START_SECONDS + 900)
     assert wider.low_seconds == pytest.approx(START_SECONDS + 750)
@@ -81,7 +81,7 @@ def test_a_run_that_was_not_what_was_predicted_teaches_nothing(
     unknown: int, trainings: int, workspace: Workspace
 ) -> None:
     found = predict(workspace, estimate(unknown=unknown), 10, ON)
-    remember(workspace, found, came(9000.0, trainings))
+    record_costs(workspace, found, came(9000.0, trainings))
     assert predict(workspace, estimate(), 10, ON).training_seconds == 1000.0
 
 
@@ -124,7 +124,7 @@ def test_where_nothing_was_predicted_there_is_a_dash_and_no_zero() -> None:
     *rows, note = list(comparison_lines(nothing, came(1100.0)))[1:]
     predicted = {row[:17].strip(): row[17:].split()[0] for row in rows}
     assert predicted == {"time": "–", "training hours": "–", "peak memory": "–", "trainings": "1"}
-    assert "no prediction was made for 1 training" in note
+    assert "there was no prediction for 1 training" in note
 
 
 def test_an_interrupted_run_is_compared_with_the_prediction_of_what_it_did(

@@ -145,7 +145,7 @@ def test_a_second_process_waits_for_the_first_and_finds_the_work_done(tmp_path):
             second = pool.submit(import_dataset, source, target, ONE, lambda *a: told.append(a))
             while not told:
                 time.sleep(0.005)
-            assert told == [("another process is importing x.zarr, waiting for it", 0, 1)]
+            assert told == [("waiting for another process that is importing x.zarr", 0, 1)]
         report = second.result()
     assert len(report.store.cases) == 4
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
@@ -154,8 +154,8 @@ def test_a_second_process_waits_for_the_first_and_finds_the_work_done(tmp_path):
 @pytest.mark.parametrize(
     ("number", "way"),
     [
-        (errno.ENOSPC, "free some space; the same command goes on where it stopped"),
-        (errno.EACCES, "mend its permissions, or name another folder"),
+        (errno.ENOSPC, "free some space; the same command resumes the import"),
+        (errno.EACCES, "fix its permissions, or choose another folder"),
     ],
 )
 def test_what_the_system_refuses_is_one_line_and_a_way_out(tmp_path, monkeypatch, number, way):
@@ -255,9 +255,7 @@ def test_mending_a_fault_keeps_the_work_done_on_the_other_cases(tmp_path):
 def test_another_dataset_of_that_name_is_replaced_only_on_request(tmp_path):
     import_dataset(sources.saml(tmp_path / "a"), tmp_path / "x.zarr", ONE)
     other = sources.saml(tmp_path / "b", cases=3)
-    with pytest.raises(
-        DataError, match="name the new one with --name, or replace the old one with"
-    ):
+    with pytest.raises(DataError, match="choose another name with --name, or replace it with"):
         import_dataset(other, tmp_path / "x.zarr", ONE)
     replaced = import_dataset(other, tmp_path / "x.zarr", ImportOptions(processes=1, replace=True))
     assert len(replaced.store.cases) == 6
@@ -266,7 +264,7 @@ def test_another_dataset_of_that_name_is_replaced_only_on_request(tmp_path):
 def test_an_option_that_changes_the_store_is_another_import(tmp_path):
     source = sources.saml(tmp_path / "src", cases=4)
     import_dataset(source, tmp_path / "x.zarr", ONE)
-    with pytest.raises(DataError, match="with other options"):
+    with pytest.raises(DataError, match="with other files or other options"):
         import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1, split="seeded"))
 
 
@@ -349,16 +347,18 @@ def test_export_says_what_it_cannot_do(tmp_path):
     store = import_dataset(sources.csv_sound(tmp_path / "src"), tmp_path / "x.zarr", ONE).store
     _, remarks = export_dataset(store, tmp_path / "work")
     assert remarks == tuple(
-        f"{site} is none of the six sites that the released code knows"
+        f"{site} is not one of the six sites that the released code supports"
         for site in ("north", "south")
     )
-    with pytest.raises(DataError, match="is there already; remove it"):
+    with pytest.raises(DataError, match="already exists; remove it"):
         export_dataset(store, tmp_path / "work")
     shutil.rmtree(tmp_path / "src")
-    with pytest.raises(DataError, match="is gone; name it with --source"):
+    with pytest.raises(
+        DataError, match="does not exist any more; set its new folder with --source"
+    ):
         export_dataset(store, tmp_path / "other")
     organs = import_dataset(sources.abdominal(tmp_path / "abd"), tmp_path / "o.zarr", ONE).store
-    with pytest.raises(DataError, match="name one with --structure"):
+    with pytest.raises(DataError, match="choose one with --structure"):
         export_dataset(organs, tmp_path / "other")
     written, _ = export_dataset(organs, tmp_path / "other", structure="spleen")
     assert len(written) == 4

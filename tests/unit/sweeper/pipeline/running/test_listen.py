@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from toy_plan import plan_of
 
-from sweeper.pipeline.running.listen import SweepListener, score_note
+from sweeper.pipeline.running.listen import SweepListener
+from sweeper.pipeline.running.sources import PlannedTrainings, score_note
 from sweeper.records import FailureReason, TrialOutcome
 from sweeper.store.ledger import Ledger, TrainingFolder
 from sweeper.store.processes import process_identity
@@ -62,10 +63,14 @@ class Silent:
 def listener_of(root: Path) -> tuple[SweepListener, str]:
     one = training()
     ledger = Ledger(root)
-    return SweepListener("t", {one.train_id: one}, ledger, Silent(), Silent()), one.train_id
+    listener = SweepListener("t", PlannedTrainings([one], ledger), ledger, Silent(), Silent())
+    listener.expect(one)
+    return listener, one.train_id
 
 
-def test_a_lost_training_comes_again_as_long_as_it_gets_on_between_losses(tmp_path: Path) -> None:
+def test_a_lost_training_comes_again_while_it_progresses_between_losses(
+    tmp_path: Path,
+) -> None:
     listener, train_id = listener_of(tmp_path)
     loss = FailureReason.LOST_NODE, "its machine was lost"
     for reached in (0, 4):
@@ -102,7 +107,7 @@ def test_scores_of_a_former_version_read_as_todays_do(tmp_path: Path) -> None:
 
 def test_other_code_in_a_worker_stops_the_sweep(tmp_path: Path) -> None:
     listener, train_id = listener_of(tmp_path)
-    message = "training code is a here, the plan was made with b"
+    message = "training code is a here, but the plan was made with b"
     failure = {"reason": "code_changed", "message": message, "traceback_hash": "h", "log_path": "l"}
     Ledger(tmp_path).folder(train_id).write("failure", failure)
     assert listener.on_end(train_id, TrialOutcome.FAILED, None)

@@ -35,7 +35,7 @@ class Recorder:
 
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    monkeypatch.setattr(module, "training_start", lambda training, sweep: training)
+    monkeypatch.setattr(module, "training_start", lambda training, sweep, tags: training)
     found = SimpleNamespace(now=100.0, tracker=Recorder(), said=[])
     display = SimpleNamespace(say=found.said.append)
     found.curves = LiveCurves("s", found.tracker, display, clock=lambda: found.now)
@@ -43,7 +43,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_epochs_by_the_dozen_are_one_batch_a_training(parts: SimpleNamespace) -> None:
-    parts.curves.begin("a")
+    parts.curves.begin("a", {})
     for epoch in range(10):
         for train_id in ("a", "b"):
             parts.now += 0.01
@@ -69,7 +69,7 @@ def test_an_ended_training_has_nothing_left_to_write(parts: SimpleNamespace) -> 
 
 def test_trouble_with_mlflow_is_said_once_and_stops_nothing(parts: SimpleNamespace) -> None:
     parts.tracker.is_broken = True
-    parts.curves.begin("a")
+    parts.curves.begin("a", {})
     for epoch in range(5):
         parts.now += SECONDS_BETWEEN
         parts.curves.add("a", {"epoch": epoch, "train_loss": 1.0})

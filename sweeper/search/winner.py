@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sweeper.config.search_algorithm import MAXIMISED
 from sweeper.records import TrialStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sweeper.config.search_algorithm import SearchConfig
+    from sweeper.search.study import Tried
 
 
 def rule_text(search: SearchConfig) -> str:
@@ -23,17 +24,18 @@ def rule_text(search: SearchConfig) -> str:
     return f"{search.algorithm}{scheduler}, {best} on the source's validation cases"
 
 
-def front(search: SearchConfig, tried: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def front(search: SearchConfig, tried: Sequence[Tried]) -> list[Tried]:
     """Completed trainings that no other one beats in every metric."""
-    ended = [one for one in tried if one["state"] == TrialStatus.COMPLETED and _signed(search, one)]
+    completed = [t for t in tried if t.status is TrialStatus.COMPLETED and t.objectives is not None]
+    merits = [_merits(search, training) for training in completed]
     return [
-        one
-        for one in ended
-        if not any(_dominates(_signed(search, other), _signed(search, one)) for other in ended)
+        training
+        for training, own in zip(completed, merits, strict=True)
+        if not any(_dominates(other, own) for other in merits)
     ]
 
 
-def winner(search: SearchConfig, tried: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def winner(search: SearchConfig, tried: Sequence[Tried]) -> Tried | None:
     """The training that is chosen; None if none completed.
 
     With one metric the best, the first among equals. With several the one of the front that is
@@ -42,27 +44,23 @@ def winner(search: SearchConfig, tried: Sequence[Mapping[str, Any]]) -> Mapping[
     candidates = front(search, tried)
     if not candidates:
         return None
-    values = [_signed(search, one) for one in candidates]
-    ideal = [max(column) for column in zip(*values, strict=True)]
-    spans = [max(column) - min(column) or 1.0 for column in zip(*values, strict=True)]
+    merits = [_merits(search, candidate) for candidate in candidates]
+    ideal = [max(column) for column in zip(*merits, strict=True)]
+    spans = [max(column) - min(column) or 1.0 for column in zip(*merits, strict=True)]
     distances = [
-        math.dist(
-            [0.0] * len(ideal),
-            [(top - x) / span for top, x, span in zip(ideal, own, spans, strict=True)],
+        math.hypot(
+            *((best - own) / span for best, own, span in zip(ideal, row, spans, strict=True))
         )
-        for own in values
+        for row in merits
     ]
     return candidates[distances.index(min(distances))]
 
 
-def _signed(search: SearchConfig, one: Mapping[str, Any]) -> list[float]:
-    """Objectives with signs so that more is better; empty where one is undefined."""
-    values = one["objectives"] or []
-    if any(value is None or math.isnan(value) for value in values):
-        return []
+def _merits(search: SearchConfig, training: Tried) -> list[float]:
+    """Objectives with signs so that more is better."""
     return [
         value if name in MAXIMISED else -value
-        for name, value in zip(search.metric, values, strict=True)
+        for name, value in zip(search.metric, training.objectives or (), strict=True)
     ]
 
 

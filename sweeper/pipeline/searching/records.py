@@ -1,0 +1,103 @@
+"""What is known of searches: Optuna's database, and the records of a former version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import StoreError
+from sweeper.records import TrialStatus
+from sweeper.store.ledger import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from optuna.storages import BaseStorage
+
+    from sweeper.search.study import Tried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """How a search stands.
+
+    Attributes:
+        tried: Every training that has begun.
+        is_finished: True if nothing is left to try.
+        winner: What was chosen; None before the end, and where no training completed.
+    """
+
+    tried: tuple[Tried, ...]
+    is_finished: bool
+    winner: Tried | None
+
+    @property
+    def epochs_spent(self) -> int:
+        """Epochs of all trainings."""
+        return sum(tried.epochs for tried in self.tried)
+
+
+class StudyDatabase:
+    """The SQLite file with a sweep's studies; it is opened once, and only where it is needed.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def exists(self) -> bool:
+        """True if a search of the sweep has begun."""
+        return self._path.is_file()
+
+    def open(self) -> BaseStorage:
+        """Optuna's storage; the file is created if there is none.
+
+        Raises:
+            StoreError: Another version of Optuna wrote the file.
+        """
+        return self._storage
+
+    @cached_property
+    def _storage(self) -> BaseStorage:
+        from optuna.storages import RDBStorage  # costs 1 s, and most spaces search nothing
+
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{self._path}"
+        try:
+            return RDBStorage(url)
+        except RuntimeError as err:
+            raise StoreError(
+                f"{self._path}: another version of Optuna wrote it ({err}); upgrade it with"
+                f" 'optuna storage upgrade --storage {url}', or move it away to search anew"
+            ) from err
+
+
+def read_former(path: Path, budget: int) -> StudyRecord | None:
+    """A finished search of a version that kept records of its own; None if there is none."""
+    from sweeper.search.study import Tried
+
+    former = read_json(path)
+    if former is None or not former["is_finished"] or former["budget"] != budget:
+        return None
+
+    def tried(values: dict[str, Any]) -> Tried:
+        objectives, config = values["objectives"], values["config"]
+        config["training"].pop("changes", None)  # an option that no search but PBT set
+        return Tried(
+            number=values["number"],
+            train_id=values["train_id"],
+            params=values["values"],
+            values=config,
+            status=TrialStatus(values["state"]),
+            epochs=values["epochs"] - values["first_epoch"],
+            objectives=None if objectives is None else tuple(objectives),
+        )
+
+    return StudyRecord(
+        tried=tuple(tried(values) for values in former["tried"]),
+        is_finished=True,
+        winner=None if former["winner"] is None else tried(former["winner"]),
+    )

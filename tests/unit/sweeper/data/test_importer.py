@@ -32,21 +32,21 @@ def job(tmp_path: Path) -> CaseJob:
     )
 
 
-def test_a_part_has_the_foreground_slices_and_the_facts_of_the_volume(job: CaseJob) -> None:
+def test_a_part_has_all_slices_and_the_facts_of_the_volume(job: CaseJob) -> None:
     result = process_case(job)
     assert result.is_good
     assert not result.is_resumed
     assert result.part is not None
     assert result.facts is not None
     image, label = load_part(result.part)
-    assert (image.shape, image.dtype) == ((3, 1, 64, 64), np.uint8)
-    assert (label.shape, label.dtype) == ((3, 64, 64), np.uint8)
+    assert (image.shape, image.dtype) == ((4, 1, 64, 64), np.uint8)
+    assert (label.shape, label.dtype) == ((4, 64, 64), np.uint8)
     facts = result.facts
-    assert facts.z == (1, 2, 3)  # the first slice has no label
+    assert facts.z == (0, 1, 2, 3)
     assert (facts.n_source_slices, facts.matrix) == (4, (20, 24))
     assert facts.source_spacing_mm == (3.0, 1.0, 1.0)
     assert facts.spacing_mm == (3.0, 20 / 64, 24 / 64)
-    assert facts.foreground == {"prostate": (True, True, True)}
+    assert facts.foreground == {"prostate": (False, True, True, True)}  # the first has no label
     labelled = int((sources.label_array() > 0).sum())
     assert facts.volume_ml == {"prostate": pytest.approx(labelled * 3.0 / 1000)}
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
 from sweeper.cli.global_options import command_line
 from sweeper.config.metric import metric_choices, metric_names
+from sweeper.config.report import Undefined
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ def _query_options(command: Any) -> Any:
             click.option("--baseline", help="The row with which the other rows are compared."),
             click.option(
                 "--undefined",
-                type=click.Choice(("nan", "skip")),
-                help="For a cell with an undefined case: nan, or the mean of the other cases.",
+                type=click.Choice(get_args(Undefined)),
+                help="For a cell with an undefined case: nan; the mean of the other cases; or, with"
+                " an empty prediction, the diagonal of the scan as its distance.",
             ),
             click.option(
                 "--select",

@@ -13,6 +13,7 @@ from sweeper.config.metric import MetricName, metric_choices
 
 Columns = Literal["source", "target", "matrix", "structure"]
 Aggregate = Literal["cases", "sites"]
+Undefined = Literal["nan", "skip", "worst"]
 if TYPE_CHECKING:
     ProtocolName: TypeAlias = str
 else:
@@ -48,7 +49,7 @@ class ReportSpec(Strict):
         description="With a baseline: stars on cells that differ from the baseline's,"
         " over seeds and patients (Holm over all cells of the table; three seeds at least).",
     )
-    undefined: Literal["nan", "skip", "worst"] = Field(
+    undefined: Undefined = Field(
         default="nan",
         description="nan: a cell with an undefined case is undefined; skip: the mean over the"
         " defined cases, marked with their number; worst: a distance of an empty prediction counts"

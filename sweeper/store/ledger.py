@@ -162,6 +162,10 @@ class TrainingFolder:
             return None
         return {**values, "scores": [_with_values(score) for score in values.get("scores", ())]}
 
+    def evaluations(self) -> tuple[str, ...]:
+        """The eval_ids of all finished evaluations, whichever plan wanted them."""
+        return tuple(sorted(f.parent.name for f in self.path.glob("evaluations/*/scores.json")))
+
     def has_evaluation(self, eval_id: str) -> bool:
         """True if an evaluation has finished."""
         return (self.evaluation_folder(eval_id) / "scores.json").is_file()

@@ -96,7 +96,8 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
         if fit is None:
             continue
         work = _source_slices(training) * len(fit["epochs"])
-        scored = [folder.evaluation(e.eval_id) for e in training.evaluations]
+        # also those of other plans: a plan's own may all be still to come
+        scored = [folder.evaluation(eval_id) for eval_id in folder.evaluations()]
         seconds = [s["seconds_per_slice"] for s in scored if s is not None]
         paces_of.setdefault(kind(training), []).append(
             Pace(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from sweeper.cli import cli
-from sweeper.errors import ConfigError
+from sweeper.config.report import Undefined
+from sweeper.errors import ConfigError, TrackingError
 
 
 @pytest.mark.parametrize("side", ["--statistics", "--costs"])
@@ -15,3 +18,10 @@ def test_rows_have_no_side_tables(side: str, tmp_path) -> None:
         ConfigError, match="--format long prints rows, but --statistics and --costs are"
     ):
         cli.main(words, standalone_mode=False)
+
+
+def test_every_rule_of_a_space_for_undefined_cases_is_an_option_of_the_command(tmp_path) -> None:
+    words = ["--workspace", str(tmp_path), "report", "--undefined"]
+    for rule in get_args(Undefined):
+        with pytest.raises(TrackingError):  # accepted; there is only nothing to report
+            cli.main([*words, rule], standalone_mode=False)

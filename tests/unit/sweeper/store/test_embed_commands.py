@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import fault_sources as sources
 import pytest
 from click.testing import CliRunner
 from fake_dataset import write_small_dataset
@@ -11,6 +13,7 @@ from fake_dataset import write_small_dataset
 from sweeper.cli import cli
 from sweeper.engine.embed import Workers, actors_that_fit
 from sweeper.errors import ResourceError, StoreError, WeightsError
+from sweeper.pipeline.data.importing import import_dataset
 from sweeper.pipeline.embed import ensure_embeddings
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.embeddings.writer import StoreWriter
@@ -62,6 +65,32 @@ def test_a_store_is_made_listed_verified_repaired_converted_and_removed(dataset)
     removed = run(dataset, "embeddings", "gc", "--yes")
     assert removed.exit_code == 0
     assert not list(store.path.parent.glob("*.zarr"))
+
+
+def test_the_rest_of_the_scans_is_embedded_when_asked_and_used_by_the_same_trainings(tmp_path):
+    workspace = tmp_path / "workspace"
+    source = sources.saml(tmp_path / "src")
+    data = import_dataset(source, workspace / "datasets" / "small.zarr").store
+    made = run(data, "embed", "small", "--whole-scan")
+    assert made.exit_code == 0, made.output
+    assert "embedding 12 of 12 slices of small with" in made.output
+    assert "embedding 4 of 4 slices of small without a reference with" in made.output
+    stores = {p.name.split("-vit")[0]: p for p in workspace.glob("embeddings/*.zarr")}
+    assert set(stores) == {"small", "small-background"}
+    compared = run(data, "embeddings", "verify", "--encode", "2")
+    assert compared.output.count("largest relative difference") == 2
+    shown = EmbeddingStore.open(stores["small"])
+    folder = workspace / "trainings" / "t1"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"identity": {"embedding": shown.fingerprint}}))
+    listed = run(data, "embeddings", "list")
+    assert listed.output.count("used by 1 trainings") == 2
+
+
+def test_whole_scans_of_a_dataset_without_them_are_refused(dataset):
+    refused = run(dataset, "embed", "small", "--whole-scan")
+    assert isinstance(refused.exception, StoreError)
+    assert "--name small --replace" in str(refused.exception)
 
 
 def test_a_store_that_is_being_written_is_not_removed(dataset):

@@ -31,7 +31,7 @@ class TrialOutcome(StrEnum):
 class TrialStatus(StrEnum):
     """Status of a training that was started; records and MLflow store the text."""
 
-    BEGUN = "begun"
+    STARTED = "started"
     COMPLETED = "completed"
     PRUNED = "pruned"
     FAILED = "failed"
@@ -45,12 +45,12 @@ _AFTER_AN_ATTEMPT = {
     TrialOutcome.COMPLETED: TrialStatus.COMPLETED,
     TrialOutcome.PRUNED: TrialStatus.PRUNED,
     TrialOutcome.FAILED: TrialStatus.FAILED,
-    TrialOutcome.TAKEN: TrialStatus.BEGUN,  # by another process
-    TrialOutcome.DISK_FULL: TrialStatus.BEGUN,  # it continues when there is room
+    TrialOutcome.TAKEN: TrialStatus.STARTED,  # by another process
+    TrialOutcome.DISK_FULL: TrialStatus.STARTED,  # it continues when there is room
     TrialOutcome.LOST: TrialStatus.FAILED,
 }
 TRANSITIONS: Mapping[TrialStatus, Mapping[TrialOutcome, TrialStatus]] = {
-    TrialStatus.BEGUN: _AFTER_AN_ATTEMPT,
+    TrialStatus.STARTED: _AFTER_AN_ATTEMPT,
     TrialStatus.FAILED: _AFTER_AN_ATTEMPT,  # retried
     TrialStatus.COMPLETED: dict.fromkeys(TrialOutcome, TrialStatus.COMPLETED),
     TrialStatus.PRUNED: dict.fromkeys(TrialOutcome, TrialStatus.PRUNED),

@@ -104,11 +104,4 @@ def _down_stage(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 def _decoupler(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-    )
+    return nn.Sequential(*double_convolution(channels, channels, bias=False), nn.ReLU())

@@ -40,9 +40,9 @@ def best_constant_mask(train: Sequence[Slice]) -> tuple[np.ndarray, float]:
         cut = mean > level
         if not cut.any():
             break
-        found = float(
+        mean_dice = float(
             np.mean([dice(np.broadcast_to(cut, r.shape), r, (1.0, 1.0, 1.0)) for r in references])
         )
-        if found > highest:
-            best, highest = cut, found
+        if mean_dice > highest:
+            best, highest = cut, mean_dice
     return best, highest

@@ -70,7 +70,7 @@ class Listener(Protocol):
     """Who is told what happens; called in the driver, one event at a time."""
 
     def on_start(self, train_id: str) -> None:
-        """A training has begun."""
+        """A training has started."""
 
     def on_epoch(self, train_id: str, epoch: dict[str, Any]) -> Decision:
         """An epoch has ended; `STOP` stops this training, which then ends as `PRUNED`."""

@@ -110,23 +110,17 @@ def ensure_embeddings(
         compute,
         is_background=is_background,
     )
-    manifest = replace(manifest, codec=codec or "none")
     path = into or existing_path(workspace, manifest)
-    n_missing = manifest.n_slices
-    if path.exists():
-        store = EmbeddingStore.open(path)
-        started = store.manifest
-        started.require_same(manifest, path)
-        if store.is_complete():
-            return store
-        n_missing -= len(store.commits)
-        manifest = replace(
-            manifest,
-            compute=started.compute if compute == "auto" else manifest.compute,
-            codec=codec or started.codec,
-        )
+    existing = EmbeddingStore.open(path) if path.exists() else None
+    manifest = replace(manifest, codec=codec or "none")
+    if existing is not None:
+        existing.manifest.require_same(manifest, path)
+        if existing.is_complete():
+            return existing
+        manifest = _continued(manifest, existing.manifest, compute, codec)
     # encode the missing slices
-    require_disk_space(path, manifest, n_missing)
+    n_done = 0 if existing is None else len(existing.commits)
+    require_disk_space(path, manifest, manifest.n_slices - n_done)
     say = say or (lambda line: None)
     on_wait = partial(say, f"waiting for another process that is writing {path.name}")
     with StoreWriter(path, manifest, on_wait=on_wait) as store_writer:
@@ -136,6 +130,17 @@ def ensure_embeddings(
         if missing:
             _fill(store_writer, missing, job, workers, progress, say)
     return EmbeddingStore.open(path)
+
+
+def _continued(
+    wanted: EmbeddingManifest, started: EmbeddingManifest, compute: str, codec: Codec | None
+) -> EmbeddingManifest:
+    """The wanted manifest, with the arithmetic and codec of an unfinished store unless given."""
+    return replace(
+        wanted,
+        compute=started.compute if compute == "auto" else wanted.compute,
+        codec=codec or started.codec,
+    )
 
 
 def wanted_manifest(

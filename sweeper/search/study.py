@@ -167,7 +167,7 @@ class CellStudy:
             self._study.enqueue_trial(trials[number].params, user_attrs={RETRY_OF: number})
 
     def tried(self) -> tuple[Tried, ...]:
-        """Every training of the budget that has begun, by number; a retry stands for its trial."""
+        """Every started training of the budget, by number; a retry replaces its trial."""
         latest: dict[int, FrozenTrial] = {}
         for trial in self._trials():
             if TRAIN_ID in trial.user_attrs and DUPLICATE_OF not in trial.user_attrs:
@@ -178,7 +178,7 @@ class CellStudy:
                 train_id=trial.user_attrs[TRAIN_ID],
                 params=trial.params,
                 values=self._parameters.values(trial.params),
-                status=_STATUS.get(trial.state, TrialStatus.BEGUN),
+                status=_STATUS.get(trial.state, TrialStatus.STARTED),
                 epochs=trial.user_attrs.get(EPOCHS, 0),
                 objectives=None if trial.values is None else tuple(trial.values),
             )

@@ -142,10 +142,10 @@ class _Ragged(SegmentationMethod):
     reads: ClassVar[frozenset[Reads]] = frozenset({Reads.IMAGE})
 
     def training_loss(self, batch: Batch, generator: torch.Generator) -> Losses:
-        raise NotImplementedError
+        raise AssertionError("it is scored and never trained")
 
     def validation_loss(self, batch: Batch) -> torch.Tensor:
-        raise NotImplementedError
+        raise AssertionError("it is scored and never trained")
 
     def predict(self, batch: Batch, settings: PredictionSettings) -> Prediction:
         assert batch.image is not None

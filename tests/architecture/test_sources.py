@@ -79,12 +79,12 @@ def test_no_file_cites_a_document_that_is_not_in_the_repository() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "released values (methods.md 1.4)",
-        'Source: `methods.md` 0.4, row "size".',
+        "released values (notes.md 1.4)",
+        'Source: `notes.md` 0.4, row "size".',
         'as `facts.md`, row "size"',
         "from its checkpoint (runtime.md rule 7)",
-        '"50 of 2000, methods.md"\n        " 5.3"',
-        "methods.md section 3",
+        '"50 of 2000, notes.md"\n        " 5.3"',
+        "notes.md section 3",
     ],
 )
 def test_a_numbered_citation_is_found(text: str) -> None:
@@ -96,8 +96,8 @@ def test_a_numbered_citation_is_found(text: str) -> None:
     [
         "released values (sources.md S19)",
         "Nesterov (sources.md S28, S29)",
-        "[methods.md](methods.md#on-real-volumes)",
-        "docs/methods.md says what",
+        "[notes.md](notes.md#on-real-volumes)",
+        "docs/notes.md says what",
         "measured in [benchmarks.md](benchmarks.md)",
     ],
 )

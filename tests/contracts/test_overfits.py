@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from toy_cases import case_record, dataset_facts
 
 from desam_model.scoring.evaluate import evaluate
 from desam_model.scoring.protocol_table import STRICT
 from desam_model.training.fit import fit
 from desam_model.training.loader import Loader
-from desam_model.types import Split
 from sweeper.config.trial import TrialConfig
 from sweeper.factory import build_method, build_schedule
 from sweeper.pipeline.data.sources import DataSource
 from sweeper.pipeline.display import Silent
-from sweeper.store.dataset.store import CaseRecord, DatasetStore
-from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
+from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.dataset.writer import NewCase, write_dataset
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.workspace import Workspace
 from sweeper.trial.cases import Reader, sizes_of
@@ -77,17 +77,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     workspace = Workspace.open(tmp_path_factory.mktemp("overfits") / "workspace")
     workspace.datasets.mkdir(parents=True, exist_ok=True)
     for side in {side for side, _, _ in ROWS.values()}:
-        facts = DatasetFacts(
-            name=f"two-{side}",
-            structures=("prostate",),
-            is_synthetic=True,
-            preprocessing={},
-            split_rule="none",
-            import_key="none",
-            skipped={},
-        )
         cases = [ellipses(number, side) for number in range(len(CASES))]
-        write_dataset(workspace.datasets / f"two-{side}.zarr", facts, cases)
+        write_dataset(workspace.datasets / f"two-{side}.zarr", dataset_facts(f"two-{side}"), cases)
     return DataSource(workspace, Silent())
 
 
@@ -104,25 +95,7 @@ def ellipses(number: int, side: int) -> NewCase:
         image = (60 + 26 * column) * body + 70 * gland + noise
         images.append(image.clip(0, 255).astype(np.uint8)[None])
         labels.append(gland.astype(np.uint8))
-    record = CaseRecord(
-        case=CASES[number],
-        domain="A",
-        split=Split.TRAIN,
-        start=number * SLICES,
-        count=SLICES,
-        z=tuple(range(SLICES)),
-        spacing_mm=(3.0, 0.5, 0.5),
-        foreground={"prostate": (True,) * SLICES},
-        volume_ml={"prostate": 1.0},
-        matrix=(side, side),
-        n_source_slices=SLICES,
-        source_spacing_mm=(3.0, 0.5, 0.5),
-        image_file="",
-        label_file="",
-        source_hash=str(number),
-        content_hash="",
-        has_geometry=True,
-    )
+    record = case_record(CASES[number], count=SLICES, px=side, start=number * SLICES)
     return NewCase(record=record, image=np.stack(images), label=np.stack(labels))
 
 

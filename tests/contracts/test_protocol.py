@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from toy_cases import case_record, dataset_facts
 
 from desam_model.types import Decision, Split
 from sweeper.config.trial import TrialConfig
 from sweeper.pipeline.data.sources import DataSource
 from sweeper.plan.expand import make_plan
 from sweeper.plan.job import TrainingJob
-from sweeper.store.dataset.store import CaseRecord, DatasetStore
-from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
+from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.dataset.writer import NewCase, write_dataset
 from sweeper.store.ledger import TrainingFolder
 from sweeper.store.workspace import Workspace
 from sweeper.trial.run_trial import run_trial
@@ -52,15 +53,7 @@ def dataset(tmp_path_factory) -> DatasetStore:
             split = Split.VALIDATION if number == patients - 1 else Split.TRAIN
             cases.append(patient(f"{site}-{number}", site, split, start))
             start += SLICES
-    facts = DatasetFacts(
-        name="three sites",
-        structures=("prostate",),
-        is_synthetic=True,
-        preprocessing={},
-        split_rule="the last patient of a site validates",
-        import_key="none",
-        skipped={},
-    )
+    facts = dataset_facts("three sites")
     return write_dataset(tmp_path_factory.mktemp("sites") / "sites.zarr", facts, cases)
 
 
@@ -68,24 +61,14 @@ def patient(name: str, site: str, split: Split, start: int) -> NewCase:
     label = np.zeros((SLICES, 32, 32), np.uint8)
     label[:, 10:20, 8:22] = 1
     noise = np.random.default_rng(start).integers(0, 100, (SLICES, 1, 32, 32), dtype=np.uint8)
-    record = CaseRecord(
-        case=name,
+    record = case_record(
+        name,
+        count=SLICES,
+        px=32,
         domain=site,
         split=split,
         start=start,
-        count=SLICES,
-        z=tuple(range(SLICES)),
         spacing_mm=(3.0, 1.0, 1.0),
-        foreground={"prostate": (True,) * SLICES},
-        volume_ml={"prostate": 1.0},
-        matrix=(32, 32),
-        n_source_slices=SLICES,
-        source_spacing_mm=(3.0, 1.0, 1.0),
-        image_file="",
-        label_file="",
-        source_hash=name,
-        content_hash="",
-        has_geometry=True,
     )
     return NewCase(record=record, image=noise + 100 * label[:, None], label=label)
 

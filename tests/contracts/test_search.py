@@ -119,7 +119,7 @@ def test_a_search_that_was_interrupted_resumes_and_trains_nothing_twice(tmp_path
     threading.Thread(target=interrupt_in_mid_search, daemon=True).start()
     assert search.run() == 2
     before = search.tried()
-    assert TrialStatus.BEGUN in {t.status for t in before.values()}
+    assert TrialStatus.STARTED in {t.status for t in before.values()}
     trained = {p.parent.name: json.loads(p.read_text()) for p in tmp_path.glob("*/*/last.json")}
     assert search.run() == 0
     assert {t.status for t in search.tried().values()} == {TrialStatus.COMPLETED}
@@ -141,7 +141,10 @@ def test_what_another_sweep_is_at_work_on_leaves_a_search_unfinished(tmp_path: P
         assert search.run() == 0
         let_go()
         other.kill()
-    assert [t.status for t in search.tried().values()] == [TrialStatus.BEGUN, TrialStatus.COMPLETED]
+    assert [t.status for t in search.tried().values()] == [
+        TrialStatus.STARTED,
+        TrialStatus.COMPLETED,
+    ]
     assert not study.record().is_finished
     assert study.winning_trials() == []
     assert search.run() == 0

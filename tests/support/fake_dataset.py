@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
+from toy_cases import case_record, dataset_facts
 
 from desam_model.types import Split
-from sweeper.store.dataset.store import CaseRecord, DatasetStore
-from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
+from sweeper.store.dataset.writer import NewCase, write_dataset
+
+if TYPE_CHECKING:
+    from sweeper.store.dataset.store import DatasetStore
 
 
 @dataclass
@@ -65,39 +69,21 @@ class FakeDataset:
 def write_small_dataset(path: Path, per_case: int = 3) -> DatasetStore:
     """A real store of a fake dataset: case-1 to train on, case-2 to validate with."""
     fake = FakeDataset(per_case=per_case)
-    facts = DatasetFacts(
-        name="small",
-        structures=("prostate",),
-        is_synthetic=True,
-        preprocessing={},
-        split_rule="none",
-        import_key="none",
-        skipped={},
-    )
     cases = [
         NewCase(
-            record=CaseRecord(
-                case=case.case,
+            record=case_record(
+                case.case,
+                count=per_case,
+                px=256,
                 domain=case.domain,
                 split=split,
                 start=case.start,
-                count=per_case,
-                z=tuple(range(per_case)),
                 spacing_mm=case.spacing_mm,
                 foreground=case.foreground,
-                volume_ml={"prostate": 1.0},
-                matrix=(256, 256),
-                n_source_slices=per_case,
-                source_spacing_mm=case.spacing_mm,
-                image_file="",
-                label_file="",
-                source_hash=case.case,
-                content_hash="",
-                has_geometry=True,
             ),
             image=np.stack([fake.image(case.start + k) for k in range(per_case)]),
             label=np.stack([fake.mask(case.start + k, "prostate") for k in range(per_case)]),
         )
         for case, split in zip(fake.cases, (Split.TRAIN, Split.VALIDATION), strict=True)
     ]
-    return write_dataset(path, facts, cases)
+    return write_dataset(path, dataset_facts("small"), cases)

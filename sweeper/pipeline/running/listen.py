@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SAME_BUG_LIMIT = 3
 _LOST = frozenset({FailureReason.LOST_NODE, FailureReason.PREEMPTED})
 _SHOWN = {
-    TrialStatus.BEGUN: Ending.PAUSED,
+    TrialStatus.STARTED: Ending.PAUSED,
     TrialStatus.COMPLETED: Ending.DONE,
     TrialStatus.PRUNED: Ending.PRUNED,
     TrialStatus.FAILED: Ending.FAILED,
@@ -35,7 +35,7 @@ _SHOWN = {
 
 
 class SweepListener:
-    """Told of every event of a sweep or of its searches by the engine; the only writer of MLflow.
+    """Receives every event of a sweep or of its searches from the engine; the only MLflow writer.
 
     Attributes:
         failed: Message and log by train_id of what failed for good in this run.
@@ -118,7 +118,7 @@ class SweepListener:
         if outcome is None:
             self._display.ended(name, Ending.PAUSED, "")
             return False
-        status = TrialStatus.BEGUN.after(outcome)
+        status = TrialStatus.STARTED.after(outcome)
         note = self._source.on_end(training, status)
         self._n_done += status is TrialStatus.COMPLETED
         self.keep(training)

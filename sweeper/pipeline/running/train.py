@@ -81,6 +81,9 @@ def train(
 
 def _local_stores(trainings: Sequence[Training]) -> list[str]:
     """Paths that every machine must see; stores behind a URI are fetched by each."""
-    paths = {training.data.path for training in trainings}
-    paths |= {t.data.embeddings for t in trainings if t.data.embeddings is not None}
-    return sorted(path for path in paths if "://" not in path)
+    paths = {
+        path
+        for training in trainings
+        for path in (training.data.path, training.data.embeddings, training.data.background)
+    }
+    return sorted(path for path in paths if path is not None and "://" not in path)

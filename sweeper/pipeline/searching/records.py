@@ -23,7 +23,7 @@ class StudyRecord:
     """How a search stands.
 
     Attributes:
-        tried: Every training that has begun.
+        tried: Every training that has started.
         is_finished: True if nothing is left to try.
         winner: What was chosen; None before the end, and where no training completed.
     """
@@ -49,7 +49,7 @@ class StudyDatabase:
         self._path = path
 
     def exists(self) -> bool:
-        """True if a search of the sweep has begun."""
+        """True if a search of the sweep has started."""
         return self._path.is_file()
 
     def open(self) -> BaseStorage:

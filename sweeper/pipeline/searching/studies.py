@@ -260,5 +260,5 @@ def summaries(studies: Sequence[OpenStudy]) -> list[dict[str, Any]]:
 
 
 def searched_cells(studies: Sequence[OpenStudy], ledger: Ledger) -> list[Cell]:
-    """Where every training of the searches stands; those that were not begun have no cell."""
+    """Where every training of the searches stands; those that have not started have no cell."""
     return [cell for study in studies for cell in study.cells(ledger)]

@@ -66,7 +66,7 @@ def outcome_lines(studies: Sequence[OpenStudy]) -> list[str]:
 
 def _winner_text(cell: OpenStudy, record: StudyRecord) -> str:
     if not record.is_finished:
-        n_left = sum(tried.status is TrialStatus.BEGUN for tried in record.tried)
+        n_left = sum(tried.status is TrialStatus.STARTED for tried in record.tried)
         return f"not finished ({n_left} trainings have not ended); the same command resumes it"
     won = record.winner
     if won is None:

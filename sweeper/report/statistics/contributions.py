@@ -54,27 +54,42 @@ def contributions(
 ) -> NDArray[np.float64]:
     """What each patient adds to a row's average under each seed: `(seeds, patients)`.
 
+    Where the columns have different seeds, a seed has no average of its own: then one line, of the
+    means over each column's seeds, from which no spread over seeds can be taken.
+
     Within a site the number of patients is fixed when they are resampled, so that a seed's average
     is a weighted sum over patients, under either aggregator: the sum of a line is the table's own
     average of that seed over those patients. Columns without any of the patients (a site's own
     column, when only its patients are asked for) take no part.
 
     Args:
-        by_column: A row's cells, by column and seed, with the same seeds in every column.
+        by_column: A row's cells, by column and seed.
         aggregate: `cases` or `sites`.
         patients: The patients, in order.
     """
     places = {patient: i for i, patient in enumerate(patients)}
-    seeds = sorted({seed for by_seed in by_column.values() for seed in by_seed})
-    values = np.zeros((len(seeds), len(patients)))
-    for line, seed in enumerate(seeds):
-        columns = [_kept(by_seed[seed], places) for by_seed in by_column.values()]
-        columns = [structures for structures in columns if structures]
-        for structures in columns:
-            share = 1.0 / (len(columns) * len(structures))
-            for numbers in structures:
-                for number, weight in zip(numbers, _weights(numbers, aggregate), strict=True):
-                    values[line, places[number.patient]] += share * weight * number.value
+    cells = [
+        [_kept(by_seed[seed], places) for seed in sorted(by_seed)] for by_seed in by_column.values()
+    ]
+    columns = [_by_seed(cell, aggregate, places) for cell in cells if any(cell)]
+    if seeds_of(by_column) is None:
+        columns = [values.mean(axis=0, keepdims=True) for values in columns]
+    mean: NDArray[np.float64] = np.mean(columns, axis=0)
+    return mean
+
+
+def _by_seed(
+    cell: Sequence[Sequence[Sequence[Measurement]]],
+    aggregate: str,
+    places: Mapping[Patient, int],
+) -> NDArray[np.float64]:
+    """What each patient adds to a cell: `(seeds, patients)`, from measurements by structure."""
+    values = np.zeros((len(cell), len(places)))
+    for line, structures in enumerate(cell):
+        for numbers in structures:
+            for number, weight in zip(numbers, _weights(numbers, aggregate), strict=True):
+                share = weight / len(structures)
+                values[line, places[number.patient]] += share * number.value
     return values
 
 

@@ -34,13 +34,13 @@ def test_what_is_completed_or_pruned_stays_so_and_what_failed_may_be_tried_again
 ) -> None:
     for status in (TrialStatus.COMPLETED, TrialStatus.PRUNED):
         assert status.after(outcome) is status
-    assert TrialStatus.FAILED.after(outcome) is TrialStatus.BEGUN.after(outcome)
+    assert TrialStatus.FAILED.after(outcome) is TrialStatus.STARTED.after(outcome)
     is_open = outcome in (TrialOutcome.TAKEN, TrialOutcome.DISK_FULL)
-    assert (TrialStatus.BEGUN.after(outcome) in ENDED) != is_open
+    assert (TrialStatus.STARTED.after(outcome) in ENDED) != is_open
 
 
 def test_the_texts_are_those_of_old_workspaces() -> None:
-    assert [status.value for status in TrialStatus] == ["begun", "completed", "pruned", "failed"]
+    assert [status.value for status in TrialStatus] == ["started", "completed", "pruned", "failed"]
     assert [outcome.value for outcome in TrialOutcome] == [
         "completed",
         "pruned",

@@ -286,3 +286,32 @@ def test_two_scans_of_a_patient_are_one_unit() -> None:
     found = table_statistics(query)
     assert {row.n_patients for row in found.rows} == {4}
     assert len(patient_means([query.pools["base"]["A"]])) == 4
+
+
+def test_columns_with_other_seeds_have_means_and_no_test_and_nothing_breaks() -> None:
+    """Such as two sweeps in one report, of which one added seeds for a single site."""
+    runs = [
+        run(name, "A", {"B": (0.2 + gain, 0.4), "C": (0.3,)}, seed=seed)
+        for seed in range(3)
+        for name, gain in (("base", 0.0), ("other", 0.1))
+    ]
+    runs += [
+        run(name, "B", {"A": (0.5,), "C": (0.1 + gain,)})
+        for name, gain in (("base", 0.0), ("other", 0.2))
+    ]
+    query = make_query(results(*runs), ReportSpec(columns="source", baseline="base"))
+    made, found = build_table(query), table_statistics(query)
+    assert [row.mean for row in found.rows] == pytest.approx(
+        [row.cells[-1].value for row in made.rows]
+    )
+    other = found.rows[1]
+    assert other.delta == pytest.approx(made.rows[1].delta)
+    assert (other.interval, other.delta_interval, other.test) == (None, None, None)
+    assert any("different seeds in its columns: no test" in line for line in found.left_out)
+    assert all(cell.stars == "" for row in made.rows for cell in row.cells)
+
+
+def test_a_column_in_which_every_case_scores_zero_counts() -> None:
+    runs = [run("zero", "A", {"B": (0.0, 0.0)}), run("zero", "C", {"B": (0.4, 0.6)})]
+    query = make_query(results(*runs), ReportSpec(columns="source"))
+    assert table_statistics(query).rows[0].mean == pytest.approx(25)

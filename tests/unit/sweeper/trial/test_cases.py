@@ -6,51 +6,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from toy_cases import case_record, dataset_facts
 
-from desam_model.types import Split
 from sweeper.config.trial import TrialConfig
 from sweeper.errors import DataError
-from sweeper.store.dataset.store import CaseRecord, DatasetStore
-from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
+from sweeper.store.dataset.writer import NewCase, write_dataset
 from sweeper.trial.cases import choose_cases
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sweeper.store.dataset.store import DatasetStore
+
 
 def store_of(path: Path, n_patients: int, scans: int = 2) -> DatasetStore:
     """A real store of one site, several scans per patient."""
-    facts = DatasetFacts(
-        name="twice",
-        structures=("prostate",),
-        is_synthetic=True,
-        preprocessing={},
-        split_rule="none",
-        import_key="none",
-        skipped={},
-    )
     image = np.zeros((1, 1, 16, 16), np.uint8)
     cases = [
         NewCase(
-            record=CaseRecord(
-                case=f"p{patient:02d}-scan{scan}",
-                patient=f"p{patient:02d}",
-                domain="A",
-                split=Split.TRAIN,
-                start=0,
-                count=1,
-                z=(0,),
-                spacing_mm=(3.0, 0.5, 0.5),
-                foreground={"prostate": (True,)},
-                volume_ml={"prostate": 1.0},
-                matrix=(16, 16),
-                n_source_slices=1,
-                source_spacing_mm=(3.0, 0.5, 0.5),
-                image_file="",
-                label_file="",
-                source_hash=f"{patient}{scan}",
-                content_hash="",
-                has_geometry=True,
+            record=case_record(
+                f"p{patient:02d}-scan{scan}", count=1, px=16, patient=f"p{patient:02d}"
             ),
             image=image,
             label=np.ones((1, 16, 16), np.uint8),
@@ -58,7 +33,7 @@ def store_of(path: Path, n_patients: int, scans: int = 2) -> DatasetStore:
         for patient in range(n_patients)
         for scan in range(scans)
     ]
-    return write_dataset(path / "twice.zarr", facts, cases)
+    return write_dataset(path / "twice.zarr", dataset_facts("twice"), cases)
 
 
 def patients(cases: tuple[str, ...]) -> set[str]:

@@ -32,10 +32,10 @@ METHODS = (
     "advnoise",
     "maxstyle",
 )
-RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+RATES = (1e-4, 1e-3, 3e-3)
 SEEDS = (0, 1, 2)
-NETWORK = {"width": 8, "input_px": 128}
-TRAINING = {"epochs": 50, "batch_size": 8}
+NETWORK = {"width": 8, "input_px": 64}
+TRAINING = {"epochs": 30, "batch_size": 8}
 
 
 def import_folder(folder: Path, workspace: Path) -> Path:
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> None:
         sites = DatasetStore.open(store).domains
         tasks = [
             (str(store), method, rate, site, seed)
-            for method, seed, rate, site in product(args.methods, SEEDS, args.rates, sites)
+            for seed, method, rate, site in product(SEEDS, args.methods, args.rates, sites)
             if (method, rate, site, seed) not in known
         ]
         with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
@@ -155,9 +155,8 @@ def _draw(by_method: dict[str, dict[float, list[dict[str, Any]]]], path: Path) -
         axes = figure.add_subplot(lines, columns, i + 1)
         rates = sorted(by_rate)
         axes.plot(rates, [fmean(d["source_dice"] for d in by_rate[r]) for r in rates], "k-")
-        for site, colour in zip(
-            ("BIDMC", "HK", "UCL"), ("#0072B2", "#E69F00", "#009E73"), strict=True
-        ):
+        sites = sorted({d["site"] for found in by_rate.values() for d in found})
+        for site, colour in zip(sites, ("#0072B2", "#E69F00", "#009E73"), strict=False):
             points = [(r, d["source_dice"]) for r in rates for d in by_rate[r] if d["site"] == site]
             axes.plot(*zip(*points, strict=True), "o", color=colour, markersize=3, label=site)
         axes.set(xscale="log", title=method, xlabel="learning rate", ylabel="source Dice")

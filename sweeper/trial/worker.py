@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 import time
@@ -172,8 +173,10 @@ def _logged(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # a full disk is noticed where it costs a result
             print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}", file=log)
         sys.stdout = sys.stderr = log
+        faulthandler.enable(log, all_threads=False)  # the last stack of a process that aborts
         yield
     finally:
+        faulthandler.disable()
         sys.stdout, sys.stderr = old
         with contextlib.suppress(OSError):
             log.close()

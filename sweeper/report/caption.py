@@ -146,9 +146,9 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
     if tests is None:
         return ()
     stars = (
-        f"Stars: against {tests.baseline}, over seeds and over patients within sites, two-sided"
-        f" (better or worse), Holm over the table's {len(tests.tests)} tests: * .05, ** .01,"
-        " *** .001."
+        f"Stars: * better, ° worse than {tests.baseline} (one .05, two .01, three .001), over seeds"
+        " and over patients within sites, two-sided, Holm over the table's"
+        f" {len(tests.tests)} tests."
     )
     lines = [stars] if tests.tests else []
     if tests.refused:

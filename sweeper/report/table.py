@@ -34,7 +34,8 @@ class Cell:
         n_cases: Cases per seed (pairs of source and case if sources are pooled).
         n_undefined: Number of cases, over all seeds, whose value is undefined.
         mark: Rank in the column, if marked.
-        stars: `*`, `**` or `***` if it differs significantly from the baseline row's cell.
+        stars: `*` to `***` if it is significantly better than the baseline row's cell, `°` to
+            `°°°` if it is worse.
     """
 
     value: float | None
@@ -59,7 +60,8 @@ class TableRow:
     Attributes:
         label: Name of the row.
         cells: One cell per column of the table.
-        delta: Difference from the baseline row in the last column; None without a baseline.
+        delta: Difference from the baseline row in the last column; None without a baseline, in the
+            baseline itself, and where either side is undefined.
         origin: Where its values come from.
         note: Information that readers need, such as a citation.
         is_reference: True for an upper bound, which is not ranked.

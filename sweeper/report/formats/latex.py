@@ -41,6 +41,7 @@ _ESCAPES = {
     "–": "--",
     "†": r"$\dagger$",
     "Δ": r"$\Delta$",
+    "°": r"$^{\circ}$",
     "→": r"$\to$",
     "->": r"$\to$",
     "<": "$<$",
@@ -105,4 +106,9 @@ def _cells(row: TableRow, table: ReportTable) -> list[str]:
 def _cell(cell: Cell, digits: int) -> str:
     text = escape(cell_text(replace(cell, stars=""), digits))
     marked = {Mark.BEST: f"\\textbf{{{text}}}", Mark.SECOND: f"\\underline{{{text}}}", None: text}
-    return marked[cell.mark] + (f"$^{{{cell.stars}}}$" if cell.stars else "")
+    return marked[cell.mark] + (f"$^{{{_stars(cell.stars)}}}$" if cell.stars else "")
+
+
+def _stars(stars: str) -> str:
+    """The marks of significance inside a superscript."""
+    return stars.replace("°", r"\circ ").rstrip()

@@ -144,7 +144,9 @@ def report(
         return 0
     # render them in the chosen format
     if format_ in ROW_FORMATS:
-        text = rows_text(report_query, format_)
+        text, left_out = rows_text(report_query, format_)
+        for reason in left_out:
+            click.echo(f"not in the export: {reason}", err=True)
     elif format_ == "html":
         from sweeper.pipeline.page import make_page
 

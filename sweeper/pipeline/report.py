@@ -10,7 +10,7 @@ from sweeper.config.sweep import load_sweep
 from sweeper.report.build import build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.draft import refuse_drafts
-from sweeper.report.formats.long import render_challenger, render_long
+from sweeper.report.formats.long import left_out_of_ranking, render_challenger, render_long
 from sweeper.report.formats.text import render_csv, render_markdown
 from sweeper.report.query import make_query, own_spec, spec_of
 from sweeper.tracking.mlflow_tracker import MlflowTracker
@@ -89,9 +89,16 @@ def is_published(query: Query, tables: Sequence[ReportTable]) -> bool:
     return is_same and (folder / PAGE).is_file()
 
 
-def rows_text(query: Query, format_: str) -> str:
-    """All values of a query as CSV, in the format `long` or `challenger`."""
-    return render_challenger(query) if format_ == "challenger" else render_long(query)
+def rows_text(query: Query, format_: str) -> tuple[str, tuple[str, ...]]:
+    """All values of a query as CSV, and which rows are not in it.
+
+    Args:
+        query: The query.
+        format_: `long`, or `challenger`, which leaves out rows that may not be ranked.
+    """
+    if format_ == "challenger":
+        return render_challenger(query), left_out_of_ranking(query)
+    return render_long(query), ()
 
 
 def side_tables(

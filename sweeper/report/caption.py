@@ -12,6 +12,7 @@ from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
+from sweeper.report.table import Origin
 from sweeper.report.words import counted, delta_text, number
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     spec = query.spec
     aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
     lines = [
-        f"{query.metric.meaning}; {_direction(query)}; {aggregate}; last column = plain mean of the"
-        " columns.",
+        f"{query.metric.meaning} per case volume; {_direction(query)}; {aggregate}; last column ="
+        " plain mean of the columns.",
         f"Protocol {spec.protocol} ({PROTOCOLS[spec.protocol].rule}); {_seeds(query)};"
-        f" {_counts(query)}; {_spread(query, rows)}.",
+        f" {_counts(query, rows)}; {_spread(query, rows)}.",
         _fingerprints(query),
     ]
     lines += _empty_predictions(query)
@@ -163,8 +164,8 @@ def _seeds(query: Query) -> str:
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
 
 
-def _counts(query: Query) -> str:
-    """Number of cases and slices in the table, each counted once.
+def _counts(query: Query, rows: Sequence[TableRow]) -> str:
+    """Number of cases and slices in the table, each counted once, and cases of a cell.
 
     Only the matrix includes the validation cases of a training's source; an upper bound tests
     held-out cases of the domain it was trained on.
@@ -176,7 +177,19 @@ def _counts(query: Query) -> str:
             if has_own or score.target != entry.source:
                 key = score.target, score.case
                 slices[key] = max(slices.get(key, 0), score.n_slices)  # 0 if the tool gave no mask
-    return f"n = {len(slices)} cases, {sum(slices.values())} slices"
+    whole = f"n = {len(slices)} cases, {sum(slices.values())} slices"
+    cells = {
+        cell.n_cases
+        for row in rows
+        if row.origin is not Origin.PUBLISHED and not row.is_mean
+        for cell in row.cells[:-1]
+        if cell.n_cases
+    }
+    if cells <= {len(slices)}:
+        return whole
+    low, high = min(cells), max(cells)
+    noun = "pairs of source and case" if query.spec.columns == "target" else "cases"
+    return f"{whole}; a cell and seed has {low if low == high else f'{low} to {high}'} {noun}"
 
 
 def _spread(query: Query, rows: Sequence[TableRow]) -> str:

@@ -30,19 +30,27 @@ def note(*runs, missing=(), **spec) -> str:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({}, "Dice in %; column = source site (trained on it, tested on all others)"),
+        (
+            {},
+            "Dice in % per case volume; column = source site (trained on it, tested on all oth",
+        ),
         ({"columns": "target"}, "column = target site (tested on it, trained on each other site)"),
         ({}, "cell = mean over all target cases pooled"),
         ({"aggregate": "sites"}, "cell = mean of the target sites' means"),
         ({}, "Protocol desam2024 (last foreground slice dropped"),
         ({"protocol": "strict"}, "Protocol strict ("),
-        ({}, "seed 0; n = 6 cases, 30 slices; no ± with a single seed."),
+        (
+            {},
+            "; n = 6 cases, 30 slices; a cell and seed has 3 to 5 cases; no ± with a single seed.",
+        ),
         (
             {},
             "Dataset hand-made dddddddddddddddd; encoder vit_tiny eeeeeeeeeeeeeeee; ",
         ),
         ({"where": ("source=A",)}, "Only trainings with source=A."),
-        ({"where": ("source=A",)}, "n = 4 cases, 20 slices"),  # not the source's own cases
+        # not the source's own cases, and the only cell has all of them
+        ({"where": ("source=A",)}, "n = 4 cases, 20 slices; no ±"),
+        ({"columns": "target"}, "; a cell and seed has 2 to 6 pairs of source and case; "),
     ],
 )
 def test_the_caption_names_what_the_query_asks_for(spec, expected: str) -> None:

@@ -65,6 +65,9 @@ def _query_options(command: Any) -> Any:
                 type=click.Choice(("none", "validation_loss", "source_dice")),
                 help="Of the searched trainings, show the best one per cell by this source value.",
             ),
+            click.option(
+                "--digits", type=click.IntRange(1, 2), help="Decimals of the printed values."
+            ),
             click.option("--title", help="First line of the caption."),
             click.option(
                 "--stars/--no-stars", default=None, help="Significance stars against the baseline."

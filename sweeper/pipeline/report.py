@@ -112,7 +112,7 @@ def side_tables(
         )
         from sweeper.report.statistics.table import statistics_table
 
-        side.append(statistics_table(table_statistics(query), query.name, query.metric.digits))
+        side.append(statistics_table(table_statistics(query), query.name, query.digits))
     if has_costs:
         folders = {
             "datasets": workspace.datasets,

@@ -134,8 +134,8 @@ def _direction(query: Query) -> str:
         return words.format(others=f"{verb} {each}")
     by_others: dict[str, list[str]] = {}
     for column, others in partners.items():
-        names = " and ".join(d for d in query.domains if d in others)
-        by_others.setdefault(names, []).append(column)
+        names = " and ".join(query.shown(d) for d in query.domains if d in others)
+        by_others.setdefault(names, []).append(query.shown(column))
     if len(by_others) == 1:
         return words.format(others=f"{verb} {next(iter(by_others))}")
     listed = "; ".join(f"{', '.join(columns)}: {names}" for names, columns in by_others.items())
@@ -229,12 +229,12 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     if query.spec.columns in ("source", "target"):
         lines += _other_average(query, rows)
     if query.spec.columns != "matrix":  # whose rows are sources
-        lines += _within_spread(rows, query.spec.baseline, query.metric.digits)
+        lines += _within_spread(rows, query.spec.baseline, query.digits)
     unequal = unequal_columns(query)
     if unequal:
         lines.append(
             "No ranks and no differences in columns whose rows are scored on different cases:"
-            f" {', '.join(unequal)}."
+            f" {', '.join(map(query.shown, unequal))}."
         )
     lines += _fewer_sources(query)
     lines += convergence_notes(query)
@@ -268,7 +268,7 @@ def _fewer_sources(query: Query) -> list[str]:
 
 
 def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
-    notable, digits = query.metric.notable, query.metric.digits
+    notable, digits = query.metric.notable, query.digits
     if notable is None:
         return []
     other = query.spec.model_copy(

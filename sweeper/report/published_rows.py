@@ -42,7 +42,7 @@ def published_rows(query: Query, columns: Sequence[str]) -> list[TableRow]:
         values = [*(by_name.get(column) for column in columns), average]
         rows.append(
             TableRow(
-                label=f"{label} [published]",
+                label=f"{query.shown(label)} [published]",
                 cells=tuple(Cell(value=value) for value in values),
                 origin=Origin.PUBLISHED,
                 note=note,

@@ -122,7 +122,7 @@ def box_plot(query: Query) -> Figure | None:
         undefined = sum(math.isnan(value) for value in by_patient.values())
         name = f"{label} ({undefined} undefined)" if undefined else label
         axes.scatter([], [], s=40, color=colour, marker=_MARKERS[again], label=name)
-    axes.set_xticks(range(len(sites)), sites)
+    axes.set_xticks(range(len(sites)), [query.shown(site) for site in sites])
     axes.set_xlim(-0.6, len(sites) - 0.4)
     low, high = query.metric.axis
     # slightly above the limit, so that the dot of a perfect case is not cut
@@ -174,7 +174,7 @@ def forest_plot(query: Query) -> Figure | None:
             if row.delta_interval is not None:
                 axes.plot(row.delta_interval, [y, y], color=colour, linewidth=1.5)
             axes.plot([row.delta], [y], "s", color=colour, markersize=5)
-            ticks.append((y, f"{section}: {row.label}"))
+            ticks.append((y, f"{query.shown(section)}: {row.label}"))
             y += 1
         y += 1
     axes.axvline(0, color="grey", linewidth=0.8)

@@ -10,6 +10,7 @@ from sweeper.report.caption import caption, notes, tests_caption
 from sweeper.report.convergence import unconverged
 from sweeper.report.draft import draft_reasons
 from sweeper.report.published_rows import published_rows
+from sweeper.report.short_caption import short_caption
 from sweeper.report.statistics.ranks import ranked, with_deltas
 from sweeper.report.statistics.significance import AVERAGE_COLUMN, table_tests
 from sweeper.report.table import Origin, ReportTable, TableRow
@@ -152,6 +153,8 @@ def _finish(
         rows=tuple(rows),
         caption=(*caption(query, rows), *tests_caption(tests)),
         notes=notes(query, rows),
+        short_caption=short_caption(query, rows, query.shown(columns[-1]), tests),
+        measure=query.metric.label,
         draft_reasons=draft_reasons(query, rows),
         is_synthetic=query.is_synthetic,
         baseline=spec.baseline if tests is not None or spec.columns != "matrix" else None,

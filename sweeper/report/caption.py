@@ -46,13 +46,13 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     spec = query.spec
     aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
     lines = [
-        f"{query.metric.meaning} per case volume; {_direction(query)}; {aggregate}; last column ="
+        f"{query.metric.meaning} per case volume; {direction(query)}; {aggregate}; last column ="
         " plain mean of the columns.",
         f"Protocol {spec.protocol} ({PROTOCOLS[spec.protocol].rule}); {_seeds(query)};"
         f" {_counts(query, rows)}; {_spread(query, rows)}.",
         _fingerprints(query),
     ]
-    lines += _empty_predictions(query)
+    lines += empty_predictions(query)
     structures = sorted({e.structure for e in query.entries} - {""})
     if len(structures) > 1 and spec.columns != "structure":
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
@@ -71,7 +71,7 @@ _PAIRED_SINCE = 2
 """Version of DeSAM's training code since which ablations of one seed share their weights."""
 
 
-def _empty_predictions(query: Query) -> list[str]:
+def empty_predictions(query: Query) -> list[str]:
     """What an empty prediction counts as, and how often; nothing where its value is defined."""
     if query.metric.worst is None:
         return []
@@ -115,7 +115,7 @@ def _paired_ablations(query: Query) -> list[str]:
     ]
 
 
-def _direction(query: Query) -> str:
+def direction(query: Query) -> str:
     """The meaning of a column, with the domains it was tested or trained on."""
     words = _DIRECTIONS[query.spec.columns]
     if "{others}" not in words:
@@ -236,7 +236,7 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
             "No ranks and no differences in columns whose rows are scored on different cases:"
             f" {', '.join(map(query.shown, unequal))}."
         )
-    lines += _fewer_sources(query)
+    lines += fewer_sources(query)
     lines += convergence_notes(query)
     lines += [f"{words[0].upper()}{words[1:]}." for words in unequal_budgets(query).values()]
     return (*lines, *search_notes(query))
@@ -257,7 +257,7 @@ def _within_spread(rows: Sequence[TableRow], baseline: str | None, digits: int) 
     return [f"Δ smaller than the spread over seeds: {'; '.join(small)}."] if small else []
 
 
-def _fewer_sources(query: Query) -> list[str]:
+def fewer_sources(query: Query) -> list[str]:
     """A note if the columns, and so their mean, are not all of the dataset's domains."""
     if query.spec.columns != "source" or set(query.domains) <= set(query.columns):
         return []

@@ -64,6 +64,7 @@ class TableRow:
             baseline itself, and where either side is undefined.
         origin: Where its values come from.
         note: Information that readers need, such as a citation.
+        cite: BibTeX key of a published row.
         is_reference: True for an upper bound, which is not ranked.
         is_mean: True for the last row of a matrix, the mean of the other rows.
         is_unconverged: True if a training of it may be undertrained.
@@ -74,6 +75,7 @@ class TableRow:
     delta: float | None = None
     origin: Origin = Origin.MEASURED
     note: str = ""
+    cite: str = ""
     is_reference: bool = False
     is_mean: bool = False
     is_unconverged: bool = False
@@ -96,6 +98,8 @@ class ReportTable:
         baseline: Label of the row that `delta` is relative to.
         is_lower_better: True for distances.
         digits: Number of decimals.
+        short_caption: Sentences for a paper, without fingerprints and remarks.
+        measure: Metric and unit, such as `Dice (%)`.
     """
 
     name: str
@@ -110,3 +114,5 @@ class ReportTable:
     baseline: str | None
     is_lower_better: bool
     digits: int
+    short_caption: tuple[str, ...] = ()
+    measure: str = ""

@@ -31,6 +31,7 @@ class _Metrics(click.ParamType):  # type: ignore[type-arg]  # generic only in st
     """Names of metrics, separated by commas."""
 
     name = "metric[,metric]"
+    choices = metric_names()
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -38,8 +39,8 @@ class _Metrics(click.ParamType):  # type: ignore[type-arg]  # generic only in st
         """The names, each once."""
         names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
         for name in names:
-            if name not in metric_names():
-                self.fail(f"{name!r} is not one of {', '.join(metric_names())}.", param, ctx)
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}.", param, ctx)
         return names
 
 

@@ -27,7 +27,7 @@ PACKAGES = ("booktabs", "xcolor")
 """LaTeX packages that a table needs."""
 
 PREAMBLE = (
-    "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n"
+    "\\documentclass{article}\n"
     f"\\usepackage{{{','.join(PACKAGES)}}}\n"
     "\\usepackage[margin=2cm]{geometry}\n\\begin{document}\n"
 )
@@ -63,6 +63,7 @@ _ESCAPES = {
     "Δ": r"$\Delta$",
     "→": r"$\to$",
     "°": r"$^{\circ}$",
+    "|": "$|$",
     "<": "$<$",
     ">": "$>$",
 }

@@ -69,6 +69,7 @@ def _query_options(command: Any) -> Any:
             click.option(
                 "--metric",
                 type=_Metrics(),
+                metavar=f"[{'|'.join(metric_names())}]",
                 help=f"{metric_choices()}. Several, separated by commas, are one LaTeX table.",
             ),
             click.option("--baseline", help="The row with which the other rows are compared."),

@@ -167,19 +167,21 @@ def _require_one_cell(values: Mapping[str, Mapping[str, str]]) -> None:
     Raises:
         DataError: Names what they differ in.
     """
-    keys = sorted({key for one in values.values() for key in one})
     differing = {
-        key: sorted({one.get(key, "") for one in values.values()})
-        for key in keys
+        key: sorted({one.get(key, "") or "none" for one in values.values()})
+        for key in sorted({key for one in values.values() for key in one})
         if key not in _MEMBERS and not key.startswith("evaluation.")
     }
     differing = {key: found for key, found in differing.items() if len(found) > 1}
+    if "method.name" in differing:  # then their options differ too
+        methods = {"method": differing["method.name"]}
+        differing = methods | {k: v for k, v in differing.items() if not k.startswith("method.")}
     if differing:
         what = "; ".join(f"{key}: {', '.join(found)}" for key, found in differing.items())
+        key, found = next(iter(differing.items()))
         raise DataError(
             f"{len(values)} trainings fulfil the conditions, and differ in more than seed and fold"
-            f" ({what}); add a condition, such as"
-            f" {next(iter(differing))}={next(iter(differing.values()))[0]}"
+            f" ({what}); add a condition, such as {key}={found[-1]}"
         )
     members = [tuple(one.get(key, "") for key in _MEMBERS) for one in values.values()]
     if len(set(members)) < len(members):

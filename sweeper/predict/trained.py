@@ -20,11 +20,14 @@ from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.trial.cases import choose_cases, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from desam_model.training.state import Weights
+    from sweeper.store.dataset.store import CaseRecord
     from sweeper.store.ledger import TrainingFolder
     from sweeper.store.workspace import Workspace
 
@@ -72,9 +75,7 @@ def facts_of(workspace: Workspace, folder: TrainingFolder) -> ModelFacts:
         sizes=sizes_of(dataset, embeddings),
         encoder=encoder,
         preprocessing=dataset.preprocessing,
-        intensities=intensities_of(
-            [(dataset.image(c.start + z) for z in range(c.count)) for c in train]
-        ),
+        intensities=intensities_of([_images(dataset, case) for case in train]),
         dataset=dataset.name,
         is_synthetic=dataset.is_synthetic,
         n_cases=len(train),
@@ -123,6 +124,12 @@ def open_model(
     if facts.encoder is not None:
         encoding = Encoding.build(facts.encoder, workspace, device)
     return Model(facts=facts, method=method.to(device).eval(), encoding=encoding)
+
+
+def _images(dataset: DatasetStore, case: CaseRecord) -> Iterator[NDArray[np.uint8]]:
+    """The slices of a case, one at a time."""
+    for index in range(case.start, case.start + case.count):
+        yield dataset.image(index)
 
 
 def _require_automatic(config: TrialConfig) -> None:

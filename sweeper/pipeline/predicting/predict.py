@@ -165,7 +165,8 @@ def predict(
     images = find_images(request.images)
     references = None
     if request.references is not None:
-        references = find_masks(request.references, [_case(image) for image in images])
+        names = [_case(image) for image in images]
+        references = find_masks(request.references, names, images=images)
     predictor = open_predictor(workspace, request.cells)
     settings = predictor.settings_for(request.domain)
     say(predictor.name)

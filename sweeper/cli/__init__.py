@@ -52,6 +52,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.predict:predict",
         "Segment new images with a trained model; no label is needed.",
     ),
+    "export": (
+        "sweeper.cli.export:export",
+        "Write a trained model as one folder, without pickles.",
+    ),
     "ui": ("sweeper.cli.report:ui", "Open the MLflow UI on this workspace."),
     "data": ("sweeper.cli.data:data", "Import, check, show and export datasets."),
     "embed": ("sweeper.cli.embed:embed", "Compute the embeddings of a dataset once."),

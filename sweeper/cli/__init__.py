@@ -56,6 +56,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.export:export",
         "Write a trained model as one folder, without pickles.",
     ),
+    "register": ("sweeper.cli.export:register", "Put a trained model into MLflow's registry."),
     "ui": ("sweeper.cli.report:ui", "Open the MLflow UI on this workspace."),
     "data": ("sweeper.cli.data:data", "Import, check, show and export datasets."),
     "embed": ("sweeper.cli.embed:embed", "Compute the embeddings of a dataset once."),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +80,54 @@ def export(workspace: Workspace, cells: Sequence[str], output: Path) -> Exported
     partial.rename(output)
     size = sum(file.stat().st_size for file in output.iterdir())
     return Exported(folder=output, facts=facts, n_bytes=size)
+
+
+def export_mlflow(workspace: Workspace, cells: Sequence[str], output: Path) -> Exported:
+    """Write the model as an MLflow pyfunc model, with the folder of `export` among its artifacts.
+
+    Args:
+        workspace: As for `export`.
+        cells: As for `export`.
+        output: Folder that does not exist.
+
+    Raises:
+        SweeperError: As for `export`; the folder exists; MLflow cannot write.
+    """
+    from sweeper.tracking.mlflow_model import write_mlflow_model  # MLflow: seconds
+
+    if output.exists():
+        raise DataError(f"{output} already exists; choose another folder")
+    with tempfile.TemporaryDirectory() as temporary:
+        exported = export(workspace, cells, Path(temporary) / "model")
+        write_mlflow_model(exported.folder, output, [f"sweeper=={__version__}"])
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    return replace(exported, folder=output, n_bytes=size)
+
+
+def register(workspace: Workspace, cells: Sequence[str], name: str) -> tuple[Exported, int]:
+    """Put the model that the words name into MLflow's registry; returns it and its version.
+
+    Raises:
+        SweeperError: As for `export`; the training is not in MLflow; the name is not allowed.
+    """
+    from sweeper.tracking.mlflow_model import register_model, run_of_training  # MLflow: seconds
+
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise DataError(
+            f"--name is {name!r}, expected letters, digits, '-', '_' and '.', such as prostate"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        exported = export_mlflow(workspace, cells, Path(temporary) / "mlflow")
+        facts = exported.facts
+        run_id = run_of_training(workspace, facts.train_id)
+        if run_id is None:
+            raise DataError(
+                f"training {facts.train_id} is not in MLflow; log it by running its sweep again"
+                " (nothing is trained twice)"
+            )
+        tags = {"train_id": facts.train_id, "dataset": facts.dataset, "cell": facts.name}
+        version = register_model(workspace, exported.folder, name, run_id, tags)
+    return exported, version
 
 
 def _require_free(output: Path) -> None:

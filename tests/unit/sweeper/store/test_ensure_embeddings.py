@@ -8,7 +8,7 @@ import pytest
 import torch
 from fake_dataset import FakeDataset
 
-from desam_model.encoder.sam_vit import build_encoder
+from desam_model.encoder.registry import build_encoder
 from sweeper.errors import StoreError, WeightsError, WorkspaceError
 from sweeper.pipeline.embed import ensure_embeddings, wanted_manifest
 from sweeper.store.embeddings.store import EmbeddingStore

@@ -47,7 +47,7 @@ def min_max_frames(image: Tensor, side: int, device: torch.device) -> Tensor:
         ValueError: The image has another number of dimensions or channels.
 
     Source:
-        LiteMedSAM's `CVPR24_LiteMedSAM_infer.py` (sources.md S67).
+        LiteMedSAM's `CVPR24_LiteMedSAM_infer.py` (sources.md S70).
     """
     resized = _on_device(_resized(_rgb(image), side), device).float()
     low = resized.amin(dim=(1, 2, 3), keepdim=True)

@@ -41,7 +41,7 @@ MEDSAM_DATA = Pretraining(
     citation="Ma et al., Segment anything in medical images, Nature Communications 15:654, 2024",
     licence="Apache-2.0",
 )
-"""What MedSAM's weights have seen (sources.md S66)."""
+"""What MedSAM's weights have seen (sources.md S72)."""
 
 RANDOM = Pretraining(
     data="nothing: random weights",

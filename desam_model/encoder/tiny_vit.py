@@ -4,7 +4,7 @@ Written from the published structure; parameters have the names of the public co
 files load strictly.
 
 Source: Wu et al., TinyViT, ECCV 2022; `bowang-lab/MedSAM` (branch LiteMedSAM) and
-`ChaoningZhang/MobileSAM`, `tiny_vit_sam.py` (Apache-2.0; sources.md S67, S68).
+`ChaoningZhang/MobileSAM`, `tiny_vit_sam.py` (Apache-2.0; sources.md S70, S71).
 """
 
 from __future__ import annotations

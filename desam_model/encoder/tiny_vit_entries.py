@@ -30,7 +30,7 @@ class TinyViTSizes:
         has_classifier: True if the file also holds a classifier, which is not used.
 
     Source:
-        Wu et al., TinyViT, ECCV 2022; the variants' public code (sources.md S67, S68).
+        Wu et al., TinyViT, ECCV 2022; the variants' public code (sources.md S70, S71).
     """
 
     widths: tuple[int, int, int, int] = (64, 128, 160, 320)
@@ -138,7 +138,7 @@ LITE_MEDSAM = tiny_vit_entry(
         licence="Apache-2.0",
     ),
 )
-"""The one with weights that a package registry serves (sources.md S67)."""
+"""The one with weights that a package registry serves (sources.md S70)."""
 
 MOBILE_SAM = tiny_vit_entry(
     "mobile_sam",
@@ -160,7 +160,7 @@ MOBILE_SAM = tiny_vit_entry(
         licence="Apache-2.0",
     ),
 )
-"""SAM's ViT-H distilled; its file is put in by hand (sources.md S68)."""
+"""SAM's ViT-H distilled; its file is put in by hand (sources.md S71)."""
 
 TINY_VITS = (LITE_MEDSAM, MOBILE_SAM)
 """All encoders of this family."""

@@ -94,7 +94,7 @@ def test_the_official_csdg_trains_on_its_own_network():
 def test_decoders_start_from_sams_weights_where_a_checkpoint_is_given(
     name: str, tmp_path: Path
 ) -> None:
-    width, heads = SIZES.neck_channels, default_heads(SIZES.neck_channels)
+    width, heads = SIZES.neck.channels, default_heads(SIZES.neck.channels)
     mlp = max(width, width**2 // 32)
     parts = {
         "prompt_encoder": PromptEncoder(width, SIZES.neck.grid_hw, (SIZES.input_px,) * 2, 16),

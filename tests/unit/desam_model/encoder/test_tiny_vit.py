@@ -56,11 +56,10 @@ def test_names_and_shapes_are_those_of_the_published_files(package):
 
 @pytest.mark.parametrize("entry", [LITE, MOBILE], ids=lambda entry: entry.name)
 def test_sizes_in_the_registry_are_those_of_the_module(entry):
-    with torch.device("meta"):
-        encoder = TinyViT(entry.sizes, entry.neck.channels).eval()
-        frames = torch.empty(1, 3, entry.input_px, entry.input_px)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            embedding = encoder(frames)
+    encoder = TinyViT(entry.sizes, entry.neck.channels).eval()
+    frames = torch.zeros(1, 3, entry.input_px, entry.input_px)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        embedding = encoder(frames)
     assert sum(p.numel() for p in encoder.parameters()) == entry.parameters
     assert [tuple(tap.shape[1:]) for tap in embedding.taps] == [tap.shape for tap in entry.taps]
     assert tuple(embedding.neck.shape[1:]) == entry.neck.shape
@@ -87,13 +86,13 @@ def random_file(folder, entry, **changes):
     [
         ({"image_encoder.neck.0.weight": torch.zeros(256, 320, 3, 3)}, r"\(256, 320, 3, 3\)"),
         ({"image_encoder.head.bias": None}, "is missing"),
-        ({"mask_decoder.more": torch.zeros(1)}, "mask decoder .*expected none"),
+        ({"mask_decoder.more": torch.zeros(1)}, "mask decoder of mobile_sam.*expected none"),
     ],
     ids=["another shape", "one missing", "one too many"],
 )
 def test_a_file_of_another_model_is_refused_by_its_first_difference(tmp_path, change, found):
     path = random_file(tmp_path, MOBILE, **change)
-    with pytest.raises(ValueError, match=rf"mobile_sam: .*{found}.*weights/mobile_sam.pt"):
+    with pytest.raises(ValueError, match=rf"{found}.*weights/mobile_sam.pt"):
         check_checkpoint(MOBILE, path)
 
 

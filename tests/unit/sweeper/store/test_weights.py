@@ -209,7 +209,10 @@ def write_truncated(path: Path, shape) -> None:
     [
         (write_truncated, "cannot be read .*truncated or not a checkpoint"),
         (lambda path, shape: path.write_text("<html>"), "cannot be read"),
-        (lambda path, shape: torch.save({"a": torch.zeros(2)}, path), "does not hold SAM's vit_b"),
+        (
+            lambda path, shape: torch.save({"a": torch.zeros(2)}, path),
+            "does not hold the image encoder of vit_b",
+        ),
         (lambda path, shape: torch.save([1, 2], path), "holds a list"),
     ],
 )
@@ -242,10 +245,10 @@ def test_a_whole_checkpoint_is_looked_into_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: save_official(path, "vit_l"), "does not hold SAM's vit_b image encoder"),
+        (lambda path: save_official(path, "vit_l"), "does not hold the image encoder of vit_b"),
         (
             lambda path: save_official(path, "vit_b", leave_out="mask_decoder."),
-            "does not hold SAM's vit_b mask decoder: it has 0 tensors",
+            "does not hold the mask decoder of vit_b: it has 0 tensors",
         ),
         (lambda path: path.write_text("<html>"), "cannot be read as a checkpoint"),
     ],

@@ -120,7 +120,7 @@ def test_a_value_beyond_half_precision_is_refused_with_its_slice(tmp_path):
     big = Embedding(taps=(torch.full((8, 4, 4), 7e4),) * 3, neck=torch.zeros(5, 4, 4))
     with (
         StoreWriter(path, manifest),
-        pytest.raises(StoreError, match=r"slice 2 .*: taps .* float32"),
+        pytest.raises(StoreError, match=r"slice 2 .*: tap0 .* float32"),
     ):
         ChunkWriter(path, manifest).write(2, big)
 

@@ -39,7 +39,7 @@ def note(*runs, missing=(), **spec) -> str:
         ({}, "seed 0; n = 6 cases, 30 slices; no ± with a single seed."),
         (
             {},
-            "Dataset hand-made dddddddddddddddd; encoder vit_tiny eeeeeeeeeeeeeeee; ",
+            "Dataset hand-made dddddddddddddddd; encoder vit_h (pretrained on SA-1B",
         ),
         ({"where": ("source=A",)}, "Only trainings with source=A."),
         ({"where": ("source=A",)}, "n = 4 cases, 20 slices"),  # not the source's own cases

@@ -66,9 +66,9 @@ class TrainingConfig(Strict):
     lr: float | None = Field(
         default=None,
         gt=0,
-        description="Learning rate of the first epoch. By default the released 1e-4; a method that"
-        " reads embeddings takes it in inverse proportion to the width of the encoder's neck: 1e-4"
-        " at SAM's 256 channels, 8e-4 at the 32 of vit_tiny.",
+        description="Learning rate of the first epoch. By default 1e-3 for an image network from"
+        " scratch; for a decoder of embeddings the released 1e-4 at SAM's 256 channels of the neck,"
+        " in inverse proportion to their number elsewhere: 8e-4 at the 32 of vit_tiny.",
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Of the optimiser (released: 0).")
     momentum: float = Field(default=0.99, ge=0, lt=1, description="Of SGD (released: 0.99).")

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from sweeper.engine import QUIET
+from sweeper.engine.isolation import LOOPBACK, isolated, mute
+from sweeper.engine.ray_guard import end_own_processes
 from sweeper.errors import ResourceError
 from sweeper.store.processes import has_ended, process_identity
 
@@ -28,6 +31,7 @@ _WORKER_ENVIRONMENT = {**QUIET, "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
 _LONGEST_TEMP = 40
 """Characters: Ray puts sockets below it, and a socket's path must have less than 108."""
 _KNOCK_S = 10.0
+_NAMELESS_S = 3600.0
 _OWNER = "owner"
 """File that names the process a folder belongs to."""
 _STARTS = 2
@@ -58,6 +62,7 @@ def start(address: str | None, temp_dir: Path | None = None) -> dict[str, float]
     else:
         _join(address, options)
         harden()
+    mute()
     for name in ("ray.tune", "ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return {name: float(amount) for name, amount in ray.cluster_resources().items()}
@@ -76,6 +81,13 @@ def stop(*, keeps_logs: bool = False) -> None:
     _own_folder = None
 
 
+def abandon() -> None:
+    """End a Ray of our own of which a process has ended, without waiting for any of it."""
+    end_own_processes()
+    if _own_folder is not None:
+        shutil.rmtree(_own_folder, ignore_errors=True)
+
+
 def own_folder() -> Path | None:
     """Where the Ray that we started keeps its logs; None if we started none."""
     return _own_folder
@@ -90,11 +102,20 @@ def temporary_root() -> Path:
 
 
 def remove_leftovers() -> None:
-    """Remove the folders of sweeps of this user that were killed on this machine."""
-    for owner in temporary_root().glob(f"*/{_OWNER}"):
+    """Remove the folders of sweeps of this user that were killed on this machine.
+
+    A folder that names no owner is removed an hour after it was made: its sweep was killed before
+    it could write its name.
+    """
+    for folder in temporary_root().glob("*"):
+        owner = folder / _OWNER
         with contextlib.suppress(OSError):
-            if has_ended(owner.read_text(encoding="utf-8")):
-                shutil.rmtree(owner.parent, ignore_errors=True)
+            if owner.is_file():
+                is_left_over = has_ended(owner.read_text(encoding="utf-8"))
+            else:
+                is_left_over = time.time() - folder.stat().st_mtime > _NAMELESS_S
+            if is_left_over:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_fits(placement: Placement) -> None:
@@ -127,16 +148,19 @@ def _start_here(options: dict[str, Any], temp_dir: Path | None) -> None:
     remove_leftovers()
     for attempt in range(_STARTS):
         folder = temp_dir or temporary_root() / uuid.uuid4().hex[:6]
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
         (folder / _OWNER).write_text(process_identity(), encoding="utf-8")
         try:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=_STORE_BYTES,
-                _temp_dir=str(folder),
-                **options,
-            )
+            with isolated():
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    object_store_memory=_STORE_BYTES,
+                    _temp_dir=str(folder),
+                    _node_ip_address=LOOPBACK,
+                    **options,
+                )
         except Exception as err:  # Ray raises bare Exception when a process of its starts too late
             with contextlib.suppress(Exception):
                 ray.shutdown()

@@ -93,13 +93,22 @@ GOLDEN: tuple[dict[str, Any], ...] = (
 """The trainings, two epochs each: every method, and the options that use other code paths."""
 
 
+_IMAGE_LR = 1e-4
+
+
 def golden_trials() -> list[TrialConfig]:
     """The trials of all golden trainings."""
     trials = []
     for values in GOLDEN:
         training = {"epochs": 2, "batch_size": 3, **values.get("training", {})}
         base = {"source": "A", "structure": "prostate", "seed": 1}
-        trials.append(TrialConfig.model_validate({**base, **values, "training": training}))
+        trial = TrialConfig.model_validate({**base, **values, "training": training})
+        if not trial.method.reads_embeddings() and trial.training.lr is None:
+            # a default rate is resolved in the identity, so changing it needs no new version
+            trial = TrialConfig.model_validate(
+                {**base, **values, "training": {**training, "lr": _IMAGE_LR}}
+            )
+        trials.append(trial)
     return trials
 
 

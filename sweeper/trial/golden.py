@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from desam_model.encoder.shapes import PREPROCESSING
+from desam_model.encoder.entry import MapShape
+from desam_model.encoder.sam_vit_entries import PREPROCESSING
 from desam_model.method import SegmentationMethod
 from desam_model.scoring.evaluate import evaluate
 from desam_model.scoring.metric_table import metrics
@@ -269,10 +270,8 @@ def _write_data(folder: Path) -> tuple[str, str]:
         block=4,
         codec="none",
         n_slices=len(cases) * _SLICES,
-        num_taps=3,
-        tap_channels=_TAPS,
-        neck_channels=_NECK,
-        grid_hw=(_GRID, _GRID),
+        taps=(MapShape(_TAPS, (_GRID, _GRID)),) * 3,
+        neck=MapShape(_NECK, (_GRID, _GRID)),
         input_px=16 * _GRID,
         product_version="0",
         cases=tuple((case.record.case, _SLICES) for case in cases),

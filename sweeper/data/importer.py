@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from sweeper.data.preprocessing import Preprocessing
     from sweeper.data.volume import Volume
 
-PART_VERSION = 4
-"""Increased when the preparation changes; parts of an earlier version are then re-created."""
+PART_VERSION = 5
+"""Increased when the preparation changes; parts of an earlier version are then re-created.
+
+A store records it too: `--replace` then re-creates a store of an earlier version.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +74,7 @@ class CaseResult:
     Attributes:
         case: The case.
         faults: Faults of its files.
-        source_hash: SHA-256 over both files; empty if one cannot be read.
+        source_hash: SHA-256 over all files of image and label; empty if one cannot be read.
         voxel_hash: SHA-256 over the image's voxels; equal for the same scan in another file.
         n_channels: Channels of the image; 0 if it cannot be read.
         part: File with the prepared arrays, or None.
@@ -233,7 +236,7 @@ def _tuples(value: Any) -> Any:
 
 
 def hash_files(case: SourceCase) -> str:
-    """SHA-256 over the image and label files of a case; empty if one cannot be read."""
+    """SHA-256 over every file that a case is read from; empty if one cannot be read."""
     digest = hashlib.sha256()
     try:
         for path in (*files_of(case.image), *files_of(case.label)):

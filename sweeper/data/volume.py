@@ -7,6 +7,7 @@ axial slices look as radiologists expect them.
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import re
 import zlib
@@ -21,6 +22,8 @@ from nibabel.orientations import apply_orientation, io_orientation, ornt_transfo
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from sweeper.data.voxel_files import PAIR_SUFFIX, voxel_files
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
-SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, PAIR_SUFFIX, *ITK_SUFFIXES)
+SUFFIXES = VOLUME_SUFFIXES + PICTURE_SUFFIXES
 
 NIFTI1_SIZES = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
@@ -103,15 +107,27 @@ def read_volume(path: Path) -> Volume:
         raise VolumeError(f"its suffix is {suffix!r}, expected one of {', '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise VolumeError("the file has 0 bytes")
+    missing = [file.name for file in voxel_files(path) if not file.exists()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise VolumeError(f"its voxels are in {missing[0]}{more}, which does not exist")
     if suffix in NIFTI_SUFFIXES:
         return _read_nifti(path)
+    if suffix == PAIR_SUFFIX:
+        return _read_pair(path)
     return _read_itk(path, is_picture=suffix in PICTURE_SUFFIXES)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files of a volume: the file itself, or a folder's pictures ordered by name."""
+    """All files that a volume is read from, also missing ones.
+
+    These are the file and those that hold its voxels, or a folder's pictures ordered by name.
+    """
     if not path.is_dir():
-        return (path,)
+        try:
+            return (path, *voxel_files(path))
+        except OSError:  # reported when it is read
+            return (path,)
     pictures = (file for file in path.iterdir() if suffix_of(file) in PICTURE_SUFFIXES)
     return tuple(sorted(pictures, key=lambda file: natural_key(file.name)))
 
@@ -129,6 +145,30 @@ def _read_folder(path: Path) -> Volume:
 
 def _read_nifti(path: Path) -> Volume:
     image, data = _parse_nifti(path.read_bytes())
+    return _nifti_volume(image, data)
+
+
+def _read_pair(path: Path) -> Volume:
+    """The volume of a `.hdr` with its `.img`: NIfTI in two files, or Analyze 7.5."""
+    raw = path.read_bytes()
+    is_nifti = raw[344:347] == b"ni1"
+    kind: Any = nib.Nifti1Pair if is_nifti else nib.AnalyzeImage
+    (voxels,) = voxel_files(path)
+    size = voxels.stat().st_size
+    holders = kind.make_file_map()
+    holders["header"].fileobj, holders["image"].filename = io.BytesIO(raw), str(voxels)
+    try:
+        image = kind.from_file_map(holders)
+        _require_complete(image.dataobj, size)
+        data = np.asanyarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, WrapStructError) as err:
+        raise VolumeError("it is not an Analyze or NIfTI header") from err
+    except (ValueError, OverflowError) as err:
+        raise VolumeError("it is truncated or damaged") from err
+    return _nifti_volume(image, data)
+
+
+def _nifti_volume(image: Any, data: NDArray[Any]) -> Volume:
     if data.dtype.fields is not None or np.iscomplexobj(data):
         raise VolumeError(f"its voxels are of type {data.dtype}, expected one number per voxel")
     while data.ndim > 3 and data.shape[-1] == 1:
@@ -143,7 +183,7 @@ def _read_nifti(path: Path) -> Volume:
         for key in ("descrip", "db_name", "aux_file", "intent_name")
         if key in header
     }
-    for number, extension in enumerate(header.extensions, start=1):
+    for number, extension in enumerate(getattr(header, "extensions", ()), start=1):
         # may be a whole DICOM header, whose texts must not be printed
         kind = EXTENSIONS.get(extension.get_code(), "unnamed")
         headers[f"extension {number}"] = f"{kind} block of {extension.get_sizeondisk()} bytes"

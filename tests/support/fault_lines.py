@@ -420,7 +420,7 @@ LINES = {
     "csv_unknown_suffix": (
         (
             "error [unreadable] south1.dcm: its suffix is '.dcm', expected one of .nii, "
-            ".nii.gz, .nrrd, .nhdr, .mha, .mhd, .png, .tif, .tiff, .bmp, .jpg, .jpeg; replace"
+            ".nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .png, .tif, .tiff, .bmp, .jpg, .jpeg; replace"
             " the file or remove the case"
         ),
     ),

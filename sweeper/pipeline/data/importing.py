@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.case_pool import default_processes, process_cases
 from sweeper.data.faults import Fault, FaultyDataError, errors
-from sweeper.data.importer import CaseJob, CaseResult, hash_files
+from sweeper.data.importer import PART_VERSION, CaseJob, CaseResult, hash_files
 from sweeper.data.layouts.registry import read_source
 from sweeper.data.privacy import salted
 from sweeper.data.set_checks import check_results, check_source
@@ -110,6 +110,7 @@ def _import(
         layout=dataset.layout,
         label_values={name: value for value, name in (options.structures or {}).items()},
         keeps_all_slices=True,
+        reader_version=PART_VERSION,
     )
     store = write_dataset(target, facts, new_cases(good, split, dataset, options.salt))
     shutil.rmtree(parts)
@@ -214,7 +215,8 @@ def _existing(
         store = DatasetStore.open(target)
     except StoreError:
         return None
-    if options.replace and (not store.keeps_all_slices or store.damaged_cases()):
+    is_outdated = not store.keeps_all_slices or store.reader_version < PART_VERSION
+    if options.replace and (is_outdated or store.damaged_cases()):
         return None
     if store.import_key == key:
         return store

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import fault_sources as sources
@@ -128,6 +130,43 @@ def test_a_second_import_does_nothing(tmp_path):
     assert (first.is_unchanged, second.is_unchanged) == (False, True)
     assert told == []
     assert (tmp_path / "x.zarr" / "zarr.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("suffix", ["mhd", "nhdr", "hdr"])
+def test_a_corrected_label_in_a_voxel_file_is_imported_with_replace(tmp_path, suffix):
+    source = tmp_path / "src" / "UCL"
+    source.mkdir(parents=True)
+    for index in range(2):
+        for name, array in (("", sources.image_array(index)), ("_segmentation", None)):
+            image = sitk.GetImageFromArray(sources.label_array() if array is None else array)
+            image.SetOrigin((5.0, -6.0, 7.0))
+            sitk.WriteImage(image, str(source / f"Case{index:02d}{name}.{suffix}"))
+    first = import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE).store
+    assert import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE).is_unchanged
+    voxels = source / f"Case00_segmentation.{'img' if suffix == 'hdr' else 'raw'}"
+    stat, label = voxels.stat(), sources.label_array()
+    label[1] = 0
+    voxels.write_bytes(label.tobytes())
+    os.utime(voxels, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    with pytest.raises(DataError, match="already exists, with other files"):
+        import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE)
+    replaced = import_dataset(tmp_path / "src", tmp_path / "x.zarr", replace(ONE, replace=True))
+    assert not replaced.is_unchanged
+    assert replaced.store.fingerprint != first.fingerprint
+    assert replaced.store.n_slices == first.n_slices - 1
+
+
+def test_a_store_of_an_earlier_reader_is_created_again_with_replace(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    first = import_dataset(source, tmp_path / "x.zarr", ONE).store
+    file = tmp_path / "x.zarr" / "zarr.json"
+    plain = json.loads(file.read_text())
+    del plain["attributes"]["reader_version"]
+    file.write_text(json.dumps(plain))
+    assert import_dataset(source, tmp_path / "x.zarr", ONE).is_unchanged
+    again = import_dataset(source, tmp_path / "x.zarr", replace(ONE, replace=True))
+    assert not again.is_unchanged
+    assert again.store.fingerprint == first.fingerprint
 
 
 def test_a_second_import_of_copied_files_does_nothing(tmp_path):

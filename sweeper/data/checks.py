@@ -121,7 +121,7 @@ class CaseChecker:
             self.fault(
                 "geometry-nominal",
                 path,
-                "its header has no orientation (positive diagonal, origin 0)",
+                "its header states no orientation",
                 "the array is used as stored; add the scanner's affine if it appears upside down",
                 warning=True,
             )
@@ -209,6 +209,15 @@ class CaseChecker:
                 f"its shape (z, y, x) is {label.array.shape[1:]}, but the image's is"
                 f" {image.array.shape[1:]}",
                 "resample the label to its image",
+            )
+            return False
+        if image.has_geometry != label.has_geometry:
+            states, not_ = ("its image", "it") if image.has_geometry else ("it", "its image")
+            self.fault(
+                "geometry-affine",
+                self.case.label,
+                f"{states} states an orientation, but {not_} does not",
+                "copy the image's header to it, if both have the same order of voxels",
             )
             return False
         distance_mm = corner_distance_mm(image, label)

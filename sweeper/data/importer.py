@@ -77,6 +77,8 @@ class CaseResult:
         source_hash: SHA-256 over all files of image and label; empty if one cannot be read.
         voxel_hash: SHA-256 over the image's voxels; equal for the same scan in another file.
         n_channels: Channels of the image; 0 if it cannot be read.
+        states_orientation: False for a volume whose file states no orientation; None for a picture,
+            or if it cannot be read.
         part: File with the prepared arrays, or None.
         facts: Properties of the prepared case, or None.
         is_resumed: True if the part existed already.
@@ -88,6 +90,7 @@ class CaseResult:
     source_hash: str = ""
     voxel_hash: str = ""
     n_channels: int = 0
+    states_orientation: bool | None = None
     part: Path | None = None
     facts: CaseFacts | None = None
     is_resumed: bool = False
@@ -116,6 +119,7 @@ def process_case(job: CaseJob) -> CaseResult:
         source_hash=source_hash,
         voxel_hash="" if image is None else _voxel_hash(image),
         n_channels=0 if image is None else len(image.array),
+        states_orientation=None if image is None else _states_orientation(image),
         headers=header_texts(job.case, job.root, image, label),
     )
     facts = None
@@ -207,6 +211,7 @@ def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult | None:
             note: dict[str, Any] = json.loads(str(arrays["note"]))
     except (zipfile.BadZipFile, EOFError, ValueError, KeyError):
         return None
+    facts = CaseFacts(**{key: _tuples(value) for key, value in note["facts"].items()})
     return CaseResult(
         case=job.case,
         faults=tuple(
@@ -216,7 +221,8 @@ def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult | None:
         voxel_hash=note["voxel_hash"],
         n_channels=note["n_channels"],
         part=part,
-        facts=CaseFacts(**{key: _tuples(value) for key, value in note["facts"].items()}),
+        states_orientation=facts.has_geometry if facts.n_source_slices > 1 else None,
+        facts=facts,
         is_resumed=True,
         headers=_headers(job) if note["has_headers"] else (),
     )
@@ -258,6 +264,10 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _states_orientation(image: Volume) -> bool | None:
+    return image.has_geometry if image.array.shape[1] > 1 else None
 
 
 def _voxel_hash(volume: Volume) -> str:

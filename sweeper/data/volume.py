@@ -22,7 +22,7 @@ from nibabel.orientations import apply_orientation, io_orientation, ornt_transfo
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from sweeper.data.voxel_files import PAIR_SUFFIX, voxel_files
+from sweeper.data.voxel_files import PAIR_SUFFIX, states_axes, voxel_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,9 +59,11 @@ class Volume:
     Attributes:
         array: `(C, z, y, x)`, the file's values after its scaling.
         spacing_mm: (z, y, x) voxel size, millimetres.
-        affine: `(4, 4)` from (x, y, z) voxel indices of `array` to millimetres, in RAS+.
-        has_geometry: False if the file has no orientation or voxel size (pictures, and headers
-            with a default affine such as `numpy.eye`).
+        affine: `(4, 4)` from (x, y, z) voxel indices of `array` to millimetres, in RAS+; only the
+            voxel sizes if `has_geometry` is false.
+        has_geometry: False if the file states no orientation: pictures, headers without these
+            fields (both codes of a NIfTI are 0), and default affines such as `numpy.eye`. The array
+            is then as stored: first axis columns, second rows, third slices.
         headers: Header texts that may contain names, for the privacy guard.
     """
 
@@ -153,13 +155,12 @@ def _read_pair(path: Path) -> Volume:
     raw = path.read_bytes()
     is_nifti = raw[344:347] == b"ni1"
     kind: Any = nib.Nifti1Pair if is_nifti else nib.AnalyzeImage
-    (voxels,) = voxel_files(path)
-    size = voxels.stat().st_size
+    voxels = voxel_files(path)[0].read_bytes()
     holders = kind.make_file_map()
-    holders["header"].fileobj, holders["image"].filename = io.BytesIO(raw), str(voxels)
+    holders["header"].fileobj, holders["image"].fileobj = io.BytesIO(raw), io.BytesIO(voxels)
     try:
         image = kind.from_file_map(holders)
-        _require_complete(image.dataobj, size)
+        _require_complete(image.dataobj, len(voxels))
         data = np.asanyarray(image.dataobj)
     except (ImageFileError, HeaderDataError, WrapStructError) as err:
         raise VolumeError("it is not an Analyze or NIfTI header") from err
@@ -187,7 +188,9 @@ def _nifti_volume(image: Any, data: NDArray[Any]) -> Volume:
         # may be a whole DICOM header, whose texts must not be printed
         kind = EXTENSIONS.get(extension.get_code(), "unnamed")
         headers[f"extension {number}"] = f"{kind} block of {extension.get_sizeondisk()} bytes"
-    return _canonical(data[None], np.asarray(image.affine, dtype=np.float64), headers)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    codes = [int(header[key]) for key in ("qform_code", "sform_code") if key in header]
+    return _canonical(data[None], affine, headers, is_stated=any(codes))
 
 
 def _parse_nifti(raw: bytes) -> tuple[Any, NDArray[Any]]:
@@ -229,13 +232,21 @@ def _require_complete(voxels: Any, size: int) -> None:
 
 
 def _canonical(
-    data: NDArray[Any], affine: NDArray[np.float64], headers: Mapping[str, str]
+    data: NDArray[Any],
+    affine: NDArray[np.float64],
+    headers: Mapping[str, str],
+    *,
+    is_stated: bool,
 ) -> Volume:
-    """The volume of `data` `(C, i, j, k)` with its RAS+ affine, as `(C, z, y, x)` in LPS."""
+    """The volume of `data` `(C, i, j, k)` with its RAS+ affine, as `(C, z, y, x)` in LPS.
+
+    If the header does not state the affine's axes, or they are a default, the array stays as it is.
+    """
     no_geometry = "its affine is singular or not finite, so voxels have no position or size"
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise VolumeError(no_geometry)
-    has_geometry = not _is_default_affine(affine)
+    has_geometry = is_stated and not _is_default_affine(affine)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if has_geometry:
         try:
             to_canonical = ornt_transform(io_orientation(affine), _LPS)
@@ -244,7 +255,9 @@ def _canonical(
         shape = data.shape[1:]
         data = np.stack([apply_orientation(channel, to_canonical) for channel in data])
         affine = affine @ nib.orientations.inv_ornt_aff(to_canonical, shape)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    else:
+        affine = np.diag([*spacing, 1.0])
     return Volume(
         array=data.transpose(0, 3, 2, 1),
         spacing_mm=(_mm(spacing[2]), _mm(spacing[1]), _mm(spacing[0])),
@@ -308,7 +321,9 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
-    return _canonical(array.transpose(0, 3, 2, 1), _LPS_FROM_RAS @ affine, headers)
+    return _canonical(
+        array.transpose(0, 3, 2, 1), _LPS_FROM_RAS @ affine, headers, is_stated=states_axes(path)
+    )
 
 
 def _itk_headers(image: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Finds the files that hold the voxels of a header: MetaImage, NRRD, and `.hdr` with `.img`.
+"""Reads which voxel files and which axes a header states: MetaImage, NRRD, `.hdr` with `.img`.
 
 Source: MetaIO's `ElementDataFile` and Teem's `data file` (sources.md S81).
 """
@@ -63,6 +63,23 @@ def voxel_files(path: Path) -> tuple[Path, ...]:
     if first.upper().split()[0] == "LIST":
         return tuple(path.parent / line for line in lines if line)
     return tuple(path.parent / name for name in _numbered(first))
+
+
+_AXES = {
+    **dict.fromkeys(META_SUFFIXES, ("transformmatrix", "rotation", "orientation")),
+    **dict.fromkeys(NRRD_SUFFIXES, ("space",)),
+}
+"""Fields of which a header must have one; without them ITK assumes its own axes."""
+
+
+def states_axes(path: Path) -> bool:
+    """False if a MetaImage or NRRD has no field for its axes in the patient's frame.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    wanted = _AXES.get(path.suffix.lower())
+    return wanted is None or bool(header_fields(path).keys() & set(wanted))
 
 
 def _image_beside(header: Path) -> Path:

@@ -506,6 +506,33 @@ def csv_pictures_of_two_sizes(root):
     return path
 
 
+def codes_of_the_label_are_zero(root):
+    sources.without_codes(sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz")
+
+
+def codes_of_one_case_are_zero(root):
+    folder = sources.saml(root) / "UCL"
+    sources.without_codes(folder / "Case01.nii.gz")
+    sources.without_codes(folder / "Case01_segmentation.nii.gz")
+
+
+def missing_voxel_file(root):
+    _as_mhd(root).unlink()
+
+
+def truncated_voxel_file(root):
+    voxels = _as_mhd(root)
+    voxels.write_bytes(voxels.read_bytes()[:-1000])
+
+
+def _as_mhd(root):
+    """Case01 of UCL as a MetaImage in two files; returns the file with the voxels."""
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(file)), str(file.parent / "Case01.mhd"))
+    file.unlink()
+    return file.parent / "Case01.raw"
+
+
 def _rewrite_both(root, affine):
     folder = sources.saml(root) / "UCL"
     sources.write(folder / "Case01.nii.gz", sources.image_array(7), affine)

@@ -36,6 +36,15 @@ def write(path, array: np.ndarray, affine: np.ndarray = LPS) -> None:
     nib.save(nib.Nifti1Image(array.transpose(2, 1, 0), affine), path)
 
 
+def without_codes(path) -> None:
+    """Set both codes of a NIfTI to 0, so that its header states voxel sizes only."""
+    image = nib.load(path, mmap=False)
+    image = nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine)
+    image.set_qform(image.affine, code=0)
+    image.set_sform(None, code=0)
+    nib.save(image, path)
+
+
 def saml(root, sites=("RUNMC", "UCL"), cases: int = 2):
     """A sound SAML source."""
     for s, site in enumerate(sites):

@@ -298,7 +298,8 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
         raise VolumeError("it is truncated or damaged, or its suffix is wrong") from err
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
-        array = np.moveaxis(array, -1, 0)[:3]  # an alpha channel is not an intensity
+        array = np.moveaxis(array, -1, 0)
+        array = array[:3] if is_picture else array  # an alpha channel is not an intensity
     else:
         array = array[None]
     if array.ndim == 3:

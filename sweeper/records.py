@@ -219,6 +219,7 @@ class Placement:
         memory_bytes: Host memory, above which the watchdog ends the training; 0: no limit.
         max_concurrent: Number of trainings that run at once.
         shares_processes: True if a worker process is reused for the next training.
+        hang_s: Seconds without progress after which a training is taken to hang.
     """
 
     cpu: int
@@ -226,3 +227,4 @@ class Placement:
     memory_bytes: int
     max_concurrent: int
     shares_processes: bool
+    hang_s: float

@@ -65,6 +65,7 @@ def evaluate(
     settings: PredictionSettings,
     batches: Batches,
     others: Sequence[Slice] | None = None,
+    on_case: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Scores of all cases of a view under all protocols, from one set of predictions.
 
@@ -77,6 +78,7 @@ def evaluate(
         others: All other slices of the same scans, whose `z` counts all slices of a scan; None to
             leave out the protocols that need whole scans. The foreground's masks and scores are
             the same with and without them.
+        on_case: Called after each case is scored.
 
     Raises:
         ValueError: The view is empty.
@@ -111,6 +113,7 @@ def evaluate(
             spacing_mm=first.spacing_mm,
             drops_last=slices[-1].is_last_foreground,
         )
+        on_case()
     return Evaluation(scores=tuple(scores), predictions=tuple(predictions))
 
 

@@ -82,6 +82,7 @@ def fit(
     seed: int,
     device: torch.device | str = "cpu",
     on_epoch: Callable[[EpochRecord], Decision] = lambda _: Decision.CONTINUE,
+    on_batch: Callable[[], None] = lambda: None,
     checkpoint_dir: Path | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> FitResult:
@@ -99,6 +100,7 @@ def fit(
         device: Where to train.
         on_epoch: Called after each epoch with its results; returns CONTINUE or STOP. A resumed
             training first repeats the epochs in its checkpoint, and ignores the answers to these.
+        on_batch: Called after each batch, of training and of validation.
         checkpoint_dir: Folder of `last.pt`, `best.pt` and `selection.json`; an unfinished training
             in it is resumed. None writes no files.
         checkpoint_every_s: See `CHECKPOINT_EVERY_S`.
@@ -115,6 +117,7 @@ def fit(
     # Dropout and similar layers take no generator; they draw from a forked global state
     with torch.random.fork_rng():
         trainer = _Trainer(method, train, validation, schedule, seed, torch.device(device))
+        trainer.on_batch = on_batch
         trainer.resume(checkpoint_dir)
         trainer.run(on_epoch, checkpoint_dir, checkpoint_every_s)
         return trainer.finish(checkpoint_dir)
@@ -148,6 +151,7 @@ class _Trainer:
             device.type, init_scale=FP16_INITIAL_SCALE, enabled=schedule.precision == "fp16"
         )
         # bookkeeping
+        self.on_batch: Callable[[], None] = lambda: None
         self.memory = PeakMemory(device)
         self.identity = {"seed": seed, "schedule": schedule_identity(schedule)}
         self.state = TrainingState(weights={}, optimizer={})
@@ -243,6 +247,7 @@ class _Trainer:
                 raise NonFiniteLossError(epoch, step, tuple(cases), losses["total"])
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value * len(batch)
+            self.on_batch()
         means = {name: value / len(self.train) for name, value in sums.items()}
         return means.pop("total"), means
 
@@ -276,6 +281,7 @@ class _Trainer:
                     slice_losses, mask = self.method.validate(micro_batch, VALIDATION_SETTINGS)
                 losses += slice_losses.float().tolist()
                 masks += list(mask[:, 0].cpu().numpy())
+            self.on_batch()
         loss = sum(losses) / len(losses)
         if not math.isfinite(loss):
             non_finite = [i for i, value in enumerate(losses) if not math.isfinite(value)]

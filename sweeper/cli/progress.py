@@ -58,8 +58,8 @@ class _Counts:
     def eta(self) -> str:
         """Estimated time left, from the pace so far; running trainings count in part."""
         finished = self.ended + sum(self.running.values())
-        if finished < 0.2:
-            return "ETA soon"
+        if not finished:
+            return "ETA after the first epoch"
         left = max(self.total - finished, 0.0)
         seconds = (time.monotonic() - self._started) * left / finished
         return f"ETA {clock(seconds)}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -18,9 +20,13 @@ if TYPE_CHECKING:
     from sweeper.store.workspace import Workspace
 
 EXIT_FAILED = 1
+EXIT_ELSEWHERE = 4
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 _SIGTERM = 15
+_RESTARTS = "SWEEPER_RAY_RESTARTS"
+"""Environment variable: how often this command has begun anew because its Ray had ended."""
+_MAX_RESTARTS = 2
 
 
 def _space_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +74,8 @@ def run(
     """Run the missing trainings of a search space, then print its table.
 
     Running the same command again resumes what is not finished. Exit codes: 0 all done, 1 some
-    trainings failed, 2 wrong input, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
+    trainings failed, 2 wrong input, 4 some trainings are left to another run, 5 Ray ended three
+    times, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
     """
     return _run(workspace, space, address, notify, _settings(values), values)
 
@@ -104,11 +111,14 @@ def _run(
     settings: tuple[str, ...],
     values: dict[str, Any],
 ) -> int:
+    from sweeper.cli.hangup import survive_hangup
     from sweeper.cli.progress import display
     from sweeper.pipeline.run import RunRequest
     from sweeper.pipeline.run import run as run_sweep
     from sweeper.store.workspace import Workspace
 
+    survive_hangup()
+    n_restarts = int(os.environ.get(_RESTARTS, "0"))
     workspace = Workspace.open(root)
     request = RunRequest(
         space=space,
@@ -116,10 +126,18 @@ def _run(
         address=address,
         notify=notify,
         probes=not values["no_probe"],
-        approves=approval(values["yes"], values["ask_above"]),
+        approves=approval(values["yes"] or n_restarts > 0, values["ask_above"]),
+        restarts=_begin_anew if n_restarts < _MAX_RESTARTS else None,
     )
     outcome = run_sweep(workspace, request, display())
     return finish(workspace, outcome, space, values)
+
+
+def _begin_anew() -> NoReturn:
+    """Replace this process by the same command; it has the same id, so it keeps its leases."""
+    os.environ[_RESTARTS] = str(int(os.environ.get(_RESTARTS, "0")) + 1)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def finish(
@@ -156,6 +174,15 @@ def finish(
         )
         click.echo(f"next: {status_command} --failed    then: {retry_command}")
         return EXIT_FAILED
+    left = sum(cell.state not in (State.DONE, State.PRUNED) for cell in outcome.cells)
+    if left:
+        who = "another run is at work on it" if left == 1 else "other runs are at work on them"
+        click.echo(
+            f"{counted(left, 'training')} left: {who}, or it ended early; the same command"
+            " prints the whole table once they are done",
+            err=True,
+        )
+        return EXIT_ELSEWHERE
     click.echo(f"next: {command_line('ui')}    (curves and images in the browser)")
     report = command_line("report", str(space))
     click.echo(f"      {report} --format latex    (the table for the paper)")
@@ -173,8 +200,6 @@ def data_words(values: Mapping[str, Any]) -> list[str]:
 
 def _summary(outcome: RunOutcome) -> str:
     """The number of trainings in each state and the time; a terminal bell rings at the end."""
-    import sys
-
     from sweeper.cli.progress import clock
     from sweeper.plan.states import State
 

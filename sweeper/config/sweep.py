@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from sweeper.config.yaml_reader import Path_
 
 
+HANG_MINUTES = 10.0
+"""A guess."""
+
+
 class ResourcesConfig(Strict):
     """Resources of one training; none of them changes a result."""
 
@@ -44,6 +48,12 @@ class ResourcesConfig(Strict):
     memory_gb: float | None = Field(default=None, gt=0, description="Host memory per training, GB.")
     max_concurrent: int | None = Field(
         default=None, ge=1, description="Trainings that run at once."
+    )
+    hang_minutes: float = Field(
+        default=HANG_MINUTES,
+        gt=0,
+        description="Minutes in which nothing moves, no batch and no case, after which a training"
+        " is taken to hang: it goes on once from its last checkpoint, then it has failed.",
     )
 
 

@@ -1,6 +1,6 @@
 """Reads which voxel files and which axes a header states: MetaImage, NRRD, `.hdr` with `.img`.
 
-Source: MetaIO's `ElementDataFile` and Teem's `data file` (sources.md S81).
+Source: MetaIO's `ElementDataFile` and Teem's `data file` (sources.md S91).
 """
 
 from __future__ import annotations

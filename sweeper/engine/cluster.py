@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from sweeper.engine import QUIET
+from sweeper.engine.isolation import LOOPBACK, isolated, mute
+from sweeper.engine.ray_guard import end_own_processes
 from sweeper.errors import ResourceError
 from sweeper.store.processes import has_ended, process_identity
 
@@ -58,6 +60,7 @@ def start(address: str | None, temp_dir: Path | None = None) -> dict[str, float]
     else:
         _join(address, options)
         harden()
+    mute()
     for name in ("ray.tune", "ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return {name: float(amount) for name, amount in ray.cluster_resources().items()}
@@ -74,6 +77,13 @@ def stop(*, keeps_logs: bool = False) -> None:
     if _own_folder is not None and not keeps_logs:
         shutil.rmtree(_own_folder, ignore_errors=True)
     _own_folder = None
+
+
+def abandon() -> None:
+    """End a Ray of our own of which a process has ended, without waiting for any of it."""
+    end_own_processes()
+    if _own_folder is not None:
+        shutil.rmtree(_own_folder, ignore_errors=True)
 
 
 def own_folder() -> Path | None:
@@ -127,16 +137,19 @@ def _start_here(options: dict[str, Any], temp_dir: Path | None) -> None:
     remove_leftovers()
     for attempt in range(_STARTS):
         folder = temp_dir or temporary_root() / uuid.uuid4().hex[:6]
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
         (folder / _OWNER).write_text(process_identity(), encoding="utf-8")
         try:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=_STORE_BYTES,
-                _temp_dir=str(folder),
-                **options,
-            )
+            with isolated():
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    object_store_memory=_STORE_BYTES,
+                    _temp_dir=str(folder),
+                    _node_ip_address=LOOPBACK,
+                    **options,
+                )
         except Exception as err:  # Ray raises bare Exception when a process of its starts too late
             with contextlib.suppress(Exception):
                 ray.shutdown()

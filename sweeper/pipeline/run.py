@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 from sweeper.config.sweep import Sweep, load_sweep
 from sweeper.errors import DeclinedError
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from sweeper.store.workspace import Workspace
     from sweeper.tracking.tracker import Tracker
 
+EXIT_RAY_LOST = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
@@ -48,6 +52,8 @@ class RunRequest:
         probes: True to measure kinds of training that have not been measured on this machine.
         approves: Called with the predicted cost before the run starts; if it returns False, the run
             does not start.
+        restarts: Replaces this process by one that runs the same request, when a process of this
+            machine's own Ray has ended; None ends the process then.
     """
 
     space: Path
@@ -57,6 +63,7 @@ class RunRequest:
     notify: str | None = None
     probes: bool = True
     approves: Callable[[PlanReport], bool] = lambda _: True
+    restarts: Callable[[], NoReturn] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +99,28 @@ class RunOutcome:
 
 def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutcome:
     """Run the missing trainings, log them in MLflow, and return the outcome."""
-    # validate the space, open the data and predict the costs
-    began = time.monotonic()
     sweep = load_sweep(request.space, request.settings)
     notifier = Notifier(request.notify, sweep.spec.name, display)
+    try:
+        return _run(workspace, request, sweep, notifier, display)
+    except DeclinedError:
+        raise
+    except Exception as err:
+        notifier.error(str(err) or type(err).__name__)
+        notifier.wait()
+        raise
+
+
+def _run(
+    workspace: Workspace,
+    request: RunRequest,
+    sweep: Sweep,
+    notifier: Notifier,
+    display: Display,
+) -> RunOutcome:
+    # open the data and predict the costs
+    began = time.monotonic()
+    on_lost = partial(_on_ray_lost, request, notifier, display)
     data = DataSource(workspace, display)
     facts, ledger = data.facts, Ledger(workspace.trainings)
     costs = Costs.begin(workspace, sweep, data, display, probes=request.probes)
@@ -104,7 +129,14 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
     # run the searches, whose winners are then trainings of the table
     tracker: Tracker = MlflowTracker(workspace)
     searched = search(
-        workspace, sweep, facts, tracker, display, request.address, on_failure=notifier.failure
+        workspace,
+        sweep,
+        facts,
+        tracker,
+        display,
+        request.address,
+        on_failure=notifier.failure,
+        on_lost=on_lost,
     )
     plan = make_plan(sweep.spec.name, (*sweep.trials, *searched.trials), facts)
     name = searched.name
@@ -133,6 +165,7 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
             display,
             resources=sweep.spec.resources,
             address=request.address,
+            on_lost=on_lost,
         )
     outcome = RunOutcome(
         sweep=sweep,
@@ -146,6 +179,18 @@ def run(workspace: Workspace, request: RunRequest, display: Display) -> RunOutco
         costs=costs.end(todo, searched.studies) if todo or searched.ran else None,
     )
     return _notified(notifier, outcome)
+
+
+def _on_ray_lost(request: RunRequest, notifier: Notifier, display: Display, what: str) -> NoReturn:
+    """A process of our own Ray has ended: begin anew, or end and say so."""
+    if request.restarts is not None:
+        display.say(f"Ray's {what} has ended; starting Ray again, nothing computed is lost")
+        request.restarts()
+    text = f"Ray's {what} has ended again and again; run the same command later to resume"
+    display.say(f"error: {text}")
+    notifier.error(text)
+    notifier.wait()
+    os._exit(EXIT_RAY_LOST)
 
 
 def _notified(notifier: Notifier, outcome: RunOutcome) -> RunOutcome:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sweeper.config.sweep import HANG_MINUTES
 from sweeper.config.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class TrainingJob:
         remedy: Description of the settings after the training ran out of memory; None for the
             original settings.
         background: URI of the embeddings of slices that show no structure; None if none are read.
+        hang_s: Seconds without progress after which it is taken to hang.
         scoring_code: Version of the scoring code when the plan was made; None if the job has no
             evaluation.
     """
@@ -50,6 +52,7 @@ class TrainingJob:
     remedy: str | None = None
     scoring_code: str | None = None
     background: str | None = None
+    hang_s: float = 60 * HANG_MINUTES
 
     def to_json(self) -> str:
         """The job as text."""

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from desam_model.training.folds import folds, training_share
+from desam_model.training.loader import Loader
 from desam_model.types import Reads, Split
 from sweeper.errors import DataError
 from sweeper.factory import Sizes
 from sweeper.store.dataset.views import background_view, slice_view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from desam_model.types import Slice
+    import torch
+
+    from desam_model.types import Batch, Slice
     from sweeper.config.trial import TrialConfig
     from sweeper.store.dataset.store import DatasetStore
     from sweeper.store.embeddings.store import EmbeddingStore
@@ -81,6 +84,19 @@ class Reader:
             embeddings=self.embeddings,
             background=self.background,
         )
+
+
+def observed_batches(
+    on_batch: Callable[[], None],
+    view: Sequence[Slice],
+    *,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """The batches of a view, in order; `on_batch` is called before each."""
+    for batch in Loader(view, batch_size=batch_size, device=device):
+        on_batch()
+        yield batch
 
 
 def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import signal
 import traceback
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,19 @@ from sweeper.records import Failure, FailureReason
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_FATAL = "Fatal Python error: "
+_LOG_TAIL = 50_000
+_SIGNALS = {
+    "Aborted": signal.SIGABRT,
+    "Segmentation fault": signal.SIGSEGV,
+    "Bus error": signal.SIGBUS,
+    "Floating point exception": signal.SIGFPE,
+    "Floating-point exception": signal.SIGFPE,
+    "Illegal instruction": signal.SIGILL,
+}
+"""What faulthandler calls them."""
 
 
 def classify(error: BaseException) -> FailureReason:
@@ -43,6 +57,24 @@ def describe(error: BaseException, log: Path) -> Failure:
         traceback_hash=hashlib.sha256("|".join(key).encode()).hexdigest()[:12],
         log_path=str(log),
     )
+
+
+def crash_of(log: Path) -> tuple[FailureReason, str] | None:
+    """How a training's process crashed in its last attempt, from its log; None if it did not.
+
+    A training that crashes does so again, so it counts as a bug.
+    """
+    try:
+        text = log.read_bytes()[-_LOG_TAIL:].decode(errors="replace")
+    except OSError:
+        return None
+    fatal = [line for line in text.rpartition("\n--- ")[2].splitlines() if line.startswith(_FATAL)]
+    if not fatal:
+        return None
+    name = fatal[-1].removeprefix(_FATAL).strip()
+    number = _SIGNALS.get(name)
+    how = f" ({number.name})" if number is not None else ""
+    return FailureReason.BUG, f"its process crashed: {name}{how}"
 
 
 def loss_of(error: BaseException | None) -> tuple[FailureReason, str]:

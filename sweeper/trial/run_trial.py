@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from desam_model.scoring.evaluate import evaluate
-from desam_model.training.loader import Loader
 from desam_model.training.process_memory import return_free_memory
 from desam_model.training.state import load_weights
 from desam_model.types import Decision, EpochRecord, Reads
@@ -22,7 +21,7 @@ from sweeper.factory import build_method
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
-from sweeper.trial.cases import Cases, Reader, choose_cases, sizes_of
+from sweeper.trial.cases import Cases, Reader, choose_cases, observed_batches, sizes_of
 from sweeper.trial.probe import probe
 from sweeper.trial.same_code import require_same_code
 from sweeper.trial.scoring_settings import build_settings
@@ -38,7 +37,9 @@ __all__ = ["OnEpoch", "probe", "run_trial"]
 OnEpoch = Callable[[EpochRecord], Decision]
 
 
-def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
+def run_trial(
+    job: TrainingJob, on_epoch: OnEpoch, on_progress: Callable[[], None] = lambda: None
+) -> bool:
     """Train what is not trained, score what is not scored; everything lands in the job's folder.
 
     The target domains' slices are opened only after the checkpoint has been chosen.
@@ -46,6 +47,7 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     Args:
         job: What to do.
         on_epoch: Told of every epoch; may stop the training, which is then not scored.
+        on_progress: Called whenever something has been loaded, trained on, predicted or scored.
 
     Returns:
         True if the training ran to its end and is scored, False if it was stopped.
@@ -54,12 +56,12 @@ def run_trial(job: TrainingJob, on_epoch: OnEpoch) -> bool:
         CodeChangedError: This process has other code than the job's identity names.
     """
     try:
-        return _train_and_score(job, on_epoch)
+        return _train_and_score(job, on_epoch, on_progress)
     finally:
         return_free_memory()
 
 
-def _train_and_score(job: TrainingJob, on_epoch: OnEpoch) -> bool:
+def _train_and_score(job: TrainingJob, on_epoch: OnEpoch, on_progress: Callable[[], None]) -> bool:
     folder = TrainingFolder(Path(job.folder))
     require_same_code(job)
     torch.set_num_threads(job.threads)
@@ -77,14 +79,14 @@ def _train_and_score(job: TrainingJob, on_epoch: OnEpoch) -> bool:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method.to(device)
     if folder.fit() is None:
-        if not train(job, folder, method, sizes, reader, cases, device, on_epoch):
+        if not train(job, folder, method, sizes, reader, cases, device, on_epoch, on_progress):
             return False
     else:
         method.load_state_dict(load_weights(folder.path / "best.pt"))
     for eval_id, config in job.evaluations.items():
         if not folder.has_evaluation(eval_id):
             batch = max(1, config.training.batch_size // job.config.training.accumulate)
-            _score(folder, eval_id, config, batch, method, reader, cases, device)
+            _score(folder, eval_id, config, batch, method, reader, cases, device, on_progress)
     return True
 
 
@@ -106,14 +108,15 @@ def _score(
     reader: Reader,
     cases: Cases,
     device: torch.device,
+    on_progress: Callable[[], None],
 ) -> None:
     """One evaluation, its masks first, its scores last: a score without masks cannot be."""
     started = time.perf_counter()
     settings = build_settings(config.evaluation)
     view = reader(cases.scored)
-    batches = partial(Loader, batch_size=batch_size, device=device)
+    batches = partial(observed_batches, on_progress, batch_size=batch_size, device=device)
     others = reader.others(cases.scored) if config.evaluation.whole_scan else None
-    result = evaluate(method, view, settings, batches, others)
+    result = evaluate(method, view, settings, batches, others, on_progress)
     records = {case: reader.dataset.case(case) for case in cases.scored}
     target = folder.evaluation_folder(eval_id)
     target.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from desam_model.training.fit import fit
-from desam_model.training.loader import Loader
 from sweeper.factory import build_schedule
+from sweeper.trial.cases import observed_batches
 from sweeper.trial.convergence import measure
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def train(
     cases: Cases,
     device: torch.device,
     on_epoch: Callable[[EpochRecord], Decision],
+    on_progress: Callable[[], None],
 ) -> bool:
     """Fit and record; False if it was stopped before its end.
 
@@ -45,6 +46,7 @@ def train(
         cases: The training's and the validation's.
         device: Where to train.
         on_epoch: Told of every epoch; may stop the training.
+        on_progress: Called after each batch.
     """
     train_slices = reader(cases.train)
     result = fit(
@@ -55,6 +57,7 @@ def train(
         seed=job.config.seed,
         device=device,
         on_epoch=on_epoch,
+        on_batch=on_progress,
         checkpoint_dir=folder.path,
     )
     epochs = [asdict(epoch) for epoch in result.epochs]
@@ -65,7 +68,7 @@ def train(
     training = job.config.training
     # as large as in a step, which may be split for want of memory
     batch_size = max(1, training.batch_size // training.accumulate)
-    batches = partial(Loader, batch_size=batch_size, device=device)
+    batches = partial(observed_batches, on_progress, batch_size=batch_size, device=device)
     folder.write(
         "fit",
         {

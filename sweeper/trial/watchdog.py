@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 HOST_OOM_EXIT = 137
 HUNG_EXIT = 124
 ORPHAN_EXIT = 125
-_MIN_HANG_S = 600.0
 _TICK_S = 0.1
+_LONGEST_TICK_S = 1.0
+"""A longer pause between two ticks was the machine's (suspended, stopped), not the training's."""
 _TICKS_PER_DRIVER_CHECK = 10
 _TICKS_PER_RENEWAL = 100
 
@@ -28,21 +29,25 @@ _TICKS_PER_RENEWAL = 100
 class Watchdog:
     """Renews the lease; ends the process if it exceeds its memory, hangs, or has lost its driver.
 
-    Only anonymous memory counts; memory-mapped stores are shared page cache.
+    Only anonymous memory counts; memory-mapped stores are shared page cache. A training hangs if
+    nothing moves, no batch and no case, for `hang_s` of the time in which this process ran, or ten
+    times the longest gap so far: a suspended machine adds nothing to it.
     """
 
-    def __init__(self, folder: TrainingFolder, owner: str, memory_bytes: int) -> None:
+    def __init__(
+        self, folder: TrainingFolder, owner: str, memory_bytes: int, hang_s: float
+    ) -> None:
         self._folder, self._owner, self._limit = folder, owner, memory_bytes
-        self._last_epoch = time.monotonic()
-        self._slowest = 0.0
+        self._hang_s, self._slowest = hang_s, 0.0
+        self._active_s, self._moved_at = 0.0, 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
-    def epoch_ended(self) -> None:
-        """Restart the timeout, because an epoch has ended."""
-        now = time.monotonic()
-        self._slowest = max(self._slowest, now - self._last_epoch)
-        self._last_epoch = now
+    def progressed(self) -> None:
+        """Restart the timeout, because the training has moved on."""
+        now = self._active_s
+        self._slowest = max(self._slowest, now - self._moved_at)
+        self._moved_at = now
 
     def __enter__(self) -> Watchdog:
         """Start the thread."""
@@ -55,7 +60,7 @@ class Watchdog:
         self._thread.join()
 
     def _watch(self) -> None:
-        ticks = 0
+        ticks, last = 0, time.monotonic()
         while not self._stop.wait(_TICK_S):
             ticks += 1
             # memory
@@ -63,12 +68,15 @@ class Watchdog:
                 text = f"used {used / 1e9:.1f} GB, more than its limit {self._limit / 1e9:.1f} GB"
                 self._end(FailureReason.HOST_OOM, HOST_OOM_EXIT, text)
             # progress
-            waited, limit = (
-                time.monotonic() - self._last_epoch,
-                max(_MIN_HANG_S, 10 * self._slowest),
-            )
+            now = time.monotonic()
+            self._active_s += min(now - last, _LONGEST_TICK_S)
+            last = now
+            waited, limit = self._active_s - self._moved_at, max(self._hang_s, 10 * self._slowest)
             if waited > limit:
-                text = f"no epoch ended for {waited:.0f} s (limit {limit:.0f} s)"
+                text = (
+                    f"nothing moved for {waited:.0f} s (limit {limit:.0f} s;"
+                    " --set resources.hang_minutes=60 allows more)"
+                )
                 self._end(FailureReason.HUNG, HUNG_EXIT, text)
             # driver and lease
             if ticks % _TICKS_PER_DRIVER_CHECK == 0 and has_ended(self._owner):

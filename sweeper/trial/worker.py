@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 import time
@@ -85,10 +86,14 @@ def _train_claimed(
     # imports torch: paid once per process, in the worker
     from sweeper.trial.run_trial import run_trial
 
+    has_hung = False
     last = read_json(folder.path / "attempt.json")
     if last is not None and last.get("owner") == job.owner:
-        if folder.failure() is not None:
-            # the guard ended it in this very run: unchanged, it would end so again
+        failure = folder.failure()
+        has_hung = failure is not None and failure.reason is FailureReason.HUNG
+        if failure is not None and (not has_hung or last.get("has_hung")):
+            # the watchdog ended it in this very run: unchanged, it would end so again; only what
+            # hangs may have waited for something else, and is tried once more
             return TrialOutcome.FAILED
         if _was_killed_for_memory(last):
             text = "the kernel killed its process for want of memory"
@@ -97,19 +102,24 @@ def _train_claimed(
     folder.remove_records("failure", "pruned")
     folder.write(
         "attempt",
-        {"owner": job.owner, "worker": process_identity(), "oom_kills": kernel_oom_kills()},
+        {
+            "owner": job.owner,
+            "worker": process_identity(),
+            "oom_kills": kernel_oom_kills(),
+            "has_hung": has_hung,
+        },
     )
     folder.renew_lease(job.owner)
-    watchdog = Watchdog(folder, job.owner, memory_bytes)
+    watchdog = Watchdog(folder, job.owner, memory_bytes, job.hang_s)
 
     def on_epoch(record: EpochRecord) -> Decision:
-        watchdog.epoch_ended()
+        watchdog.progressed()
         report(asdict(record))
         return Decision.CONTINUE
 
     with _logged(folder.log), watchdog:
         try:
-            is_whole = run_trial(job, on_epoch)
+            is_whole = run_trial(job, on_epoch, watchdog.progressed)
             outcome = TrialOutcome.COMPLETED if is_whole else TrialOutcome.PRUNED
         except Exception as error:
             outcome = _failed(error, folder)
@@ -163,8 +173,10 @@ def _logged(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # a full disk is noticed where it costs a result
             print(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}", file=log)
         sys.stdout = sys.stderr = log
+        faulthandler.enable(log, all_threads=False)  # the last stack of a process that aborts
         yield
     finally:
+        faulthandler.disable()
         sys.stdout, sys.stderr = old
         with contextlib.suppress(OSError):
             log.close()

@@ -28,7 +28,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # nor the files it leaves open
 ]
 DRIVER = Path(__file__).parents[1] / "support" / "scripted_driver.py"
-PLACEMENT = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
+PLACEMENT = Placement(
+    cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True, hang_s=600.0
+)
 STORE = 100 * 1024**2
 
 

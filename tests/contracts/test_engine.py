@@ -96,6 +96,7 @@ def placement(**changes: Any) -> Placement:
         "memory_bytes": 0,
         "max_concurrent": 2,
         "shares_processes": True,
+        "hang_s": 600.0,
     }
     return Placement(**{**values, **changes})
 

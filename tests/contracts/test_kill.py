@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 DRIVER = Path(__file__).parents[1] / "support" / "scripted_driver.py"
 SEEDS, EPOCH_S = 4, 0.6
-PLACEMENT = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
+PLACEMENT = Placement(
+    cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True, hang_s=600.0
+)
 
 
 @pytest.mark.slow

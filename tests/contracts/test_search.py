@@ -30,7 +30,7 @@ GRID = "{algorithm: grid}"
 
 def placement(**changes: Any) -> Placement:
     values = {"cpu": 1, "gpu": 0.0, "memory_bytes": 0, "max_concurrent": 2}
-    return Placement(**{**values, "shares_processes": True, **changes})
+    return Placement(**{**values, "shares_processes": True, "hang_s": 600.0, **changes})
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -30,7 +30,9 @@ def main(root: Path, seeds: int, epoch_s: float, where: str, search: str | None 
     if address is not None:
         check_machines(root, [])
     scripts = {seed: ["slow", epoch_s] for seed in range(seeds)}
-    placement = Placement(cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True)
+    placement = Placement(
+        cpu=1, gpu=0.0, memory_bytes=0, max_concurrent=2, shares_processes=True, hang_s=600.0
+    )
     try:
         if search is not None:
             scripted = ScriptedSearch(root, scripts, seeds, placement, search)

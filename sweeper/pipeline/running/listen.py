@@ -12,6 +12,7 @@ from sweeper.pipeline.running.overlays import draw_overlays
 from sweeper.pipeline.running.record import training_record
 from sweeper.records import FailureReason, TrialOutcome, TrialStatus
 from sweeper.store.processes import process_identity
+from sweeper.trial.failures import crash_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +102,7 @@ class SweepListener:
             if loss is not None and _is_finished(folder, training):
                 outcome = TrialOutcome.COMPLETED
             elif loss is not None and folder.failure() is None:
-                folder.fail(*loss)
+                folder.fail(*(crash_of(folder.log) or loss))
         except OSError:  # no room even for that
             outcome = TrialOutcome.DISK_FULL
         if outcome is TrialOutcome.DISK_FULL:

@@ -68,6 +68,15 @@ class Notifier:
             }
         )
 
+    def error(self, reason: str) -> None:
+        """The run ends by an error.
+
+        Args:
+            reason: One line.
+        """
+        text = f"sweep {self._sweep} ended by an error: {reason}"
+        self._post({"event": "error", "reason": reason, "text": text})
+
     def wait(self) -> None:
         """Let what is on its way arrive; at most a few seconds."""
         for thread in self._threads:

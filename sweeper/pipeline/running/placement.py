@@ -45,6 +45,7 @@ def place(
         memory_bytes=memory,
         max_concurrent=min(fitting, wanted.max_concurrent or fitting),
         shares_processes=not gpu and all(_is_short(t) for t in trainings),
+        hang_s=60 * wanted.hang_minutes,
     )
 
 

@@ -155,6 +155,7 @@ class RetryLoop:
             remedy=remedy.text(config.training.batch_size) if remedy else None,
             scoring_code=scoring_version() if training.evaluations else None,
             background=training.data.background,
+            hang_s=placement.hang_s,
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, NoReturn
 
 from sweeper.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sweeper.config.sweep import ResourcesConfig
     from sweeper.engine.ray_tune import Interrupt, JobSource
@@ -28,6 +29,7 @@ def train(
     *,
     resources: ResourcesConfig,
     address: str | None,
+    on_lost: Callable[[str], NoReturn] | None,
 ) -> int:
     """Run every training of a source; the number of the signal that ended it early, else 0.
 
@@ -39,12 +41,15 @@ def train(
         display: Told what is being done.
         resources: What a training gets, as the search space says.
         address: Of the Ray cluster to join; None for this machine.
+        on_lost: Told, in another thread, which process of this machine's own Ray has ended; this
+            one may then wait for ever. None leaves that to the caller.
 
     Raises:
         ResourceError: There is no such cluster, or no room for the trainings on it.
     """
     from sweeper.engine import cluster, driver  # costs 4 s; a finished sweep needs no engine
     from sweeper.engine.preflight import check_machines, smallest_card_bytes
+    from sweeper.engine.ray_guard import guarded
     from sweeper.pipeline.running.placement import check_packing, measured_gpu_peak, place
     from sweeper.pipeline.running.retry_loop import RetryLoop
 
@@ -63,6 +68,12 @@ def train(
         def run_jobs(jobs: JobSource, placement: Placement) -> Interrupt:
             return driver.run_jobs(jobs, placement, listener, workspace.logs / "ray")
 
+        def lost(what: str) -> None:
+            display.close()
+            cluster.abandon()
+            if on_lost is not None:
+                on_lost(what)
+
         loop = RetryLoop(
             workspace=workspace,
             ledger=ledger,
@@ -72,7 +83,8 @@ def train(
             placement=placement,
             run_jobs=run_jobs,
         )
-        return loop.run()
+        with guarded(lost) if on_lost is not None and address is None else nullcontext():
+            return loop.run()
     finally:
         display.close()
         listener.close()

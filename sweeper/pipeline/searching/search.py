@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.record import name_of_sweep
@@ -54,8 +54,13 @@ def search(
     display: Display,
     address: str | None,
     on_failure: Callable[[str, str], None] = lambda _, __: None,
+    on_lost: Callable[[str], NoReturn] | None = None,
 ) -> Searched:
-    """Run the searches that are not finished; nothing of a target is read by them."""
+    """Run the searches that are not finished; nothing of a target is read by them.
+
+    `on_failure` is told the name and the note of each final failure, `on_lost` which process of
+    this machine's own Ray has ended.
+    """
     studies = open_studies(workspace, sweep, facts)
     named = make_plan(sweep.spec.name, sweep.trials, facts).trainings
     name = name_of_sweep(sweep.spec.name, (*named, *(study.example for study in studies)))
@@ -78,6 +83,7 @@ def search(
             display,
             resources=sweep.spec.resources,
             address=address,
+            on_lost=on_lost,
         )
     if not signal:
         for line in outcome_lines(studies):

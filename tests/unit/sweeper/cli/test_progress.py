@@ -54,9 +54,11 @@ def test_an_attempt_that_is_followed_by_another_is_not_counted_as_an_end(display
 
 def test_the_time_left_is_unknown_at_first_and_follows_the_work_that_is_done(display, capsys):
     display.started("a")
+    display.ended("b", Ending.AGAIN, "")
+    assert "ETA after the first epoch" in capsys.readouterr().out
     display.epoch("a", 0, 10)
     display.ended("b", Ending.AGAIN, "")
-    assert "ETA soon" in capsys.readouterr().out
+    assert "ETA 0:00" in capsys.readouterr().out  # its pace so far, which was no time at all
     display.epoch("a", 9, 10)
     display.ended("b", Ending.AGAIN, "")
     assert "ETA 0:00" in capsys.readouterr().out

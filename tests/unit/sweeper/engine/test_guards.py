@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 def placement(gpu: float) -> Placement:
-    return Placement(cpu=1, gpu=gpu, memory_bytes=0, max_concurrent=2, shares_processes=False)
+    return Placement(
+        cpu=1, gpu=gpu, memory_bytes=0, max_concurrent=2, shares_processes=False, hang_s=600.0
+    )
 
 
 def test_a_packing_that_was_measured_not_to_fit_is_refused_with_the_numbers() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import errno
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from sweeper.locks import FileLock
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.records import FailureReason
 from sweeper.store.ledger import TrainingFolder
-from sweeper.trial.failures import classify, describe
+from sweeper.trial.failures import classify, crash_of, describe
 from sweeper.trial.worker import train_one
 
 
@@ -98,3 +101,42 @@ def test_the_listener_is_an_engine_listener() -> None:
 
     wanted = {name for name in vars(Listener) if name.startswith("on_")}
     assert wanted <= set(dir(SweepListener))
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+from sweeper.trial.worker import _logged
+
+def deep_in_a_library():
+    os.kill(os.getpid(), int(sys.argv[2]))
+
+with _logged(Path(sys.argv[1])):
+    deep_in_a_library()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (signal.SIGABRT, "its process crashed: Aborted (SIGABRT)"),
+        (signal.SIGSEGV, "its process crashed: Segmentation fault (SIGSEGV)"),
+    ],
+)
+def test_a_process_that_crashes_leaves_its_stack_and_is_called_by_its_signal(
+    tmp_path: Path, number: int, text: str
+) -> None:
+    log = tmp_path / "log.txt"
+    subprocess.run([sys.executable, "-c", CRASH, str(log), str(int(number))], check=False)
+    assert "in deep_in_a_library" in log.read_text()
+    assert crash_of(log) == (FailureReason.BUG, text)
+    with log.open("a") as later:
+        later.write("--- 2026-01-01 00:00:00 pid 1\nepoch 0\n")
+    assert crash_of(log) is None
+
+
+def test_a_process_that_was_killed_has_not_crashed(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert crash_of(log) is None
+    subprocess.run([sys.executable, "-c", CRASH, str(log), "9"], check=False)
+    assert crash_of(log) is None

@@ -5,8 +5,12 @@ import pytest
 from sweeper.records import FailureReason, Placement
 from sweeper.trial.remedy import Remedy, apply, next_remedy
 
-HALF_GPU = Placement(cpu=2, gpu=0.5, memory_bytes=4_000, max_concurrent=4, shares_processes=False)
-WHOLE_GPU = Placement(cpu=2, gpu=1.0, memory_bytes=8_000, max_concurrent=2, shares_processes=False)
+HALF_GPU = Placement(
+    cpu=2, gpu=0.5, memory_bytes=4_000, max_concurrent=4, shares_processes=False, hang_s=600.0
+)
+WHOLE_GPU = Placement(
+    cpu=2, gpu=1.0, memory_bytes=8_000, max_concurrent=2, shares_processes=False, hang_s=600.0
+)
 
 
 def remedies(reason: FailureReason, placement: Placement, batch: int) -> list[tuple[int, int]]:

@@ -9,10 +9,13 @@ import pytest
 
 from sweeper.errors import ConfigError
 from sweeper.pipeline.display import Silent
+from sweeper.pipeline.run import RunRequest, run
 from sweeper.pipeline.running.notify import Notifier
+from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Webhook(http.server.HTTPServer):
@@ -75,6 +78,18 @@ def test_the_first_failure_and_the_end_are_posted_as_json(webhook: Webhook) -> N
     assert last["counts"] == {"done": 3, "failed": 2, "lost": 0}
     assert last["text"] == "sweep ablation ended after 1.5 min: 3 done, 2 failed"
     assert display.lines == []
+
+
+def test_a_run_that_ends_by_an_error_says_so(webhook: Webhook, tmp_path: Path) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text("name: broken\ntrial: {dataset: nobody, source: A-ISBI, method: {name: unet}}")
+    request = RunRequest(space=space, notify=webhook.url)
+    with pytest.raises(ConfigError):
+        run(Workspace.open(tmp_path / "workspace"), request, Silent())
+    (message,) = webhook.posted
+    assert (message["event"], message["sweep"]) == ("error", "broken")
+    assert message["text"].startswith("sweep broken ended by an error: ")
+    assert "nobody" in message["reason"]
 
 
 def test_a_dead_address_costs_one_line_and_nothing_else(webhook: Webhook) -> None:

@@ -42,6 +42,7 @@ class CaseJob:
         root: Folder of the source.
         structures: Names of the store's label values.
         settings: Preprocessing of its domain.
+        modality: `CT` or `MR`; empty if it is not stated.
         parts: Folder for prepared cases; None to only check.
     """
 
@@ -50,6 +51,7 @@ class CaseJob:
     structures: tuple[str, ...]
     settings: Preprocessing
     parts: Path | None
+    modality: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +147,7 @@ def _check(
     """Add all faults of both files; returns the label in the store's values, if it is valid."""
     labels = None
     if image is not None:
-        checker.check_image(image)
+        checker.check_image(image, job.modality)
     if label is not None:
         labels = checker.check_label(label)
     if image is not None and label is not None:
@@ -261,6 +263,7 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
             sorted(job.case.label_map.items()),
             job.structures,
             job.settings.as_mapping(),
+            job.modality,
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:24]

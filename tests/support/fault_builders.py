@@ -516,6 +516,36 @@ def codes_of_one_case_are_zero(root):
     sources.without_codes(folder / "Case01_segmentation.nii.gz")
 
 
+def _ct(root, low: int):
+    """A CSV source of one site whose images have air `low` and water 0."""
+    path = sources.csv_sound(root)
+    for name in ("north0", "north1"):
+        array = sources.image_array(int(name[-1]))
+        array[:, :3] = low
+        sources.write(root / f"{name}.nii.gz", array)
+    return path
+
+
+def csv_ct_without_modality(root):
+    return _ct(root, -1000)
+
+
+def csv_magnitude_called_ct(root):
+    path = _ct(root, 0)
+    lines = path.read_text().splitlines()
+    rows = [f"{line},{'ct' if line.startswith('north') else ''}" for line in lines[1:]]
+    path.write_text("\n".join([f"{lines[0]},modality", *rows]) + "\n")
+    return path
+
+
+def csv_modality_unknown_or_mixed(root):
+    path = sources.csv_sound(root)
+    lines = path.read_text().splitlines()
+    rows = [f"{line},{m}" for line, m in zip(lines[1:], ("CTA", "", "MRI", ""), strict=True)]
+    path.write_text("\n".join([f"{lines[0]},modality", *rows]) + "\n")
+    return path
+
+
 def missing_voxel_file(root):
     _as_mhd(root).unlink()
 

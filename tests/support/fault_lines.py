@@ -161,6 +161,27 @@ LINES = {
             " the anatomy is turned or flipped, add the scanner's affine"
         ),
     ),
+    "csv_ct_without_modality": tuple(
+        f"warning [image-like-ct] {name}.nii.gz: its lowest value is -1000, as in CT, but its"
+        " modality is not stated, so its voxels of value 0 become black; import it with --modality"
+        " CT (or a modality column) if it is CT"
+        for name in ("north0", "north1")
+    ),
+    "csv_magnitude_called_ct": tuple(
+        f"warning [image-unlike-ct] {name}.nii.gz: its modality is CT, but its lowest value is 0,"
+        " not that of air (-1000); subtract the offset, such as 1024, or correct the modality"
+        for name in ("north0", "north1")
+    ),
+    "csv_modality_unknown_or_mixed": (
+        (
+            "error [csv-modality] cases.csv line 2: modality is 'CTA', expected CT or MR; give all"
+            " cases of a site the same modality, or make two sites of it"
+        ),
+        (
+            "error [csv-modality] cases.csv line 5: modality is '', but an earlier case of south"
+            " has 'MR'; give all cases of a site the same modality, or make two sites of it"
+        ),
+    ),
     "missing_voxel_file": (
         (
             "error [unreadable] UCL/Case01.mhd: its voxels are in Case01.raw, which does not"

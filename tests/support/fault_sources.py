@@ -87,7 +87,9 @@ def abdominal(root, cases: int = 2):
             for place, value in enumerate(organs):
                 label[1:3, 8 + 6 * place : 12 + 6 * place, 14:26] = value
             image, seg = (root / modality / f"{s.format(index)}.nii.gz" for s in stems[modality])
-            write(image, image_array(index + 50 * (modality == "MR"), (4, 40, 40)), THICK)
+            array = image_array(index + 50 * (modality == "MR"), (4, 40, 40))
+            array[:, :2] = -1000 if modality == "CT" else 0
+            write(image, array, THICK)
             write(seg, label, THICK)
     return root
 

@@ -111,6 +111,7 @@ def _import(
         label_values={name: value for value, name in (options.structures or {}).items()},
         keeps_all_slices=True,
         reader_version=PART_VERSION,
+        modalities={d: m for d, m in options.modalities(dataset).items() if m},
     )
     store = write_dataset(target, facts, new_cases(good, split, dataset, options.salt))
     shutil.rmtree(parts)
@@ -155,13 +156,14 @@ def _process(
     dataset: SourceDataset, options: ImportOptions, parts: Path | None, progress: Progress | None
 ) -> list[CaseResult]:
     """Results in the order of the source."""
-    settings = options.settings(dataset)
+    settings, modalities = options.settings(dataset), options.modalities(dataset)
     jobs = [
         CaseJob(
             case=case,
             root=dataset.root,
             structures=dataset.structures,
             settings=settings[case.domain],
+            modality=modalities[case.domain],
             parts=parts,
         )
         for case in dataset.cases

@@ -184,6 +184,11 @@ class DatasetStore:
         return int(self._attributes.get("reader_version", 0))
 
     @property
+    def modalities(self) -> Mapping[str, str]:
+        """Domain -> `CT` or `MR`, where the source or the user stated it."""
+        return dict(self._attributes.get("modalities", {}))
+
+    @property
     def skipped(self) -> Mapping[str, str]:
         """Skipped cases and the reason for each."""
         return dict(self._attributes["skipped"])

@@ -156,6 +156,42 @@ def test_a_corrected_label_in_a_voxel_file_is_imported_with_replace(tmp_path, su
     assert replaced.store.n_slices == first.n_slices - 1
 
 
+@pytest.mark.parametrize("stated", ["column", "option", "dataset.json", "nowhere", "MR"])
+def test_water_is_black_in_mr_only_and_the_store_says_why(tmp_path, stated):
+    array = sources.image_array()
+    array[:, :3] = -1000
+    array[:, 3:6] = 0  # water
+    if stated == "dataset.json":
+        source = sources.desam(tmp_path / "src")
+        (source / "dataset.json").write_text('{"labels": {"a": 1}, "channel_names": {"0": "CT"}}')
+        images = sorted(source.glob("imagesTr/*"))
+    else:
+        source = sources.csv_sound(tmp_path / "src")
+        images = [f for f in source.parent.glob("*.nii.gz") if "label" not in f.name]
+        if stated == "column":
+            lines = source.read_text().splitlines()
+            source.write_text("\n".join([f"{lines[0]},modality", *(f"{r},CT" for r in lines[1:])]))
+    for index, file in enumerate(images):
+        sources.write(file, array + np.int16(index) * (array > 0))
+    option = {"option": "CT", "MR": "MR"}.get(stated)
+    options = ImportOptions(processes=1, modality=option)
+    report = import_dataset(source, tmp_path / "x.zarr", options)
+    store, case = report.store, report.store.cases[0]
+    water = store.case_images(case)[case.shown[0], 0, 256 * 4 // 20 + 8, 128]
+    is_ct = stated not in ("nowhere", "MR")
+    assert (water > 100) == is_ct
+    expected = {"nowhere": {}, "MR": dict.fromkeys(store.domains, "MR")}
+    assert store.modalities == expected.get(stated, dict.fromkeys(store.domains, "CT"))
+    assert all(s["keep_zero_background"] != is_ct for s in store.preprocessing.values())
+    assert {f.code for f in report.faults} == (set() if is_ct else {"image-like-ct"})
+
+
+def test_a_modality_that_contradicts_the_source_is_an_error(tmp_path):
+    source = sources.abdominal(tmp_path / "src")
+    with pytest.raises(DataError, match="MR is MR in the source, but --modality is CT; remove"):
+        import_dataset(source, tmp_path / "x.zarr", replace(ONE, modality="CT"))
+
+
 def test_a_store_of_an_earlier_reader_is_created_again_with_replace(tmp_path):
     source = sources.saml(tmp_path / "src")
     first = import_dataset(source, tmp_path / "x.zarr", ONE).store

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper.errors import SweeperError
 from sweeper.pipeline.data.named import open_dataset
 from sweeper.pipeline.report import PAGE, SUFFIXES, side_tables
+from sweeper.report.figures import WIDTH_CM
 from sweeper.report.figures.plots import save, write_figures
 from sweeper.report.figures.qualitative import choose, qualitative_figure
 from sweeper.report.formats.html import Page, render_html
@@ -34,12 +36,35 @@ _CAPTIONS = {
 }
 
 
-def make_page(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> str:
-    """The page as text; its figures are also written to the reports of the workspace."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureStyle:
+    """How figures are made.
+
+    Attributes:
+        width_cm: Width on paper.
+        cases: Cases that the figure of cases shows; empty for those that a rule picks.
+    """
+
+    width_cm: float = WIDTH_CM
+    cases: tuple[str, ...] = ()
+
+
+def make_page(
+    workspace: Workspace,
+    query: Query,
+    tables: Sequence[ReportTable],
+    style: FigureStyle | None = None,
+) -> str:
+    """The page as text; its figures are also written to the reports of the workspace.
+
+    Raises:
+        ConfigError: A case of the style does not exist.
+    """
+    chosen = style or FigureStyle()
     folder = workspace.reports / query.name
-    written = write_figures(query, folder)
+    written = write_figures(query, folder, width_cm=chosen.width_cm)
     figures = {_CAPTIONS[name]: path for name, path in written.items()}
-    figures.update(_case_figure(workspace, query, folder))
+    figures.update(_case_figure(workspace, query, folder, chosen))
     return render_html(
         Page(
             title=f"Sweep {query.name}",
@@ -51,12 +76,21 @@ def make_page(workspace: Workspace, query: Query, tables: Sequence[ReportTable])
     )
 
 
-def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> Path:
-    """Write page, figures and tables, log them with the sweep's run, and return the page's path."""
+def publish(
+    workspace: Workspace,
+    query: Query,
+    tables: Sequence[ReportTable],
+    style: FigureStyle | None = None,
+) -> Path:
+    """Write page, figures and tables, log them with the sweep's run, and return the page's path.
+
+    Raises:
+        ConfigError: A case of the style does not exist.
+    """
     folder = workspace.reports / query.name
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / PAGE
-    page.write_text(make_page(workspace, query, tables), encoding="utf-8")
+    page.write_text(make_page(workspace, query, tables, style), encoding="utf-8")
     for name, render in RENDERERS.items():
         text = join(name, [render(table) for table in tables])
         (folder / f"table.{SUFFIXES[name]}").write_text(text, encoding="utf-8")
@@ -67,9 +101,11 @@ def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -
     return page
 
 
-def _case_figure(workspace: Workspace, query: Query, folder: Path) -> dict[str, Path]:
-    """The figure of cases that a rule selects; empty if dataset or masks are not available here."""
-    choice = choose(query)
+def _case_figure(
+    workspace: Workspace, query: Query, folder: Path, style: FigureStyle
+) -> dict[str, Path]:
+    """The figure of cases; empty if dataset or masks are not available here."""
+    choice = choose(query, style.cases)
     if choice is None:
         return {}
     try:
@@ -81,7 +117,7 @@ def _case_figure(workspace: Workspace, query: Query, folder: Path) -> dict[str, 
         for label, entry in choice.entries.items()
         if (file := _masks_file(workspace, entry.train_id, entry.eval_id)).is_file()
     }
-    figure = qualitative_figure(choice, dataset, masks)
+    figure = qualitative_figure(choice, dataset, masks, width_cm=style.width_cm)
     path = save(figure, folder / "cases.png", query.is_synthetic)
     return {choice.caption: path}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from sweeper.report.figures import PNG_DPI
 from sweeper.report.table import Mark, Origin
 from sweeper.report.words import (
     caption_lines,
@@ -162,8 +163,8 @@ def _grid(header: Sequence[str], rows: str) -> str:
 def _figure(caption: str, path: Path) -> str:
     content = path.read_bytes()
     data = base64.b64encode(content).decode("ascii")
-    # byte 16 of a PNG has its width; 150 dots per inch on paper are 96 pixels on a page
-    width = round(int.from_bytes(content[16:20], "big") * 96 / 150)
+    # byte 16 of a PNG has its width; an inch on paper has 96 pixels on a page
+    width = round(int.from_bytes(content[16:20], "big") * 96 / PNG_DPI)
     alt = escape(caption, quote=True)
     return (
         f'<figure><div class="scroll"><img alt="{alt}" width="{width}"'

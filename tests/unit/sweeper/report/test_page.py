@@ -12,6 +12,7 @@ from hand_made import plain, results
 from PIL import Image
 
 from sweeper.config.report import ReportSpec
+from sweeper.errors import ConfigError
 from sweeper.report.build import build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.figures.plots import write_figures
@@ -99,6 +100,29 @@ def test_cases_are_chosen_under_the_tables_own_protocol() -> None:
         assert choice.protocol == protocol
         worst[protocol] = next(case for site, case, why in choice.cases if why == "worst")
     assert worst == {"desam2024": "b1", "strict": "b3"}
+
+
+def test_the_figure_of_cases_shows_four_rows_or_fewer_and_says_which() -> None:
+    runs = [r for i in range(6) for r in plain(method=f"m{i}", gain=0.01 * i)]
+    choice = choose(make_query(results(*runs), ReportSpec(columns="source", baseline="m1")))
+    assert choice is not None
+    assert list(choice.entries) == ["m1", "m3", "m4", "m5"]
+    assert "Rows: 4 of 6, the baseline and the best by average." in choice.caption
+    assert "of the row m5" in choice.caption
+    few = choose(make_query(results(*runs[:9]), ReportSpec(columns="source")))
+    assert few is not None
+    assert list(few.entries) == ["m0", "m1", "m2"]
+    assert "Rows:" not in few.caption
+
+
+def test_cases_may_be_named_and_the_caption_says_so() -> None:
+    query = make_query(results(*plain()), ReportSpec(columns="source"))
+    choice = choose(query, ("c1", "b2"))
+    assert choice is not None
+    assert choice.cases == (("C", "c1", ""), ("B", "b2", ""))
+    assert choice.caption.startswith("Cases chosen by name, trained on A, seed 0;")
+    with pytest.raises(ConfigError, match="--cases: 'b9' is not a tested case"):
+        choose(query, ("b9",))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from sweeper.errors import SweeperError
 from sweeper.pipeline.data.named import open_dataset
@@ -15,6 +17,7 @@ from sweeper.report.figures.qualitative import choose, qualitative_figure
 from sweeper.report.formats.html import Page, render_html
 from sweeper.report.formats.long import render_long
 from sweeper.report.formats.registry import RENDERERS, join
+from sweeper.report.row_details import row_details
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
@@ -26,11 +29,17 @@ if TYPE_CHECKING:
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
 
+_SOURCES: dict[str, Literal["columns", "rows"]] = {"source": "columns", "matrix": "rows"}
+"""Direction of a table -> where it has its sources."""
+
+_CURVES = ("train_loss", "validation_loss", "source_dice")
+
 _CAPTIONS = {
     "boxes": "Patients of each target site, averaged over sources and seeds.",
-    "forest": "Differences from the baseline row with 95 % bootstrap intervals, over all patients"
-    " and per target site.",
-    "grid": "Average score against the number of prompt points, with its 95 % bootstrap band.",
+    "forest": "Differences from the baseline row, over all patients and per target site; with three"
+    " seeds and more with 95 % intervals over seeds and patients.",
+    "grid": "Average score against the number of prompt points; with three seeds and more with a"
+    " 95 % band over seeds and patients.",
     "matrix": "Source x target; the diagonal shows source validation.",
     "seeds": "Average score of each seed, one line per row; the bar is the mean over seeds.",
 }
@@ -72,6 +81,8 @@ def make_page(
             sides=side_tables(query, workspace, has_statistics=True, has_costs=True),
             figures=figures,
             provenance=_provenance(query),
+            rows=row_details(query, partial(_curves, workspace)),
+            sources=_SOURCES.get(query.spec.columns, ""),
         )
     )
 
@@ -120,6 +131,20 @@ def _case_figure(
     figure = qualitative_figure(choice, dataset, masks, width_cm=style.width_cm)
     path = save(figure, folder / "cases.png", query.is_synthetic)
     return {choice.caption: path}
+
+
+def _curves(workspace: Workspace, train_id: str) -> dict[str, list[float]]:
+    """The curves of a training, one value per epoch; empty if its folder is not here."""
+    record = workspace.trainings / train_id / "fit.json"
+    try:
+        epochs = json.loads(record.read_text(encoding="utf-8"))["epochs"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    curves = {
+        name: [math.nan if epoch.get(name) is None else float(epoch[name]) for epoch in epochs]
+        for name in _CURVES
+    }
+    return {name: values for name, values in curves.items() if any(map(math.isfinite, values))}
 
 
 def _dataset_of(workspace: Workspace, choice: Choice) -> str:

@@ -17,6 +17,7 @@ from sweeper.report.figures.qualitative import choose, qualitative_figure
 from sweeper.report.formats.html import Page, render_html
 from sweeper.report.formats.long import render_long
 from sweeper.report.formats.registry import RENDERERS, join
+from sweeper.report.published_rows import bibliography
 from sweeper.report.row_details import row_details
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
@@ -105,6 +106,9 @@ def publish(
     for name, render in RENDERERS.items():
         text = join(name, [render(table) for table in tables])
         (folder / f"table.{SUFFIXES[name]}").write_text(text, encoding="utf-8")
+    cited = bibliography(row for table in tables for row in table.rows)
+    if cited:
+        (folder / "table.bib").write_text(cited, encoding="utf-8")
     (folder / "rows.csv").write_text(render_long(query), encoding="utf-8")
     files = {f"report/{file.name}": file for file in sorted(folder.iterdir()) if file.is_file()}
     note = "\n".join(map(RENDERERS["markdown"], tables))

@@ -332,7 +332,14 @@ def _screen_width() -> int | None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the tool's training.")
 @click.option("--dataset", default="phantom", show_default=True, help="Name or path of a dataset.")
 @click.option("--structure", help="Segmented structure. Default: the only one of the dataset.")
-@click.option("--label", type=int, help="Its value in the files. Default: all values above 0.")
+@click.option(
+    "--label",
+    "labels",
+    metavar="VALUE[,VALUE]",
+    default=(),
+    callback=lambda _context, _option, text: _label_values(text),
+    help="Its values in the files. Default: the only one above 0.",
+)
 @click.option(
     "--sweep", help="Sweep whose table gets the row. Default: the latest on this dataset."
 )
@@ -370,6 +377,14 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
         )
     click.echo(f"next: {command_line('report', outcome.sweep)}")
     return 0
+
+
+def _label_values(text: str | tuple[int, ...]) -> tuple[int, ...]:
+    """`1,2` as numbers."""
+    parts = text.split(",") if isinstance(text, str) else []
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"it is {text!r}, expected a number such as 1, or several: 1,2")
+    return tuple(int(part) for part in parts)
 
 
 @click.command()

@@ -10,6 +10,7 @@ from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
+from sweeper.report.pretraining import encoder_words
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
 from sweeper.report.table import Origin
@@ -204,11 +205,9 @@ def _fingerprints(query: Query) -> str:
         values = {e.run.tags.get(tag, "") for e in query.entries if e.run is not None} - {""}
         return ", ".join(sorted(values))
 
-    dataset, encoder = (
-        " ".join(filter(None, (known(tag), known(f"{tag}_fingerprint")))) or "none"
-        for tag in ("dataset", "encoder")
-    )
-    return f"Dataset {dataset}; encoder {encoder}; training code {known('code_version') or 'none'}."
+    dataset = " ".join(filter(None, (known("dataset"), known("dataset_fingerprint")))) or "none"
+    code = known("code_version") or "none"
+    return f"Dataset {dataset}; {encoder_words(query)}; training code {code}."
 
 
 def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def note(*runs, missing=(), **spec) -> str:
         ),
         (
             {},
-            "Dataset hand-made dddddddddddddddd; encoder vit_tiny eeeeeeeeeeeeeeee; ",
+            "Dataset hand-made dddddddddddddddd; encoder vit_h (pretrained on SA-1B",
         ),
         ({"where": ("source=A",)}, "Only trainings with source=A."),
         # not the source's own cases, and the only cell has all of them

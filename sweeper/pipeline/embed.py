@@ -250,14 +250,12 @@ def _fill(
         default_workers,
         encode_here,
         encode_with_ray,
-        flops_per_second,
     )
 
     # estimate the time and choose the workers
     dataset, path, manifest, checkpoint = inputs
     entry = encoder_entry(manifest.encoder)
-    rate = flops_per_second(manifest.compute) * _EFFICIENCY
-    seconds = len(missing) * entry.flops_per_slice / rate
+    seconds = encoding_seconds(len(missing) * entry.flops_per_slice, manifest.compute)
     workers = workers or default_workers(seconds, entry.parameters)
     say(_announcement(path, manifest, len(missing), seconds, workers))
     # encode and commit
@@ -281,6 +279,13 @@ def _fill(
                     seconds=time.monotonic() - started,
                 )
             )
+
+
+def encoding_seconds(flops: float, compute: Compute) -> float:
+    """Estimated time of one process on this machine, from its speed measured now (0.1 s)."""
+    from sweeper.engine.embed import flops_per_second
+
+    return flops / (flops_per_second(compute) * _EFFICIENCY)
 
 
 def _announcement(

@@ -259,7 +259,7 @@ class TinyViT(nn.Module):
     def fuse(self) -> None:
         """Merge every batch norm into its convolution, and keep channels last in memory.
 
-        A sixth less time on a CPU (docs/benchmarks.md), the same output up to rounding.
+        A sixth less time on a CPU (measured with LiteMedSAM), the same output up to rounding.
         """
         for module in self.modules():
             if isinstance(module, ConvNorm):

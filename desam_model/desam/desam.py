@@ -171,11 +171,14 @@ class DeSAM(SegmentationMethod):
         else:
             mask_embedding = self._unrated_mask_embedding(embedding, settings.grid_size)
         # decode the mask
-        mask = self._at_image_size(self.pdmm.decode(context, mask_embedding), batch) > 0
+        logits = self._at_image_size(self.pdmm.decode(context, mask_embedding), batch)
+        mask, probability = logits > 0, logits.float().sigmoid()
         # reject it if its predicted IoU is too low
         if self.rates_prompts:
-            mask &= (predicted_iou > settings.iou_threshold)[:, None, None, None]
-        return Prediction(mask=mask, predicted_iou=predicted_iou)
+            is_accepted = (predicted_iou > settings.iou_threshold)[:, None, None, None]
+            mask &= is_accepted
+            probability *= is_accepted
+        return Prediction(mask=mask, predicted_iou=predicted_iou, probability=probability)
 
     def _embedding(self, batch: Batch) -> Embedding:
         if batch.embedding is None:

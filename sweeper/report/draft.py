@@ -138,7 +138,7 @@ def _uneven_seeds(query: Query) -> list[str]:
 def _different_cases(query: Query) -> list[str]:
     """Columns whose rows are scored on different cases: a row with easier cases would win."""
     return [
-        f"rows are scored on different cases in column {column}"
+        f"rows are scored on different cases in column {query.shown(column)}"
         f" ({', '.join(f'{label} {count}' for label, count in counts.items())})"
         for column, counts in unequal_columns(query).items()
     ]

@@ -144,7 +144,11 @@ def _collect(
         # a set, as pooled sources of an upper bound are one measurement per column
         columns[target].add(_column(spec, entry, source, target))
     seed, group = entry.seed, entry.source if spec.columns == "target" else ""
-    for score in entry.scores(spec.protocol):
+    test = in_domain_test(entry.source)
+    scores = list(entry.scores(spec.protocol))
+    if any(score.target == test for score in scores):  # it replaces validation on the diagonal
+        columns[test] = columns.pop(entry.source, set())
+    for score in scores:
         unit = (score.target, score.case, score.structure)
         patient = (score.target, score.patient or score.case)
         value, is_worst = score.values[metric.name], False

@@ -64,8 +64,8 @@ def export_dataset(
             f"{root} does not contain {len(missing)} of {len(store.cases)} cases of dataset"
             f" {store.name}, such as {missing[0]}; set the right folder with --source"
         )
-    # write them, training cases first
-    order = sorted(store.cases, key=lambda c: (c.domain, c.split is not Split.TRAIN))
+    # write them, training cases first, test cases last
+    order = sorted(store.cases, key=lambda c: (c.domain, list(Split).index(c.split)))
     written = export_desam(
         [volumes[case.case] for case in order], folder, value=value, progress=progress
     )

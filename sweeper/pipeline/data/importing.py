@@ -102,7 +102,7 @@ def _import(
         structures=dataset.structures,
         is_synthetic=options.is_synthetic,
         preprocessing={d: s.as_mapping() for d, s in options.settings(dataset).items()},
-        split_rule=options.split_words(),
+        split_rule=options.split_words([result.case for result in good]),
         import_key=key,
         content_key=content_key(dataset, options, [result.source_hash for result in results]),
         skipped=_skipped(faults, options.salt),

@@ -14,9 +14,10 @@ import numpy as np
 from desam_model.scoring.metric_table import metrics
 from desam_model.scoring.protocol_scores import score_protocols
 from desam_model.scoring.protocol_table import PROTOCOLS
+from desam_model.types import Split
 from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
 from sweeper.errors import DataError
-from sweeper.records import Row, TrainingRecord, TrialStatus
+from sweeper.records import Row, TrainingRecord, TrialStatus, in_domain_test
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.tracker import sweep_name
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from desam_model.scoring.metric_table import MAIN, metrics
+from sweeper.records import in_domain_test
 from sweeper.report.entries import REFERENCE_METHOD
 
 if TYPE_CHECKING:

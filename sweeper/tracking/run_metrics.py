@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from desam_model.scoring.metric_table import MAIN
 from desam_model.scoring.protocol_table import PROTOCOLS
+from sweeper.records import is_in_domain_test
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -112,9 +112,7 @@ def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:
     tested = [] if config.target else [c for d in sources for c in dataset.cases_of(d, Split.TEST)]
     targets = (config.target,) if config.target else dataset.domains
     scored = [c.case for d in targets if d not in sources for c in dataset.cases_of(d)]
-    return Cases(
-        tuple(train), tuple(validation), (*validation, *(c.case for c in tested), *scored)
-    )
+    return Cases(tuple(train), tuple(validation), (*validation, *(c.case for c in tested), *scored))
 
 
 def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[str]) -> Cases:

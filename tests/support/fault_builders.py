@@ -388,7 +388,7 @@ def csv_row_too_long(root):
 def csv_unknown_split(root):
     path = sources.csv_sound(root)
     head, *rows = path.read_text().splitlines()
-    path.write_text("\n".join([f"{head},split", f"{rows[0]},test", *(f"{r}," for r in rows[1:])]))
+    path.write_text("\n".join([f"{head},split", f"{rows[0]},hidden", *(f"{r}," for r in rows[1:])]))
     return path
 
 

@@ -422,8 +422,8 @@ LINES = {
     ),
     "csv_unknown_split": (
         (
-            "error [csv-split] cases.csv line 2: split is 'test', expected train or "
-            "validation; correct it, or leave the cell empty to use the split rule"
+            "error [csv-split] cases.csv line 2: split is 'hidden', expected train, "
+            "validation or test; correct it, or leave the cell empty to use the split rule"
         ),
     ),
     "csv_split_without_validation": (

@@ -186,6 +186,33 @@ def test_water_is_black_in_mr_only_and_the_store_says_why(tmp_path, stated):
     assert {f.code for f in report.faults} == (set() if is_ct else {"image-like-ct"})
 
 
+def test_a_test_split_is_kept_and_the_rule_that_decided_is_said(tmp_path):
+    path = sources.csv_sound(tmp_path / "src", cases=4)
+    rule = "desam: the first 90 % of the cases of each domain, in the order of the source, train"
+    some = "the source for 2 of 8 cases; for the others by"
+    for name, splits, said in (
+        ("none", [""] * 8, rule),
+        (
+            "some",
+            ["test", "", "", ""] * 2,
+            f"{some} {rule}",
+        ),
+        (
+            "all",
+            ["test", "train", "train", "val"] * 2,
+            "the source: its split column decides for all cases",
+        ),
+    ):
+        lines = sources.csv_sound(tmp_path / "src", cases=4).read_text().splitlines()
+        rows = [f"{line},{split}" for line, split in zip(lines[1:], splits, strict=True)]
+        path.write_text("\n".join([f"{lines[0]},split", *rows]))
+        store = import_dataset(path, tmp_path / f"{name}.zarr", ONE).store
+        assert store.split_rule == said
+        tested = {c.case for c in store.cases if c.split is Split.TEST}
+        assert tested == (set() if name == "none" else {"north0", "south0"})
+        assert len(store.cases_of("north", Split.VALIDATION)) == 1
+
+
 def test_a_modality_that_contradicts_the_source_is_an_error(tmp_path):
     source = sources.abdominal(tmp_path / "src")
     with pytest.raises(DataError, match="MR is MR in the source, but --modality is CT; remove"):

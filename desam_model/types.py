@@ -221,10 +221,13 @@ class Prediction:
         mask: `(B, 1, H, W)` bool in the slices' own pixel frame, before any clean-up of small
             regions.
         predicted_iou: `(B,)` float32, unbounded; nan where the method predicts no IoU.
+        probability: `(B, 1, H, W)` float32 in [0, 1], of the foreground, which ensembles average;
+            0 where the method rejects its mask. None from a method that has no probabilities.
     """
 
     mask: Tensor
     predicted_iou: Tensor
+    probability: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,14 +143,21 @@ class MedSAM(SegmentationMethod):
         if self.prompt is not MedSamPrompt.GRID:
             logits, _ = self.decode(embedding, self._prompt(batch, None, None))
             no_iou = torch.full((len(batch),), torch.nan, device=logits.device)
-            return Prediction(mask=self._at_image_size(logits, batch) > 0, predicted_iou=no_iou)
+            logits = self._at_image_size(logits, batch)
+            return Prediction(
+                mask=logits > 0, predicted_iou=no_iou, probability=logits.float().sigmoid()
+            )
         # decode the best point of the grid
         logits, ious = self.decode(embedding, self._best_points(embedding, settings.grid_size))
         predicted_iou = ious[:, 0].float()
         # reject the mask if its predicted IoU is too low
         is_accepted = (predicted_iou > settings.iou_threshold)[:, None, None, None]
-        mask = (self._at_image_size(logits, batch) > 0) & is_accepted
-        return Prediction(mask=mask, predicted_iou=predicted_iou)
+        logits = self._at_image_size(logits, batch)
+        return Prediction(
+            mask=(logits > 0) & is_accepted,
+            predicted_iou=predicted_iou,
+            probability=logits.float().sigmoid() * is_accepted,
+        )
 
     def _attend(self, neck: Tensor, prompt: Prompt) -> tuple[Tensor, Tensor]:
         """Output tokens `(B, T, D)`, and the image tokens as maps `(B, D, h, w)`."""

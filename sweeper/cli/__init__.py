@@ -48,6 +48,15 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
     "score": ("sweeper.cli.report:score", "Score masks from another tool."),
+    "predict": (
+        "sweeper.cli.predict:predict",
+        "Segment new images with a trained model; no label is needed.",
+    ),
+    "export": (
+        "sweeper.cli.export:export",
+        "Write a trained model as one folder, without pickles.",
+    ),
+    "register": ("sweeper.cli.export:register", "Put a trained model into MLflow's registry."),
     "ui": ("sweeper.cli.report:ui", "Open the MLflow UI on this workspace."),
     "data": ("sweeper.cli.data:data", "Import, check, show and export datasets."),
     "embed": ("sweeper.cli.embed:embed", "Compute the embeddings of a dataset once."),

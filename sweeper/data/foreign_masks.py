@@ -72,15 +72,24 @@ class ForeignMask:
     is_regridded: bool
 
 
-def find_masks(folder: Path, cases: Sequence[str]) -> dict[str, Path]:
+def find_masks(
+    folder: Path, cases: Sequence[str], *, images: Sequence[Path] = ()
+) -> dict[str, Path]:
     """Case id -> mask file; the file has the case's name, perhaps with an ending of a tool.
+
+    Args:
+        folder: With the masks, also in folders of it.
+        cases: The case ids.
+        images: Files that are no masks, although they may lie in the folder.
 
     Raises:
         DataError: The folder is missing, contains no mask, or contains two masks of one case.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; name the folder with one mask per case")
-    files = sorted(f for f in folder.rglob("*") if suffix_of(f) in SUFFIXES)
+    known = {image.resolve() for image in images}
+    volumes = (f for f in folder.rglob("*") if suffix_of(f) in SUFFIXES)
+    files = sorted(f for f in volumes if f.resolve() not in known)
     masks: dict[str, Path] = {}
     for file in files:
         name = _case_name(stem_of(file), cases)

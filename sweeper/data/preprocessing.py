@@ -124,23 +124,47 @@ def prepare_slices(
         spacing_mm: (z, y, x) voxel size of both.
         settings: Preprocessing of the domain.
     """
-    if settings.resample_mm is not None:
-        image, label, spacing_mm = _resample(image, label, spacing_mm, settings)
-    scaled, label = _crop(to_8bit(image, settings), label, settings)
-    size = settings.image_size_px
-    rows, cols = label.shape[1:]
-    planes = scaled.swapaxes(0, 1)  # (z, C, y, x)
+    pixels, prepared_mm = prepare_image(image, spacing_mm, settings)
+    positions = tuple(range(len(pixels)))
     return PreparedSlices(
-        image=np.array(
-            [[resize_image(c, size, settings.image_order) for c in plane] for plane in planes],
-            dtype=np.uint8,
-        ),
-        label=np.array(
-            [resize_label(plane, size, settings.label_resize) for plane in label], dtype=np.uint8
-        ),
-        z=tuple(range(len(label))),
-        spacing_mm=(spacing_mm[0], spacing_mm[1] * rows / size, spacing_mm[2] * cols / size),
+        image=pixels,
+        label=prepare_mask(label, spacing_mm, settings, positions),
+        z=positions,
+        spacing_mm=prepared_mm,
     )
+
+
+def prepare_image(
+    image: NDArray[Any], spacing_mm: tuple[float, float, float], settings: Preprocessing
+) -> tuple[NDArray[np.uint8], tuple[float, float, float]]:
+    """Every slice of an image, 8-bit and square, and the spacing after resizing.
+
+    Only one slice at a time is converted, so that a large CT needs little more memory than its
+    voxels and its slices.
+
+    Args:
+        image: `(C, z, y, x)` in the canonical frame, any numeric type.
+        spacing_mm: (z, y, x) voxel size.
+        settings: Preprocessing of the domain.
+
+    Returns:
+        `(n, C, H, W)` uint8, and (z, y, x) in millimetres.
+    """
+    if settings.resample_mm is not None:
+        no_label = np.zeros(image.shape[1:], dtype=np.uint8)
+        image, _, spacing_mm = _resample(image, no_label, spacing_mm, settings)
+    size, n = settings.image_size_px, image.shape[1]
+    pixels = np.empty((n, len(image), size, size), dtype=np.uint8)
+    low, high = intensity_range(image, settings)
+    rows = cols = size
+    for z in range(n):
+        plane = np.stack([_scaled(channel[z], low, high, settings) for channel in image])
+        for axis in (0, 1):
+            plane = _crop_axis(plane, axis + 1, settings)
+        rows, cols = plane.shape[1:]
+        for channel, out in zip(plane, pixels[z], strict=True):
+            out[...] = resize_image(channel, size, settings.image_order)
+    return pixels, (spacing_mm[0], spacing_mm[1] * rows / size, spacing_mm[2] * cols / size)
 
 
 def prepare_mask(
@@ -160,10 +184,11 @@ def prepare_mask(
     Returns:
         `(len(z), H, W)` uint8.
     """
-    image = np.zeros((1, *mask.shape), dtype=np.uint8)
     if settings.resample_mm is not None:
-        image, mask, _ = _resample(image, mask, spacing_mm, settings)
-    _, mask = _crop(image, mask, settings)
+        no_image = np.zeros((1, *mask.shape), dtype=np.uint8)
+        _, mask, _ = _resample(no_image, mask, spacing_mm, settings)
+    for axis in (1, 2):
+        mask = _crop_axis(mask, axis, settings)
     size = settings.image_size_px
     planes = [resize_label(mask[position], size, settings.label_resize) for position in z]
     return np.array(planes, dtype=np.uint8).reshape(len(z), size, size)
@@ -179,13 +204,20 @@ def to_8bit(image: NDArray[Any], settings: Preprocessing) -> NDArray[np.uint8]:
     pixels = np.empty(image.shape, dtype=np.uint8)
     for channel, out in zip(image, pixels, strict=True):
         for index, plane in enumerate(channel):
-            values = plane.astype(np.float64)
-            scaled = np.clip(values, low, high)
-            scaled = (scaled - low) / (high - low if high > low else 1.0) * 255.0
-            if settings.keep_zero_background:
-                scaled[values == 0] = 0
-            out[index] = scaled  # a cast truncates
+            out[index] = _scaled(plane, low, high, settings)
     return pixels
+
+
+def _scaled(
+    plane: NDArray[Any], low: float, high: float, settings: Preprocessing
+) -> NDArray[np.uint8]:
+    """A plane `(y, x)` clipped, scaled to 0..255 and truncated to uint8."""
+    values = plane.astype(np.float64)
+    scaled = np.clip(values, low, high)
+    scaled = (scaled - low) / (high - low if high > low else 1.0) * 255.0
+    if settings.keep_zero_background:
+        scaled[values == 0] = 0
+    return scaled.astype(np.uint8)  # a cast truncates
 
 
 def intensity_range(image: NDArray[Any], settings: Preprocessing) -> tuple[float, float]:
@@ -197,11 +229,11 @@ def intensity_range(image: NDArray[Any], settings: Preprocessing) -> tuple[float
 
 def _percentiles(image: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:
     """`np.percentile` of all voxels, without converting them to float64."""
-    values = image.ravel()
+    values = image.flatten(order="K")  # the only copy, partitioned in place
     positions = [percent / 100 * (values.size - 1) for percent in percentiles]
     below = [int(position) for position in positions]
     above = [min(index + 1, values.size - 1) for index in below]
-    values = np.partition(values, sorted({*below, *above}))
+    values.partition(sorted({*below, *above}))
 
     def at(position: float, lower: int, upper: int) -> float:
         start, end, part = float(values[lower]), float(values[upper]), position - lower
@@ -287,19 +319,14 @@ def _resample(
     )
 
 
-def _crop(
-    image: NDArray[np.uint8], label: NDArray[np.uint8], settings: Preprocessing
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image and label with cropped borders; a centred square crop is padded if needed."""
-    for axis in (1, 2):
-        length = label.shape[axis]
-        cut = round(settings.crop_fraction * length)
-        image = image.take(range(cut, length - cut), axis=axis + 1)
-        label = label.take(range(cut, length - cut), axis=axis)
-        if settings.centre_crop_px is not None:
-            image = _centre(image, axis + 1, settings.centre_crop_px)
-            label = _centre(label, axis, settings.centre_crop_px)
-    return image, label
+def _crop_axis(array: NDArray[np.uint8], axis: int, settings: Preprocessing) -> NDArray[np.uint8]:
+    """The array with the borders of one axis cropped, then its centre, padded if needed."""
+    length = array.shape[axis]
+    cut = round(settings.crop_fraction * length)
+    array = array.take(range(cut, length - cut), axis=axis)
+    if settings.centre_crop_px is not None:
+        array = _centre(array, axis, settings.centre_crop_px)
+    return array
 
 
 def _centre(array: NDArray[np.uint8], axis: int, length: int) -> NDArray[np.uint8]:

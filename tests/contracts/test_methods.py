@@ -355,3 +355,17 @@ def select(batch: Batch, which: slice) -> Batch:
             taps=tuple(t[which] for t in batch.embedding.taps), neck=batch.embedding.neck[which]
         ),
     )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_probabilities_give_its_mask(name):
+    method = make(name)
+    method.eval()
+    with torch.no_grad():
+        prediction = method.predict(only_what_it_reads(method, make_batch()), SETTINGS)
+    probability = prediction.probability
+    assert probability.shape == prediction.mask.shape
+    assert probability.dtype == torch.float32
+    assert 0 <= probability.min() <= probability.max() <= 1
+    is_clear = (probability - 0.5).abs() > 1e-6
+    assert torch.equal((probability > 0.5)[is_clear], prediction.mask[is_clear])

@@ -1,0 +1,1 @@
+"""`sweeper predict` and `sweeper export`: trained models leave the table."""

@@ -182,6 +182,13 @@ LINES = {
             " has 'MR'; give all cases of a site the same modality, or make two sites of it"
         ),
     ),
+    "ignored_voxels": (
+        (
+            "error [label-ignore] labelsTr/prostate_003.nii.gz: it contains the value 2, which"
+            " dataset.json calls ignore, and ignored voxels cannot be left out of loss and score;"
+            " label these voxels, or leave the case out"
+        ),
+    ),
     "missing_voxel_file": (
         (
             "error [unreadable] UCL/Case01.mhd: its voxels are in Case01.raw, which does not"

@@ -134,7 +134,8 @@ def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
     salt = options.salt and salted("import", options.salt)
     # a store from before patients were recorded is re-created if the source has patients
     version = ["patients kept"] if any(c.patient for c in source.cases) else []
-    return [cases, chosen, settings, source.structures, salt, *version]
+    regions = [sorted(source.regions.items())] if source.regions else []
+    return [cases, chosen, settings, source.structures, salt, *version, *regions]
 
 
 def _digest(plain: list[Any]) -> str:

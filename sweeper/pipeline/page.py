@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from sweeper.errors import SweeperError
+from sweeper.pipeline.curves import curves_of
 from sweeper.pipeline.data.named import open_dataset
 from sweeper.pipeline.report import PAGE, SUFFIXES, side_tables
+from sweeper.report.figures.curves import curves_figure
 from sweeper.report.figures.plots import save, write_figures
 from sweeper.report.figures.qualitative import choose, qualitative_figure
 from sweeper.report.formats.html import Page, render_html
@@ -33,12 +35,18 @@ _CAPTIONS = {
     "seeds": "Average score of each seed, one line per row; the bar is the mean over seeds.",
 }
 
+_CURVES = (
+    "Learning curves, one line per training: training loss (dashed: validation loss) and Dice on"
+    " the source's validation cases."
+)
+
 
 def make_page(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -> str:
     """The page as text; its figures are also written to the reports of the workspace."""
     folder = workspace.reports / query.name
     written = write_figures(query, folder)
     figures = {_CAPTIONS[name]: path for name, path in written.items()}
+    figures.update(_curves_figure(workspace, query, folder))
     figures.update(_case_figure(workspace, query, folder))
     return render_html(
         Page(
@@ -65,6 +73,15 @@ def publish(workspace: Workspace, query: Query, tables: Sequence[ReportTable]) -
     note = "\n".join(map(RENDERERS["markdown"], tables))
     MlflowTracker(workspace).attach(query.results.sweeps[-1], files, note)
     return page
+
+
+def _curves_figure(workspace: Workspace, query: Query, folder: Path) -> dict[str, Path]:
+    """The learning curves; empty if no training is in this workspace."""
+    curves = curves_of(workspace, query)
+    if not curves:
+        return {}
+    path = save(curves_figure(curves), folder / "curves.png", query.is_synthetic)
+    return {_CURVES: path}
 
 
 def _case_figure(workspace: Workspace, query: Query, folder: Path) -> dict[str, Path]:

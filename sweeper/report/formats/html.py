@@ -107,7 +107,7 @@ def render_html(page: Page) -> str:
         f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(page.title)}</h1>",
         *(f'<p class="warn">{escape(line)}</p>' for line in warnings),
-        *map(_table, page.tables),
+        *map(html_table, page.tables),
         *map(_side, page.sides),
         *(_figure(caption, path) for caption, path in page.figures.items()),
         "<h2>Provenance</h2>",
@@ -117,7 +117,8 @@ def render_html(page: Page) -> str:
     return "\n".join(parts)
 
 
-def _table(table: ReportTable) -> str:
+def html_table(table: ReportTable) -> str:
+    """A table with its caption as a fragment of a page."""
     header = [table.row_header, *table.columns, *([delta_header(table)] if table.baseline else [])]
     rows = "\n".join(_row(row, table) for row in table.rows)
     words = "".join(f"<br>{escape(line)}" for line in caption_lines(table))

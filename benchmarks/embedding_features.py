@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from desam_model.encoder.fused_vit import fuse_blocks
+from desam_model.encoder.registry import encoder_entry
 from desam_model.encoder.sam_vit import (
     FrozenSamEncoder,
     build_image_encoder,
     fill_with_seeded_noise,
 )
-from desam_model.encoder.shapes import encoder_shape
 from desam_model.types import Embedding
 from sweeper.data.phantom.prostate import synthesise
 from sweeper.data.phantom.scanner import SCANNERS
@@ -44,12 +44,12 @@ def phantom_slices(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def encode_slices(n: int) -> torch.Tensor:
     """`(n, 4096, 64, 64)` float32: three taps of 1,280 channels, then the neck."""
-    shape = encoder_shape("vit_h")
-    image_encoder = build_image_encoder(shape)
+    entry = encoder_entry("vit_h")
+    image_encoder = build_image_encoder(entry)
     fill_with_seeded_noise(image_encoder, 0)
     fuse_blocks(image_encoder)
     encoder = FrozenSamEncoder(
-        image_encoder=image_encoder, shape=shape, fingerprint="random", compute="float32-fused"
+        image_encoder=image_encoder, entry=entry, fingerprint="random", compute="float32-fused"
     )
     found = []
     for image in phantom_slices(n)[0]:
@@ -60,16 +60,16 @@ def encode_slices(n: int) -> torch.Tensor:
 
 def noise(n: int) -> torch.Tensor:
     """The same shape from a normal distribution with a log-normal scale a channel."""
-    shape = encoder_shape("vit_h")
+    entry = encoder_entry("vit_h")
     generator = torch.Generator().manual_seed(0)
-    channels = 3 * shape.tap_channels + shape.neck_channels
+    channels = sum(shape.channels for shape in (*entry.taps, entry.neck))
     scale = torch.randn(channels, 1, 1, generator=generator).mul(0.5).exp()
-    return scale * torch.randn(n, channels, *shape.grid_hw, generator=generator)
+    return scale * torch.randn(n, channels, *entry.neck.grid_hw, generator=generator)
 
 
 def as_embedding(values: torch.Tensor) -> Embedding:
     """One slice's `(4096, 64, 64)` as taps and neck."""
-    width = encoder_shape("vit_h").tap_channels
+    width = encoder_entry("vit_h").taps[0].channels
     return Embedding(
         taps=tuple(values[k * width : (k + 1) * width] for k in range(3)), neck=values[3 * width :]
     )

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from embedding_features import as_embedding, noise, phantom_slices
 
-from desam_model.encoder.shapes import PREPROCESSING, encoder_shape
+from desam_model.encoder.registry import encoder_entry
 from desam_model.training.loader import BufferPool, Loader, collate
 from desam_model.types import Embedding, Slice
 from sweeper.store.embeddings.convert import convert_store
@@ -38,23 +38,21 @@ READS = 24
 
 
 def manifest_of(n: int, codec: Codec) -> EmbeddingManifest:
-    shape = encoder_shape("vit_h")
+    entry = encoder_entry("vit_h")
     return EmbeddingManifest(
         dataset="random",
         dataset_fingerprint="0",
         encoder="vit_h",
         encoder_fingerprint="0",
         precision="float16",
-        preprocessing=PREPROCESSING,
+        preprocessing=entry.preprocessing,
         compute="float32",
         block=1,
         codec=codec,
         n_slices=n,
-        num_taps=3,
-        tap_channels=shape.tap_channels,
-        neck_channels=shape.neck_channels,
-        grid_hw=shape.grid_hw,
-        input_px=shape.input_px,
+        taps=entry.taps,
+        neck=entry.neck,
+        input_px=entry.input_px,
         product_version="benchmark",
         cases=(("case", n),),
     )

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from desam_model.encoder.entry import COMPUTES
 from desam_model.encoder.fused_vit import fuse_blocks
+from desam_model.encoder.registry import encoder_entry
 from desam_model.encoder.sam_vit import (
     FrozenSamEncoder,
     build_image_encoder,
     fill_with_seeded_noise,
 )
-from desam_model.encoder.shapes import COMPUTES, PREPROCESSING, encoder_shape
 from sweeper.store.embeddings.manifest import EmbeddingManifest
 from sweeper.store.embeddings.writer import ChunkWriter, StoreWriter
 from sweeper.trial.encode import blocks_of, encode_blocks
@@ -42,13 +43,13 @@ class RandomImages:
 
 
 def make_encoder(name: str, compute: str) -> FrozenSamEncoder:
-    shape = encoder_shape(name)
-    image_encoder = build_image_encoder(shape)
+    entry = encoder_entry(name)
+    image_encoder = build_image_encoder(entry)
     fill_with_seeded_noise(image_encoder, 0)
     if compute != "float32":
         fuse_blocks(image_encoder)
     encoder = FrozenSamEncoder(
-        image_encoder=image_encoder, shape=shape, fingerprint="random", compute=compute
+        image_encoder=image_encoder, entry=entry, fingerprint="random", compute=compute
     )
     return encoder.to("cuda") if torch.cuda.is_available() else encoder
 
@@ -70,23 +71,21 @@ def released_way(encoder: FrozenSamEncoder, folder: Path, n: int) -> float:
 
 def our_way(encoder: FrozenSamEncoder, folder: Path, n: int, block: int) -> float:
     """Seconds a slice, with commits."""
-    shape = encoder.shape
+    entry = encoder.entry
     manifest = EmbeddingManifest(
         dataset="random",
         dataset_fingerprint="0",
-        encoder=shape.name,
+        encoder=entry.name,
         encoder_fingerprint="random",
         precision="float16",
-        preprocessing=PREPROCESSING,
+        preprocessing=entry.preprocessing,
         compute=encoder.compute,
         block=block,
         codec="none",
         n_slices=n,
-        num_taps=3,
-        tap_channels=shape.tap_channels,
-        neck_channels=shape.neck_channels,
-        grid_hw=shape.grid_hw,
-        input_px=shape.input_px,
+        taps=entry.taps,
+        neck=entry.neck,
+        input_px=entry.input_px,
         product_version="benchmark",
         cases=(("case", n),),
     )
@@ -113,7 +112,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--compute", action="append", choices=COMPUTES)
     args = parser.parse_args()
-    flops = encoder_shape(args.encoder).flops_per_slice
+    flops = encoder_entry(args.encoder).flops_per_slice
     first = torch.from_numpy(RandomImages().image(0))[None]
     print(f"{args.encoder}, {args.slices} slices, {torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory(dir=args.folder) as name:

@@ -17,6 +17,7 @@ import time
 
 import torch
 
+from desam_model.encoder.entry import MapShape
 from desam_model.training.memory import PeakMemory
 from desam_model.training.process_memory import anonymous_bytes
 from desam_model.types import Batch, Embedding
@@ -36,10 +37,8 @@ METHODS = {
 }
 SIZES = Sizes(
     image_channels=1,
-    tap_channels=96,
-    num_taps=3,
-    neck_channels=64,
-    grid_hw=(16, 16),
+    taps=(MapShape(96, (16, 16)),) * 3,
+    neck=MapShape(64, (16, 16)),
     input_px=256,
 )
 
@@ -48,7 +47,7 @@ def make_batch(size: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     reference = torch.zeros(size, 1, 256, 256)
     reference[:, :, 90:170, 80:160] = 1
-    grid = SIZES.grid_hw
+    grid = SIZES.neck.grid_hw
     return Batch(
         reference=reference,
         image=0.5 * reference + 0.5 * torch.rand(size, 1, 256, 256, generator=generator),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from desam_model.encoder.entry import MapShape
 from desam_model.training.default_rates import default_lr
 from desam_model.training.fit import Schedule
 from sweeper.config.comparisons import MedSAMConfig
@@ -21,25 +22,24 @@ if TYPE_CHECKING:
     from sweeper.config.trial import TrialConfig
 
 
+_NO_MAP = MapShape(0, (0, 0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
     """Sizes that depend on dataset and encoder; they come from the stores, not from the YAML file.
 
     Attributes:
         image_channels: Channels of an image.
-        tap_channels: Channels of a tap. This and all following sizes are 0 if the method reads no
-            embeddings.
-        num_taps: Number of taps of an embedding.
-        neck_channels: Channels of the neck.
-        grid_hw: Tokens (h, w) of the embedding grid.
+        taps: Shape of each tap of an embedding. This and the neck are empty, and all following
+            sizes are 0, if the method reads no embeddings.
+        neck: Shape of the neck.
         input_px: Side of the encoder's input frame.
     """
 
     image_channels: int
-    tap_channels: int = 0
-    num_taps: int = 0
-    neck_channels: int = 0
-    grid_hw: tuple[int, int] = (0, 0)
+    taps: tuple[MapShape, ...] = ()
+    neck: MapShape = _NO_MAP
     input_px: int = 0
 
 
@@ -54,8 +54,8 @@ def build_method(
         config: The trial.
         sizes: Sizes of its data.
         seed: Seed of the weights that do not come from a checkpoint.
-        sam_checkpoint: SAM's `.pth` file, which initialises PRIM, MedSAM's decoder and the frozen
-            prompt encoder (sources.md S18); None if the encoder is not one of SAM's.
+        sam_checkpoint: The file with the encoder's weights, which initialises PRIM, MedSAM's
+            decoder and the frozen prompt encoder (sources.md S18); None if the encoder has none.
     """
     method = config.method
     if isinstance(method, DesamConfig):
@@ -65,10 +65,10 @@ def build_method(
         profile = method.loss_profile
         weights = method.loss_weights
         return build_desam(
-            tap_channels=sizes.tap_channels,
-            num_taps=sizes.num_taps,
-            neck_channels=sizes.neck_channels,
-            grid_hw=sizes.grid_hw,
+            tap_channels=tuple(tap.channels for tap in sizes.taps),
+            tap_grids=tuple(tap.grid_hw for tap in sizes.taps),
+            neck_channels=sizes.neck.channels,
+            grid_hw=sizes.neck.grid_hw,
             input_px=sizes.input_px,
             prompt_mode=method.prompt_mode,
             ablation=method.ablation,
@@ -81,8 +81,8 @@ def build_method(
         from desam_model.comparisons.medsam import build_medsam, load_sam_weights
 
         medsam = build_medsam(
-            neck_channels=sizes.neck_channels,
-            grid_hw=sizes.grid_hw,
+            neck_channels=sizes.neck.channels,
+            grid_hw=sizes.neck.grid_hw,
             input_px=sizes.input_px,
             prompt=method.prompt,
             loss_profile=method.loss_profile,
@@ -132,7 +132,7 @@ def _build_image_method(method: ImageMethodConfig, sizes: Sizes, seed: int) -> S
 def build_schedule(config: TrialConfig, sizes: Sizes) -> Schedule:
     """The training schedule of a trial."""
     training = config.training
-    lr = default_lr(sizes.neck_channels) if training.lr is None else training.lr
+    lr = default_lr(sizes.neck.channels) if training.lr is None else training.lr
     return Schedule(
         epochs=training.epochs,
         batch_size=training.batch_size,

@@ -98,7 +98,9 @@ def _untrained_model(
 ) -> DeSAM:
     """An untrained DeSAM whose sizes are inferred from the shapes of the weights."""
     probes = {
-        "tap": "mask_decoder.pimm.conv_blocks_context.0.block_init.conv1.conv.weight",
+        "top": "mask_decoder.pimm.conv_blocks_context.2.block_init.conv1.conv.weight",
+        "middle": "mask_decoder.pimm.conv_blocks_context.1.block_init.conv1.conv.weight",
+        "bottom": "mask_decoder.pimm.conv_blocks_context.0.block_init.conv1.conv.weight",
         "mlp": "mask_decoder.transformer.layers.0.mlp.lin1.weight",
         "iou": "mask_decoder.iou_prediction_head.layers.0.weight",
     }
@@ -110,7 +112,8 @@ def _untrained_model(
             " a SAM checkpoint with load_sam_decoder"
         )
     # infer widths, depth and the embedding grid
-    dim, tap_channels = weights[probes["tap"]].shape[:2]
+    dim = weights[probes["bottom"]].shape[0]
+    tap_channels = [weights[probes[level]].shape[1] for level in ("top", "middle", "bottom")]
     depth = 1 + max(
         int(name.split(".")[3]) for name in weights if "mask_decoder.transformer.layers." in name
     )

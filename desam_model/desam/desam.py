@@ -33,6 +33,7 @@ from desam_model.method import SegmentationMethod
 from desam_model.types import Embedding, Losses, Prediction, Prompt, PromptMode, Reads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -258,8 +259,8 @@ class DeSAM(SegmentationMethod):
 
 def build_desam(
     *,
-    tap_channels: int,
-    num_taps: int = 3,
+    tap_channels: int | Sequence[int],
+    tap_grids: Sequence[tuple[int, int]] | None = None,
     neck_channels: int = 256,
     grid_hw: tuple[int, int] = (64, 64),
     input_px: int = 1024,
@@ -273,10 +274,10 @@ def build_desam(
     """A DeSAM with seeded random weights for an encoder of these sizes.
 
     Args:
-        tap_channels: Channels of each tap.
-        num_taps: Number of taps; must be 3.
+        tap_channels: Channels of each of the three taps, or one number for all.
+        tap_grids: Tokens (h, w) of each tap; by default those of the neck.
         neck_channels: Channels of the neck; the width of PRIM and of PDMM's bottleneck.
-        grid_hw: Tokens (h, w) of an embedding.
+        grid_hw: Tokens (h, w) of the neck.
         input_px: Side of the encoder's input frame, px.
         prompt_mode: See `DeSAM`.
         ablation: See `DeSAM`.
@@ -298,7 +299,7 @@ def build_desam(
         torch.manual_seed(_part_seed(seed, "pdmm"))
         pdmm = PDMM(
             tap_channels=tap_channels,
-            num_taps=num_taps,
+            tap_scales=(1, 1, 1) if tap_grids is None else _scales(tap_grids, grid_hw),
             dim=neck_channels,
             fuses_mask=parts.fuses_mask,
         )
@@ -314,6 +315,16 @@ def build_desam(
     if sam_checkpoint is not None:
         load_sam_decoder(model, sam_checkpoint)
     return model
+
+
+def _scales(tap_grids: Sequence[tuple[int, int]], grid_hw: tuple[int, int]) -> list[int]:
+    """Side of each tap's grid relative to the neck's; 0, which PDMM refuses, for a fraction."""
+    return [
+        height // grid_hw[0]
+        if height % grid_hw[0] == 0 and height * grid_hw[1] == width * grid_hw[0]
+        else 0
+        for height, width in tap_grids
+    ]
 
 
 def _part_seed(seed: int, part: str) -> int:

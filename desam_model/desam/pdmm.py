@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SE_REDUCTION = 16
 _SLOPE = 0.01
@@ -110,8 +113,11 @@ class PDMM(nn.Module):
     """Mask logits from three taps and, if `fuses_mask` is true, from PRIM's mask embedding.
 
     Args:
-        tap_channels: Channels of each tap; 768, 1024 and 1280 for vit_b, vit_l and vit_h.
-        num_taps: Must be 3, because the decoder has three levels.
+        tap_channels: Channels of each of the three taps, or one number for all: 768, 1024 and 1280
+            for vit_b, vit_l and vit_h.
+        tap_scales: Side of each tap's grid relative to the neck's, a power of two from 1 to that of
+            its level: 4, 2 and 1 for the first, middle and last tap. A tap with a larger grid is
+            doubled less often.
         dim: Width D of the bottleneck, equal to the encoder's neck channels; the levels above have
             D/2 and D/4.
         fuses_mask: False for the ablations without mask-embedding fusion.
@@ -124,18 +130,27 @@ class PDMM(nn.Module):
     """
 
     def __init__(
-        self, *, tap_channels: int, num_taps: int = 3, dim: int = 256, fuses_mask: bool = True
+        self,
+        *,
+        tap_channels: int | Sequence[int],
+        tap_scales: Sequence[int] = (1, 1, 1),
+        dim: int = 256,
+        fuses_mask: bool = True,
     ) -> None:
         super().__init__()
-        if num_taps != 3:
-            raise ValueError(f"num_taps is {num_taps}, expected 3: PDMM reads one tap per level")
+        channels = (tap_channels,) * 3 if isinstance(tap_channels, int) else tuple(tap_channels)
+        if len(channels) != 3:
+            raise ValueError(
+                f"there are {len(channels)} taps, expected 3: PDMM reads one tap per level"
+            )
         if dim < 4 or dim % 4:
             raise ValueError(f"PDMM's width is {dim}, expected a multiple of 4")
-        self.tap_channels = tap_channels
+        top, middle, bottom = _doublings(tap_scales)
+        self.tap_channels = channels
         self.dim = dim
-        self.context_bottom = PreUp(tap_channels, dim, 0)
-        self.context_middle = PreUp(tap_channels, dim // 2, 1)
-        self.context_top = PreUp(tap_channels, dim // 4, 2)
+        self.context_bottom = PreUp(channels[2], dim, bottom)
+        self.context_middle = PreUp(channels[1], dim // 2, middle)
+        self.context_top = PreUp(channels[0], dim // 4, top)
         self.up1 = Up(dim, dim // 2)
         self.up2 = Up(dim // 2, dim // 4)
         self.head = nn.Conv2d(dim // 4, 1, 1, bias=False)
@@ -146,15 +161,16 @@ class PDMM(nn.Module):
         """The three branches that do not depend on the prompt.
 
         Args:
-            taps: Three maps `(B, C, h, w)`, earliest block first.
+            taps: Three maps `(B, C, h, w)`, each with its own channels and grid, earliest layer
+                first.
 
         Raises:
             ValueError: The number of taps or their width differs from that of this PDMM.
         """
-        if len(taps) != 3 or taps[0].shape[1] != self.tap_channels:
+        if tuple(tap.shape[1] for tap in taps) != self.tap_channels:
             raise ValueError(
-                f"PDMM reads 3 taps of {self.tap_channels} channels, got {len(taps)} with shapes"
-                f" {[tuple(tap.shape) for tap in taps]}"
+                f"PDMM reads 3 taps with {', '.join(map(str, self.tap_channels))} channels, got"
+                f" {len(taps)} with shapes {[tuple(tap.shape) for tap in taps]}"
             )
         return Context(
             bottom=self.context_bottom(taps[2]),
@@ -183,3 +199,20 @@ class PDMM(nn.Module):
     def forward(self, taps: tuple[Tensor, ...], mask_embedding: Tensor | None = None) -> Tensor:
         """Mask logits `(B, 1, 4h, 4w)`."""
         return self.decode(self.context(taps), mask_embedding)
+
+
+def _doublings(tap_scales: Sequence[int]) -> list[int]:
+    """How often each tap's grid is doubled until it has the size of its level.
+
+    Raises:
+        ValueError: A grid is not the level's, divided by a power of two.
+    """
+    doublings = []
+    for tap, (level, scale) in enumerate(zip((4, 2, 1), tap_scales, strict=True)):
+        if scale not in (1, 2, 4) or scale > level:
+            raise ValueError(
+                f"the grid of tap {tap} is {scale} times the neck's, expected 1 or another power of"
+                f" two up to {level}; tap a layer with a smaller grid"
+            )
+        doublings.append((level // scale).bit_length() - 1)
+    return doublings

@@ -1,4 +1,4 @@
-"""Checks and reads SAM checkpoints without running code from the file."""
+"""Checks and reads checkpoints with SAM's layout without running code from the file."""
 
 from __future__ import annotations
 
@@ -15,79 +15,92 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_PREFIX = "image_encoder."
+    from desam_model.encoder.entry import EncoderEntry
+
+PARTS = ("image encoder", "prompt encoder", "mask decoder")
+"""The parts of a checkpoint, whose weights are named `image_encoder.*` and so on."""
 
 
-def check_sam_checkpoint(path: Path, name: str) -> None:
-    """Check that a file holds all of SAM's weights with the shapes of `name`.
+def check_sam_checkpoint(entry: EncoderEntry, path: Path) -> None:
+    """Check that a file holds all of a SAM ViT's weights with the right shapes.
 
     The file is memory-mapped, so only its table of contents is read.
 
     Args:
+        entry: One of SAM's ViTs with a checkpoint.
         path: SAM's `.pth` file, or a fine-tuned one with the same names and shapes, such as
             MedSAM's.
-        name: `vit_b`, `vit_l` or `vit_h`.
 
     Raises:
         ValueError: The file is missing, truncated, not a checkpoint, or of another model.
     """
     with torch.device("meta"):
-        expected = sam_model_registry[name]().state_dict()
-    weights = _read(path, name)
-    _require(weights, expected, "image encoder", path, name)
-    _require(weights, expected, "prompt encoder", path, name)
-    _require(weights, expected, "mask decoder", path, name)
+        expected = sam_model_registry[entry.sizes.model]().state_dict()
+    require_parts(read_weights(path, entry), expected, PARTS, path, entry)
 
 
 def image_encoder_weights(
-    path: Path, name: str, expected: Mapping[str, Tensor]
+    path: Path, entry: EncoderEntry, expected: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The image encoder's weights in a SAM checkpoint, float32, without the name prefix.
+    """The image encoder's weights in a checkpoint, float32, without the name prefix.
 
     Args:
-        path: SAM's `.pth` file.
-        name: `vit_b`, `vit_l` or `vit_h`, for error messages.
+        path: The file.
+        entry: The encoder, for error messages.
         expected: State dict of the encoder; may be on the meta device.
 
     Raises:
         ValueError: The file is missing, truncated, not a checkpoint, or of another model.
     """
-    weights = _read(path, name)
-    _require(
-        weights,
-        {_PREFIX + key: value for key, value in expected.items()},
-        "image encoder",
-        path,
-        name,
-    )
-    return {key: weights[_PREFIX + key].float().clone() for key in expected}
+    weights = read_weights(path, entry)
+    prefix = "image_encoder."
+    named = {prefix + key: value for key, value in expected.items()}
+    require_parts(weights, named, ("image encoder",), path, entry)
+    return {key: weights[prefix + key].to(value.dtype).clone() for key, value in expected.items()}
 
 
-def _read(path: Path, name: str) -> dict[str, Tensor]:
+def read_weights(path: Path, entry: EncoderEntry) -> dict[str, Tensor]:
+    """All tensors of a checkpoint by name, memory-mapped.
+
+    Raises:
+        ValueError: The file is missing, truncated or not a checkpoint.
+    """
     try:
         saved = read_checkpoint(path, is_mapped=True)
     except FileNotFoundError as err:
-        raise ValueError(
-            f"checkpoint {path} does not exist; download it with 'sweeper weights get {name}'"
-        ) from err
+        raise ValueError(f"checkpoint {path} does not exist; {_way(entry)}") from err
     except ValueError as err:
-        raise ValueError(
-            f"{err}; 'sweeper weights get {name}' downloads SAM's original file"
-        ) from err
+        raise ValueError(f"{err}; for the original file, {_way(entry)}") from err
     return {key: value for key, value in saved.items() if isinstance(value, torch.Tensor)}
 
 
-def _require(
-    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], part: str, path: Path, name: str
+def require_parts(
+    weights: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    parts: tuple[str, ...],
+    path: Path,
+    entry: EncoderEntry,
 ) -> None:
-    """Raise unless the tensors of `part` are exactly the expected ones, with the same shapes."""
-    prefix = part.replace(" ", "_") + "."
-    shapes = {key: value.shape for key, value in weights.items() if key.startswith(prefix)}
-    wanted = {key: value.shape for key, value in expected.items() if key.startswith(prefix)}
-    if shapes == wanted:
-        return
-    raise ValueError(
-        f"checkpoint {path} does not hold SAM's {name} {part}: it has {len(shapes)} tensors named"
-        f" {prefix}*, expected {len(wanted)} with the shapes of {name}; download the right file"
-        f" with 'sweeper weights get {name}'"
-    )
+    """Raise unless the tensors of the parts are exactly the expected ones, with the same shapes.
+
+    Raises:
+        ValueError: Names the part, and the first name or shape that differs.
+    """
+    for part in parts:
+        prefix = part.replace(" ", "_") + "."
+        shapes = {k: tuple(v.shape) for k, v in weights.items() if k.startswith(prefix)}
+        wanted = {k: tuple(v.shape) for k, v in expected.items() if k.startswith(prefix)}
+        if shapes == wanted:
+            continue
+        differing = sorted(k for k in shapes | wanted if shapes.get(k) != wanted.get(k))
+        first = differing[0]
+        raise ValueError(
+            f"checkpoint {path} does not hold the {part} of {entry.name}: it has {len(shapes)}"
+            f" tensors named {prefix}*, expected {len(wanted)}; {first} is"
+            f" {shapes.get(first, 'missing')}, expected {wanted.get(first, 'none')};"
+            f" {_way(entry)}"
+        )
+
+
+def _way(entry: EncoderEntry) -> str:
+    return entry.weights.way if entry.weights is not None else f"{entry.name} reads none"

@@ -40,6 +40,11 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Names of the label values, for layouts that do not define them.",
         ),
         click.option(
+            "--modality",
+            type=click.Choice(["CT", "MR"], case_sensitive=False),
+            help="Modality of all images, if the source does not state it. In CT, 0 is not black.",
+        ),
+        click.option(
             "--processes",
             type=click.IntRange(1),
             help="Number of processes. Default: one per core.",
@@ -115,9 +120,7 @@ def import_command(workspace: Path, /, source: Path, name: str | None, **chosen:
 @click.argument("source")
 @_source_options
 @click.pass_obj
-def check(
-    workspace: Path, source: str, layout: str, structures: str | None, processes: int | None
-) -> None:
+def check(workspace: Path, /, source: str, structures: str | None, **chosen: Any) -> None:
     """Report all faults of SOURCE: a folder or CSV file to import, or a dataset."""
     from sweeper.data.faults import FaultyDataError, errors
     from sweeper.pipeline.data.importing import check_dataset
@@ -137,7 +140,7 @@ def check(
             f"{source} is neither a folder, nor a CSV file, nor a dataset of workspace {workspace};"
             f" list the datasets with {command_line('data', 'show')}"
         )
-    options = ImportOptions(layout=layout, structures=_structures(structures), processes=processes)
+    options = ImportOptions(structures=_structures(structures), **chosen)
     with ProgressBar() as progress:
         dataset, faults, headers = check_dataset(folder, options, progress)
     print_faults(faults)
@@ -179,6 +182,9 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     )
     resize = ", ".join(sorted({str(s["label_resize"]) for s in store.preprocessing.values()}))
     click.echo(f"fingerprint {store.fingerprint}; label resize: {resize}")
+    stated = ", ".join(f"{d} {store.modalities.get(d, 'not stated')}" for d in store.domains)
+    blackened = [d for d, s in store.preprocessing.items() if s["keep_zero_background"]]
+    click.echo(f"modality: {stated}; value 0 stays black in: {', '.join(blackened) or 'none'}")
     click.echo(
         f"whole scans: {counted(store.n_stored_slices, 'slice')}, for protocol volume"
         if store.keeps_all_slices

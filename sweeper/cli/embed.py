@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    help="SAM's .pth file. Default: the one in the workspace (sweeper weights get).",
+    help="File with its weights. Default: the one in the workspace, or of an installed package.",
 )
 @click.option(
     "--precision",
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     default="float16",
     show_default=True,
     help="Precision of the stored values; part of the embedding's identity.",
+)
+@click.option(
+    "--pool",
+    type=click.Choice(["1", "2", "4"]),
+    default="1",
+    show_default=True,
+    help="Token pooling: store means over squares of this many tokens per side.",
 )
 @click.option(
     "--compute",
@@ -78,6 +85,7 @@ def embed(
     encoder: str,
     checkpoint: Path | None,
     precision: str,
+    pool: str,
     compute: str,
     codec: Codec | None,
     actors: int | None,
@@ -111,6 +119,7 @@ def embed(
                     checkpoint,
                     precision,
                     bar,
+                    pool=int(pool),
                     is_background=is_background,
                 )
             store = ensure_embeddings(
@@ -119,6 +128,7 @@ def embed(
                 encoder,
                 checkpoint=checkpoint,
                 precision=precision,
+                pool=int(pool),
                 compute=compute,
                 codec=codec,
                 workers=_workers(actors, gpu, address),

@@ -50,16 +50,20 @@ def layouts() -> Iterable[str]:
 
 def encoders() -> Iterable[str]:
     """Names of the image encoders."""
-    from desam_model.encoder.shapes import encoders as registered
+    from desam_model.encoder.registry import encoders as registered
 
     return registered()
 
 
 def downloadable_encoders() -> Iterable[str]:
-    """Names of the encoders that have a checkpoint file."""
-    from desam_model.encoder.shapes import encoders as registered
+    """Names of the encoders whose checkpoint is served at an address."""
+    from desam_model.encoder.registry import encoders as registered
 
-    return [name for name, shape in registered().items() if shape.filename is not None]
+    return [
+        name
+        for name, entry in registered().items()
+        if entry.weights is not None and entry.weights.url is not None
+    ]
 
 
 def precisions() -> Iterable[str]:

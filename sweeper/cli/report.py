@@ -10,6 +10,7 @@ import click
 
 from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
 from sweeper.cli.global_options import command_line
+from sweeper.cli.latex_options import OPTIONS, WIDTHS, latex_options, latex_style
 from sweeper.config.metric import metric_choices, metric_names
 from sweeper.config.report import Undefined
 from sweeper.errors import ConfigError
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
 
 TABLE_FORMATS = ("terminal", "markdown", "csv", "latex", "json")
 ROW_FORMATS = ("long", "challenger")
+
+
+class _Metrics(click.ParamType):  # type: ignore[type-arg]  # generic only in stubs
+    """Names of metrics, separated by commas."""
+
+    name = "metric[,metric]"
+    choices = metric_names()
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The names, each once."""
+        names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}.", param, ctx)
+        return names
 
 
 def _query_options(command: Any) -> Any:
@@ -50,8 +68,9 @@ def _query_options(command: Any) -> Any:
             ),
             click.option(
                 "--metric",
-                type=click.Choice(metric_names()),
-                help=f"{metric_choices()}.",
+                type=_Metrics(),
+                metavar=f"[{'|'.join(metric_names())}]",
+                help=f"{metric_choices()}. Several, separated by commas, are one LaTeX table.",
             ),
             click.option("--baseline", help="The row with which the other rows are compared."),
             click.option(
@@ -64,6 +83,9 @@ def _query_options(command: Any) -> Any:
                 "--select",
                 type=click.Choice(("none", "validation_loss", "source_dice")),
                 help="Of the searched trainings, show the best one per cell by this source value.",
+            ),
+            click.option(
+                "--digits", type=click.IntRange(1, 2), help="Decimals of the printed values."
             ),
             click.option("--title", help="First line of the caption."),
             click.option(
@@ -95,6 +117,12 @@ def _query_options(command: Any) -> Any:
 @click.option("--costs", is_flag=True, help="Add parameters, memory, time and disk space.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file.")
 @click.option(
+    "--width",
+    type=click.Choice(WIDTHS),
+    help="Width on paper of LaTeX tables: one column, Springer's text, or two columns.",
+)
+@latex_options
+@click.option(
     "--publish",
     is_flag=True,
     help="Write page, figures and tables to reports/ in the workspace and to MLflow.",
@@ -113,6 +141,8 @@ def report(
     final: bool,
     statistics: bool,
     costs: bool,
+    width: str | None,
+    metric: tuple[str, ...] | None,
     **query: Any,
 ) -> int:
     """Print the table of the latest sweep, or of the given search spaces or sweeps.
@@ -120,7 +150,14 @@ def report(
     The key `report:` of the search space defines the table; options override it. Exit codes: 0
     printed, 2 wrong input, 3 with --final if the table is a draft.
     """
-    from sweeper.pipeline.report import changed_query, rows_text, side_tables, tables
+    from sweeper.pipeline.report import (
+        changed_query,
+        latex_files,
+        rows_text,
+        side_tables,
+        tables,
+    )
+    from sweeper.report.formats.latex import latex_document
     from sweeper.report.formats.registry import join
     from sweeper.store.workspace import Workspace
 
@@ -129,10 +166,19 @@ def report(
             f"--format {format_} prints rows, but --statistics and --costs are tables; remove them,"
             f" or use one of the formats {', '.join(TABLE_FORMATS)}"
         )
+    options = {name: query.pop(name) for name in OPTIONS}
+    style = latex_style(options, width, format_)
+    if metric is not None and len(metric) > 1 and (publish or format_ not in TABLE_FORMATS):
+        raise ConfigError(
+            f"--metric {','.join(metric)}: several metrics are for the formats"
+            f" {', '.join(TABLE_FORMATS)}; give one"
+        )
     # query the rows and build the tables
     opened = Workspace.open(workspace)
     names, spec = _sweeps_of(spaces)
-    report_query = changed_query(opened, names, spec, query)
+    report_query, *others = [
+        changed_query(opened, names, spec, {**query, "metric": name}) for name in metric or (None,)
+    ]
     if report_query.results.others:
         other_sweeps = ", ".join(report_query.results.others)
         click.echo(f"other sweeps: {other_sweeps} (pass a name to see its table)", err=True)
@@ -143,22 +189,44 @@ def report(
         click.echo(f"written, and logged in MLflow: {publish_page(opened, report_query, built)}")
         return 0
     # render them in the chosen format
+    beside: dict[Path, str] = {}
     if format_ in ROW_FORMATS:
-        text = rows_text(report_query, format_)
+        text, left_out = rows_text(report_query, format_)
+        for reason in left_out:
+            click.echo(f"not in the export: {reason}", err=True)
     elif format_ == "html":
         from sweeper.pipeline.page import make_page
 
         text = make_page(opened, report_query, built)
     else:
-        parts = [_render(table, format_) for table in built]
-        sides = side_tables(report_query, opened, has_statistics=statistics, has_costs=costs)
-        text = join(format_, [*parts, *(_render_side(side, format_) for side in sides)])
+        by_metric = [built, *(tables(other, is_final=final) for other in others)]
+        sides = [
+            _render_side(side, format_)
+            for other in (report_query, *others)
+            for side in side_tables(
+                other,
+                opened,
+                has_statistics=statistics,
+                has_costs=costs and other is report_query,
+            )
+        ]
+        if format_ == "latex":
+            files = latex_files(by_metric, style)
+            for warning in files.warnings:
+                click.echo(f"warning: {warning}", err=True)
+            text = join(format_, [files.text, *sides])
+            text = latex_document(text) if options["standalone"] else text
+            beside = {} if output is None else files.beside(output)
+        else:
+            parts = [_render(table, format_) for of_metric in by_metric for table in of_metric]
+            text = join(format_, [*parts, *sides])
     # print or write the text
     if output is None:
         click.echo(text, nl=False)
-    else:
-        _write(output, text)
-        click.echo(f"written: {output}")
+        return 0
+    for path, content in {output: text, **beside}.items():
+        _write(path, content)
+        click.echo(f"written: {path}")
     return 0
 
 
@@ -248,7 +316,14 @@ def _screen_width() -> int | None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the tool's training.")
 @click.option("--dataset", default="phantom", show_default=True, help="Name or path of a dataset.")
 @click.option("--structure", help="Segmented structure. Default: the only one of the dataset.")
-@click.option("--label", type=int, help="Its value in the files. Default: all values above 0.")
+@click.option(
+    "--label",
+    "labels",
+    metavar="VALUE[,VALUE]",
+    default=(),
+    callback=lambda _context, _option, text: _label_values(text),
+    help="Its values in the files. Default: the only one above 0.",
+)
 @click.option(
     "--sweep", help="Sweep whose table gets the row. Default: the latest on this dataset."
 )
@@ -286,6 +361,14 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
         )
     click.echo(f"next: {command_line('report', outcome.sweep)}")
     return 0
+
+
+def _label_values(text: str | tuple[int, ...]) -> tuple[int, ...]:
+    """`1,2` as numbers."""
+    parts = text.split(",") if isinstance(text, str) else []
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"it is {text!r}, expected a number such as 1, or several: 1,2")
+    return tuple(int(part) for part in parts)
 
 
 @click.command()

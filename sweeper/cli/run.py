@@ -39,9 +39,16 @@ def _space_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--dataset", metavar="NAME_OR_PATH", help="Default: the phantom."),
             click.option(
-                "--encoder", metavar="NAME", help="vit_tiny (default), vit_b, vit_l or vit_h."
+                "--encoder",
+                metavar="NAME",
+                help="vit_tiny (default: small, random weights), lite_medsam, vit_h or another"
+                " (docs/embeddings.md).",
             ),
-            click.option("--checkpoint", type=click.Path(path_type=Path), help="SAM's .pth file."),
+            click.option(
+                "--checkpoint",
+                type=click.Path(path_type=Path),
+                help="File with the encoder's weights.",
+            ),
         )
     ):
         command = add(command)

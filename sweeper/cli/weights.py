@@ -26,7 +26,7 @@ def get(workspace: Path, /, encoder: str, url: str | None) -> None:
     from sweeper.cli.data_text import ProgressBar
     from sweeper.errors import WeightsError
     from sweeper.store.download import get_weights
-    from sweeper.store.weights import BASE_URL, check_checkpoint
+    from sweeper.store.weights import check_checkpoint
     from sweeper.store.workspace import Workspace
 
     if url is not None and "://" not in url:
@@ -36,7 +36,7 @@ def get(workspace: Path, /, encoder: str, url: str | None) -> None:
         path = get_weights(
             encoder,
             folder,
-            base_url=url or BASE_URL,
+            base_url=url,
             progress=lambda done, total: bar(f"{encoder} MB", done // 10**6, total // 10**6 or 1),
         )
     click.echo(f"{path}: {path.stat().st_size / 1e6:.0f} MB, SHA-256 {check_checkpoint(path)}")

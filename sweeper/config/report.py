@@ -41,6 +41,14 @@ class ReportSpec(Strict):
     )
     protocol: ProtocolName = Field(default=RELEASED.name, description=f"{protocol_choices()}.")
     metric: MetricName = Field(default=MAIN.name, description=f"{metric_choices()}.")
+    digits: Literal[1, 2] | None = Field(
+        default=None, description="Decimals of printed values; by default those of the metric."
+    )
+    names: dict[str, str] = Field(
+        default_factory=dict,
+        description="Printed names of rows and columns by their own names, such as `{full: DeSAM,"
+        " A-ISBI: RUNMC, Overall: Mean}`.",
+    )
     baseline: str | None = Field(
         default=None, description="The row that the others are compared with."
     )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from desam_model.encoder.entry import POOLS
 from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
-from desam_model.encoder.shapes import encoders
+from desam_model.encoder.registry import encoders
 from sweeper.config.base import AddedLater, Level, Strict
 from sweeper.config.methods import MethodConfig
 
@@ -23,9 +24,11 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 if TYPE_CHECKING:
     EncoderName: TypeAlias = str
     PrecisionName: TypeAlias = str
+    PoolSide: TypeAlias = int
 else:  # pydantic refuses other names, and the schema lists these
     EncoderName = Literal[tuple(encoders())]
     PrecisionName = Literal[tuple(PRECISIONS)]
+    PoolSide = Literal[POOLS]
 
 
 class EncoderConfig(Strict):
@@ -33,15 +36,22 @@ class EncoderConfig(Strict):
 
     name: EncoderName = Field(
         default="vit_tiny",
-        description="vit_tiny is small, random and seeded, for trying out; the paper uses vit_h.",
+        description="vit_tiny is small, random and seeded, for trying out; lite_medsam is the"
+        " smallest with trained weights; the paper uses vit_h.",
     )
     checkpoint: Annotated[Path | None, Level.NOTHING] = Field(
         default=None,
-        description="SAM's .pth file; by default the workspace's weights/ folder is searched. Its"
-        " content, not its place, enters the identity.",
+        description="The file with its weights; by default it is searched in the workspace's"
+        " weights/ folder and in the package of the extra `lite`. Its content, not its place,"
+        " enters the identity.",
     )
     precision: PrecisionName = Field(
         default=DEFAULT_PRECISION, description="Precision of the stored embeddings."
+    )
+    pool: Annotated[PoolSide, AddedLater()] = Field(
+        default=1,
+        description="Token pooling: means over squares of pool x pool tokens are stored, so that a"
+        " grid of 64 becomes 32 or 16, and stores and training steps shrink by its square.",
     )
 
 
@@ -56,9 +66,9 @@ class TrainingConfig(Strict):
     lr: float | None = Field(
         default=None,
         gt=0,
-        description="Learning rate of the first epoch. By default the released 1e-4; a method that"
-        " reads embeddings takes it in inverse proportion to the width of the encoder's neck: 1e-4"
-        " at SAM's 256 channels, 8e-4 at the 32 of vit_tiny.",
+        description="Learning rate of the first epoch. By default 1e-3 for an image network from"
+        " scratch; for a decoder of embeddings the released 1e-4 at SAM's 256 channels of the neck,"
+        " in inverse proportion to their number elsewhere: 8e-4 at the 32 of vit_tiny.",
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Of the optimiser (released: 0).")
     momentum: float = Field(default=0.99, ge=0, lt=1, description="Of SGD (released: 0.99).")

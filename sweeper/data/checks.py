@@ -25,6 +25,9 @@ GEOMETRY_TOLERANCE_MM = 1e-3
 SPACING_RANGE_MM = (0.05, 20.0)
 """Voxel sizes outside this range are suspicious: metres, micrometres, or a default header."""
 
+AIR_HU = -300.0
+"""An image with a value this low is probably CT: air has -1000 HU, fat -100."""
+
 BORDER_FRACTION = 50 / 256
 """Border that the `desam2024` scoring clears in predictions. Source: DeSAM `edge_set_zero=50`."""
 
@@ -73,8 +76,8 @@ class CaseChecker:
             self.fault("unreadable", path, problem, "correct its permissions")
         return None
 
-    def check_image(self, volume: Volume) -> None:
-        """Check for NaN, infinite, constant or label-like values, and for odd geometry."""
+    def check_image(self, volume: Volume, modality: str = "") -> None:
+        """Check for NaN, infinite, constant, label-like or odd values, and for odd geometry."""
         path, values = self.case.image, volume.array
         if values.dtype.kind == "f":
             bad = int((~np.isfinite(values)).sum())
@@ -103,7 +106,27 @@ class CaseChecker:
                 "check that image and label are not swapped",
                 warning=True,
             )
+        self._check_modality(float(values.min()), modality)
         self._check_geometry(volume)
+
+    def _check_modality(self, lowest: float, modality: str) -> None:
+        if modality != "CT" and lowest <= AIR_HU:
+            self.fault(
+                "image-like-ct",
+                self.case.image,
+                f"its lowest value is {lowest:g}, as in CT, but its modality is"
+                f" {modality or 'not stated'}, so its voxels of value 0 become black",
+                "import it with --modality CT (or a modality column) if it is CT",
+                warning=True,
+            )
+        if modality == "CT" and lowest >= 0:
+            self.fault(
+                "image-unlike-ct",
+                self.case.image,
+                f"its modality is CT, but its lowest value is {lowest:g}, not that of air (-1000)",
+                "subtract the offset, such as 1024, or correct the modality",
+                warning=True,
+            )
 
     def _check_geometry(self, volume: Volume) -> None:
         path = self.case.image
@@ -121,7 +144,7 @@ class CaseChecker:
             self.fault(
                 "geometry-nominal",
                 path,
-                "its header has no orientation (positive diagonal, origin 0)",
+                "its header states no orientation",
                 "the array is used as stored; add the scanner's affine if it appears upside down",
                 warning=True,
             )
@@ -209,6 +232,15 @@ class CaseChecker:
                 f"its shape (z, y, x) is {label.array.shape[1:]}, but the image's is"
                 f" {image.array.shape[1:]}",
                 "resample the label to its image",
+            )
+            return False
+        if image.has_geometry != label.has_geometry:
+            states, not_ = ("its image", "it") if image.has_geometry else ("it", "its image")
+            self.fault(
+                "geometry-affine",
+                self.case.label,
+                f"{states} states an orientation, but {not_} does not",
+                "copy the image's header to it, if both have the same order of voxels",
             )
             return False
         distance_mm = corner_distance_mm(image, label)

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from sweeper.data.preprocessing import Preprocessing
     from sweeper.data.volume import Volume
 
-PART_VERSION = 4
-"""Increased when the preparation changes; parts of an earlier version are then re-created."""
+PART_VERSION = 5
+"""Increased when the preparation changes; parts of an earlier version are then re-created.
+
+A store records it too: `--replace` then re-creates a store of an earlier version.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class CaseJob:
         root: Folder of the source.
         structures: Names of the store's label values.
         settings: Preprocessing of its domain.
+        modality: `CT` or `MR`; empty if it is not stated.
         parts: Folder for prepared cases; None to only check.
     """
 
@@ -47,6 +51,7 @@ class CaseJob:
     structures: tuple[str, ...]
     settings: Preprocessing
     parts: Path | None
+    modality: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +76,11 @@ class CaseResult:
     Attributes:
         case: The case.
         faults: Faults of its files.
-        source_hash: SHA-256 over both files; empty if one cannot be read.
+        source_hash: SHA-256 over all files of image and label; empty if one cannot be read.
         voxel_hash: SHA-256 over the image's voxels; equal for the same scan in another file.
         n_channels: Channels of the image; 0 if it cannot be read.
+        states_orientation: False for a volume whose file states no orientation; None for a picture,
+            or if it cannot be read.
         part: File with the prepared arrays, or None.
         facts: Properties of the prepared case, or None.
         is_resumed: True if the part existed already.
@@ -85,6 +92,7 @@ class CaseResult:
     source_hash: str = ""
     voxel_hash: str = ""
     n_channels: int = 0
+    states_orientation: bool | None = None
     part: Path | None = None
     facts: CaseFacts | None = None
     is_resumed: bool = False
@@ -113,6 +121,7 @@ def process_case(job: CaseJob) -> CaseResult:
         source_hash=source_hash,
         voxel_hash="" if image is None else _voxel_hash(image),
         n_channels=0 if image is None else len(image.array),
+        states_orientation=None if image is None else _states_orientation(image),
         headers=header_texts(job.case, job.root, image, label),
     )
     facts = None
@@ -138,7 +147,7 @@ def _check(
     """Add all faults of both files; returns the label in the store's values, if it is valid."""
     labels = None
     if image is not None:
-        checker.check_image(image)
+        checker.check_image(image, job.modality)
     if label is not None:
         labels = checker.check_label(label)
     if image is not None and label is not None:
@@ -204,6 +213,7 @@ def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult | None:
             note: dict[str, Any] = json.loads(str(arrays["note"]))
     except (zipfile.BadZipFile, EOFError, ValueError, KeyError):
         return None
+    facts = CaseFacts(**{key: _tuples(value) for key, value in note["facts"].items()})
     return CaseResult(
         case=job.case,
         faults=tuple(
@@ -213,7 +223,8 @@ def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult | None:
         voxel_hash=note["voxel_hash"],
         n_channels=note["n_channels"],
         part=part,
-        facts=CaseFacts(**{key: _tuples(value) for key, value in note["facts"].items()}),
+        states_orientation=facts.has_geometry if facts.n_source_slices > 1 else None,
+        facts=facts,
         is_resumed=True,
         headers=_headers(job) if note["has_headers"] else (),
     )
@@ -233,7 +244,7 @@ def _tuples(value: Any) -> Any:
 
 
 def hash_files(case: SourceCase) -> str:
-    """SHA-256 over the image and label files of a case; empty if one cannot be read."""
+    """SHA-256 over every file that a case is read from; empty if one cannot be read."""
     digest = hashlib.sha256()
     try:
         for path in (*files_of(case.image), *files_of(case.label)):
@@ -252,9 +263,14 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
             sorted(job.case.label_map.items()),
             job.structures,
             job.settings.as_mapping(),
+            job.modality,
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _states_orientation(image: Volume) -> bool | None:
+    return image.has_geometry if image.array.shape[1] > 1 else None
 
 
 def _voxel_hash(volume: Volume) -> str:

@@ -61,6 +61,8 @@ PROFILES: dict[str, Preprocessing] = {
     # Deviation: label_resize is nearest without the low-pass filter; the released code's order 0
     # with anti-aliasing erodes labels of 320 px and more by 4 % of their area (sources.md S13).
     "desam": Preprocessing(),
+    # Deviation: in CT, 0 is the value of water, not of the background, so it is scaled like others.
+    "desam_ct": Preprocessing(keep_zero_background=False),
     "ct": Preprocessing(
         image_size_px=192,
         window=(-125.0, 275.0),

@@ -174,8 +174,8 @@ def _leaking_patients(source: SourceDataset) -> list[Fault]:
 
 
 def check_results(results: Sequence[CaseResult]) -> tuple[Fault, ...]:
-    """Scans with the same voxels in two cases; colour images among grey ones."""
-    faults = _mixed_channels(results)
+    """Scans with the same voxels in two cases; colour among grey; some without an orientation."""
+    faults = _mixed_channels(results) + _mixed_orientation(results)
     first: dict[str, CaseResult] = {}
     for result in results:
         if not result.voxel_hash:
@@ -218,4 +218,24 @@ def _mixed_channels(results: Sequence[CaseResult]) -> list[Fault]:
         )
         for result in results
         if result.n_channels not in (0, usual)
+    ]
+
+
+def _mixed_orientation(results: Sequence[CaseResult]) -> list[Fault]:
+    """A warning if some volumes state their orientation and others do not."""
+    stated = [r.case for r in results if r.states_orientation]
+    unstated = [r.case for r in results if r.states_orientation is False]
+    if not stated or not unstated:
+        return []
+    domains = ", ".join(sorted({case.domain for case in unstated}))
+    return [
+        Fault(
+            code="geometry-mixed",
+            where=domains,
+            problem=f"{len(unstated)} of {len(stated) + len(unstated)} images state no orientation,"
+            f" such as {unstated[0].case}; others do, such as {stated[0].case}",
+            remedy="compare both on the contact sheet; if the anatomy is turned or flipped, add the"
+            " scanner's affine",
+            severity=Severity.WARNING,
+        )
     ]

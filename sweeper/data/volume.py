@@ -7,6 +7,7 @@ axial slices look as radiologists expect them.
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import re
 import zlib
@@ -21,6 +22,8 @@ from nibabel.orientations import apply_orientation, io_orientation, ornt_transfo
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from sweeper.data.voxel_files import PAIR_SUFFIX, states_axes, voxel_files
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
-SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, PAIR_SUFFIX, *ITK_SUFFIXES)
+SUFFIXES = VOLUME_SUFFIXES + PICTURE_SUFFIXES
 
 NIFTI1_SIZES = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
@@ -55,9 +59,11 @@ class Volume:
     Attributes:
         array: `(C, z, y, x)`, the file's values after its scaling.
         spacing_mm: (z, y, x) voxel size, millimetres.
-        affine: `(4, 4)` from (x, y, z) voxel indices of `array` to millimetres, in RAS+.
-        has_geometry: False if the file has no orientation or voxel size (pictures, and headers
-            with a default affine such as `numpy.eye`).
+        affine: `(4, 4)` from (x, y, z) voxel indices of `array` to millimetres, in RAS+; only the
+            voxel sizes if `has_geometry` is false.
+        has_geometry: False if the file states no orientation: pictures, headers without these
+            fields (both codes of a NIfTI are 0), and default affines such as `numpy.eye`. The array
+            is then as stored: first axis columns, second rows, third slices.
         headers: Header texts that may contain names, for the privacy guard.
     """
 
@@ -103,15 +109,27 @@ def read_volume(path: Path) -> Volume:
         raise VolumeError(f"its suffix is {suffix!r}, expected one of {', '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise VolumeError("the file has 0 bytes")
+    missing = [file.name for file in voxel_files(path) if not file.exists()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise VolumeError(f"its voxels are in {missing[0]}{more}, which does not exist")
     if suffix in NIFTI_SUFFIXES:
         return _read_nifti(path)
+    if suffix == PAIR_SUFFIX:
+        return _read_pair(path)
     return _read_itk(path, is_picture=suffix in PICTURE_SUFFIXES)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files of a volume: the file itself, or a folder's pictures ordered by name."""
+    """All files that a volume is read from, also missing ones.
+
+    These are the file and those that hold its voxels, or a folder's pictures ordered by name.
+    """
     if not path.is_dir():
-        return (path,)
+        try:
+            return (path, *voxel_files(path))
+        except OSError:  # reported when it is read
+            return (path,)
     pictures = (file for file in path.iterdir() if suffix_of(file) in PICTURE_SUFFIXES)
     return tuple(sorted(pictures, key=lambda file: natural_key(file.name)))
 
@@ -129,6 +147,29 @@ def _read_folder(path: Path) -> Volume:
 
 def _read_nifti(path: Path) -> Volume:
     image, data = _parse_nifti(path.read_bytes())
+    return _nifti_volume(image, data)
+
+
+def _read_pair(path: Path) -> Volume:
+    """The volume of a `.hdr` with its `.img`: NIfTI in two files, or Analyze 7.5."""
+    raw = path.read_bytes()
+    is_nifti = raw[344:347] == b"ni1"
+    kind: Any = nib.Nifti1Pair if is_nifti else nib.AnalyzeImage
+    voxels = voxel_files(path)[0].read_bytes()
+    holders = kind.make_file_map()
+    holders["header"].fileobj, holders["image"].fileobj = io.BytesIO(raw), io.BytesIO(voxels)
+    try:
+        image = kind.from_file_map(holders)
+        _require_complete(image.dataobj, len(voxels))
+        data = np.asanyarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, WrapStructError) as err:
+        raise VolumeError("it is not an Analyze or NIfTI header") from err
+    except (ValueError, OverflowError) as err:
+        raise VolumeError("it is truncated or damaged") from err
+    return _nifti_volume(image, data)
+
+
+def _nifti_volume(image: Any, data: NDArray[Any]) -> Volume:
     if data.dtype.fields is not None or np.iscomplexobj(data):
         raise VolumeError(f"its voxels are of type {data.dtype}, expected one number per voxel")
     while data.ndim > 3 and data.shape[-1] == 1:
@@ -143,11 +184,13 @@ def _read_nifti(path: Path) -> Volume:
         for key in ("descrip", "db_name", "aux_file", "intent_name")
         if key in header
     }
-    for number, extension in enumerate(header.extensions, start=1):
+    for number, extension in enumerate(getattr(header, "extensions", ()), start=1):
         # may be a whole DICOM header, whose texts must not be printed
         kind = EXTENSIONS.get(extension.get_code(), "unnamed")
         headers[f"extension {number}"] = f"{kind} block of {extension.get_sizeondisk()} bytes"
-    return _canonical(data[None], np.asarray(image.affine, dtype=np.float64), headers)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    codes = [int(header[key]) for key in ("qform_code", "sform_code") if key in header]
+    return _canonical(data[None], affine, headers, is_stated=any(codes))
 
 
 def _parse_nifti(raw: bytes) -> tuple[Any, NDArray[Any]]:
@@ -189,13 +232,21 @@ def _require_complete(voxels: Any, size: int) -> None:
 
 
 def _canonical(
-    data: NDArray[Any], affine: NDArray[np.float64], headers: Mapping[str, str]
+    data: NDArray[Any],
+    affine: NDArray[np.float64],
+    headers: Mapping[str, str],
+    *,
+    is_stated: bool,
 ) -> Volume:
-    """The volume of `data` `(C, i, j, k)` with its RAS+ affine, as `(C, z, y, x)` in LPS."""
+    """The volume of `data` `(C, i, j, k)` with its RAS+ affine, as `(C, z, y, x)` in LPS.
+
+    If the header does not state the affine's axes, or they are a default, the array stays as it is.
+    """
     no_geometry = "its affine is singular or not finite, so voxels have no position or size"
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise VolumeError(no_geometry)
-    has_geometry = not _is_default_affine(affine)
+    has_geometry = is_stated and not _is_default_affine(affine)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if has_geometry:
         try:
             to_canonical = ornt_transform(io_orientation(affine), _LPS)
@@ -204,7 +255,9 @@ def _canonical(
         shape = data.shape[1:]
         data = np.stack([apply_orientation(channel, to_canonical) for channel in data])
         affine = affine @ nib.orientations.inv_ornt_aff(to_canonical, shape)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    else:
+        affine = np.diag([*spacing, 1.0])
     return Volume(
         array=data.transpose(0, 3, 2, 1),
         spacing_mm=(_mm(spacing[2]), _mm(spacing[1]), _mm(spacing[0])),
@@ -245,7 +298,8 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
         raise VolumeError("it is truncated or damaged, or its suffix is wrong") from err
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
-        array = np.moveaxis(array, -1, 0)[:3]  # an alpha channel is not an intensity
+        array = np.moveaxis(array, -1, 0)
+        array = array[:3] if is_picture else array  # an alpha channel is not an intensity
     else:
         array = array[None]
     if array.ndim == 3:
@@ -268,7 +322,9 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
-    return _canonical(array.transpose(0, 3, 2, 1), _LPS_FROM_RAS @ affine, headers)
+    return _canonical(
+        array.transpose(0, 3, 2, 1), _LPS_FROM_RAS @ affine, headers, is_stated=states_axes(path)
+    )
 
 
 def _itk_headers(image: Any) -> dict[str, str]:

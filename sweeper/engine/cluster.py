@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ _WORKER_ENVIRONMENT = {**QUIET, "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
 _LONGEST_TEMP = 40
 """Characters: Ray puts sockets below it, and a socket's path must have less than 108."""
 _KNOCK_S = 10.0
+_NAMELESS_S = 3600.0
 _OWNER = "owner"
 """File that names the process a folder belongs to."""
 _STARTS = 2
@@ -100,11 +102,20 @@ def temporary_root() -> Path:
 
 
 def remove_leftovers() -> None:
-    """Remove the folders of sweeps of this user that were killed on this machine."""
-    for owner in temporary_root().glob(f"*/{_OWNER}"):
+    """Remove the folders of sweeps of this user that were killed on this machine.
+
+    A folder that names no owner is removed an hour after it was made: its sweep was killed before
+    it could write its name.
+    """
+    for folder in temporary_root().glob("*"):
+        owner = folder / _OWNER
         with contextlib.suppress(OSError):
-            if has_ended(owner.read_text(encoding="utf-8")):
-                shutil.rmtree(owner.parent, ignore_errors=True)
+            if owner.is_file():
+                is_left_over = has_ended(owner.read_text(encoding="utf-8"))
+            else:
+                is_left_over = time.time() - folder.stat().st_mtime > _NAMELESS_S
+            if is_left_over:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_fits(placement: Placement) -> None:

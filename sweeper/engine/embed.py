@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from desam_model.encoder.sam_vit import build_encoder
-from desam_model.encoder.shapes import encoder_shape
+from desam_model.encoder.registry import build_encoder
 from sweeper.errors import ResourceError, SweeperError
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.places import dataset_slices
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from desam_model.encoder.sam_vit import FrozenSamEncoder
-    from desam_model.encoder.shapes import Compute
+    from desam_model.encoder.entry import Compute, Encoder
     from sweeper.store.embeddings.commits import Commit
     from sweeper.store.embeddings.manifest import EmbeddingManifest
 
@@ -43,7 +41,7 @@ class EncodeJob:
         dataset: Path of the dataset store.
         store: Path of the embedding store, which exists.
         manifest: Of the embedding store.
-        checkpoint: SAM's file, or None for vit_tiny.
+        checkpoint: The file with the encoder's weights, or None for vit_tiny.
     """
 
     dataset: Path
@@ -205,7 +203,9 @@ def _results(actors: list[Any], calls: deque[list[Block]]) -> Iterator[list[Comm
         yield cast("list[Commit]", ray.get(ready))
 
 
-def _encoder(job: EncodeJob) -> FrozenSamEncoder:
-    name = encoder_shape(job.manifest.encoder).name
-    encoder = build_encoder(name, job.checkpoint, compute=job.manifest.compute)
+def _encoder(job: EncodeJob) -> Encoder:
+    manifest = job.manifest
+    encoder = build_encoder(
+        manifest.encoder, job.checkpoint, compute=manifest.compute, pool=manifest.pool
+    )
     return encoder.to("cuda") if torch.cuda.is_available() else encoder

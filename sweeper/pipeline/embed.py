@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from desam_model.encoder.entry import COMPUTES
 from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
-from desam_model.encoder.shapes import COMPUTES, PREPROCESSING, encoder_shape
+from desam_model.encoder.registry import encoder_entry
 from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.manifest import Codec, EmbeddingManifest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from desam_model.encoder.shapes import Compute
+    from desam_model.encoder.entry import Compute, EncoderEntry
     from sweeper.engine.embed import Workers
     from sweeper.store.dataset.store import DatasetStore
     from sweeper.store.workspace import Workspace
@@ -67,6 +68,7 @@ def ensure_embeddings(
     *,
     checkpoint: Path | None = None,
     precision: str = DEFAULT_PRECISION,
+    pool: int = 1,
     progress: Callable[[EmbedProgress], None] | None = None,
     say: Callable[[str], None] | None = None,
     into: Path | None = None,
@@ -83,6 +85,7 @@ def ensure_embeddings(
         encoder: Name of the encoder.
         checkpoint: SAM's checkpoint; by default the one in the workspace.
         precision: One of `desam_model.encoder.precision.PRECISIONS`.
+        pool: One of `desam_model.encoder.entry.POOLS`.
         progress: Called after every block.
         say: Receives lines for the user: what will be computed, and which process is waited for.
         into: Folder of the store; by default a folder in the workspace, named after its content.
@@ -108,6 +111,7 @@ def ensure_embeddings(
         encoder_fingerprint(encoder, path_to_weights),
         precision,
         compute,
+        pool=pool,
         is_background=is_background,
     )
     path = into or existing_path(workspace, manifest)
@@ -138,6 +142,7 @@ def _continued(
     """The wanted manifest, with the arithmetic and codec of an unfinished store unless given."""
     return replace(
         wanted,
+        format=started.format,
         compute=started.compute if compute == "auto" else wanted.compute,
         codec=codec or started.codec,
     )
@@ -150,19 +155,23 @@ def wanted_manifest(
     precision: str,
     compute: str = "auto",
     *,
+    pool: int = 1,
     is_background: bool = False,
 ) -> EmbeddingManifest:
     """The manifest of the store with the embeddings of `dataset` by `encoder`.
 
     Raises:
-        StoreError: The precision or the arithmetic is unknown, or the dataset does not keep the
-            slices.
+        StoreError: The precision, the arithmetic or the pooling is not one of the encoder's, or
+            the dataset does not keep the slices.
     """
     if is_background:
         require_whole_scans(dataset)
     if precision not in PRECISIONS:
         raise StoreError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
-    shape = encoder_shape(encoder)
+    try:
+        entry = encoder_entry(encoder).pooled(pool)
+    except ValueError as err:
+        raise StoreError(f"encoder {encoder}: {err}; set encoder.pool to another value") from err
     counts = (
         (record.case, len(offsets(record, is_background=is_background))) for record in dataset.cases
     )
@@ -173,16 +182,15 @@ def wanted_manifest(
         encoder=encoder,
         encoder_fingerprint=weights_fingerprint,
         precision=precision,
-        preprocessing=PREPROCESSING,
-        compute=_compute(compute, encoder),
-        block=shape.block,
+        preprocessing=entry.preprocessing,
+        compute=_compute(compute, entry),
+        block=entry.block,
         codec="none",
         n_slices=sum(count for _, count in cases),
-        num_taps=len(shape.tap_blocks),
-        tap_channels=shape.tap_channels,
-        neck_channels=shape.neck_channels,
-        grid_hw=shape.grid_hw,
-        input_px=shape.input_px,
+        pool=pool,
+        taps=entry.taps,
+        neck=entry.neck,
+        input_px=entry.input_px,
         product_version=__version__,
         cases=cases,
         scan_fingerprint=dataset.scan_fingerprint if is_background else "",
@@ -213,7 +221,8 @@ def require_whole_scans(dataset: DatasetStore) -> None:
 def store_path(workspace: Workspace, manifest: EmbeddingManifest) -> Path:
     """The folder of the store in the workspace, named after its content."""
     part = "-background" if manifest.is_background else ""
-    name = f"{manifest.dataset}{part}-{manifest.encoder}-{manifest.precision}"
+    pool = f"-pool{manifest.pool}" if manifest.pool > 1 else ""
+    name = f"{manifest.dataset}{part}-{manifest.encoder}-{manifest.precision}{pool}"
     return workspace.embeddings / f"{name}-{manifest.fingerprint[:8]}.zarr"
 
 
@@ -246,10 +255,10 @@ def _fill(
 
     # estimate the time and choose the workers
     dataset, path, manifest, checkpoint = inputs
-    shape = encoder_shape(manifest.encoder)
+    entry = encoder_entry(manifest.encoder)
     rate = flops_per_second(manifest.compute) * _EFFICIENCY
-    seconds = len(missing) * shape.flops_per_slice / rate
-    workers = workers or default_workers(seconds, shape.parameters)
+    seconds = len(missing) * entry.flops_per_slice / rate
+    workers = workers or default_workers(seconds, entry.parameters)
     say(_announcement(path, manifest, len(missing), seconds, workers))
     # encode and commit
     job = EncodeJob(dataset=dataset.path, store=path, manifest=manifest, checkpoint=checkpoint)
@@ -289,18 +298,20 @@ def _announcement(
     )
 
 
-def _compute(requested: str, encoder: str) -> Compute:
+def _compute(requested: str, entry: EncoderEntry) -> Compute:
     """The arithmetic of the encoder.
 
     Raises:
-        StoreError: It is unknown.
+        StoreError: It is unknown, or the encoder does not have it.
     """
     if requested == "auto":
         # vit_tiny takes milliseconds in any case, and float32 is the same on more machines
-        has_weights = encoder_shape(encoder).filename is not None
-        return "bf16-fused" if has_weights and _has_bf16_units() else "float32-fused"
-    if requested not in COMPUTES:
-        raise StoreError(f"compute is {requested!r}, expected auto or one of {', '.join(COMPUTES)}")
+        has_bf16 = entry.weights is not None and "bf16-fused" in entry.computes
+        return "bf16-fused" if has_bf16 and _has_bf16_units() else "float32-fused"
+    if requested not in COMPUTES or requested not in entry.computes:
+        raise StoreError(
+            f"compute is {requested!r}, and {entry.name} has auto, {', '.join(entry.computes)}"
+        )
     return requested
 
 

@@ -46,11 +46,14 @@ def pull_store(
     precision: str,
     progress: Callable[[str, int, int], None] | None = None,
     *,
+    pool: int = 1,
     is_background: bool = False,
 ) -> None:
     """Copy the slices at `url` of the store that this dataset needs; a copy is resumed."""
     weights = encoder_fingerprint(encoder, resolve_checkpoint(workspace, encoder, checkpoint))
-    wanted = wanted_manifest(dataset, encoder, weights, precision, is_background=is_background)
+    wanted = wanted_manifest(
+        dataset, encoder, weights, precision, pool=pool, is_background=is_background
+    )
     path = store_path(workspace, wanted)
     report = None if progress is None else lambda done, total: progress("pulled", done, total)
     transfer.pull(f"{url.rstrip('/')}/{path.name}", path, wanted, report)
@@ -109,6 +112,7 @@ def repair_store(workspace: Workspace, store: EmbeddingStore, damaged: Sequence[
         dataset,
         store.encoder,
         precision=store.precision,
+        pool=store.manifest.pool,
         compute=store.manifest.compute,
         into=store.path,
         is_background=store.manifest.is_background,
@@ -149,12 +153,12 @@ def _encoded(
     n_slices: int,
 ) -> Iterator[Embedding]:
     """A sample of a store's slices, encoded again one by one."""
-    from desam_model.encoder.sam_vit import build_encoder
+    from desam_model.encoder.registry import build_encoder
     from desam_model.types import Embedding
 
     weights = resolve_checkpoint(workspace, store.encoder, checkpoint)
-    name = store.encoder
-    encoder = build_encoder(name, weights, compute=store.manifest.compute)
+    manifest = store.manifest
+    encoder = build_encoder(store.encoder, weights, compute=manifest.compute, pool=manifest.pool)
     indices = dataset_slices(dataset, store.manifest)
     for index in _sample(store.n_slices, n_slices):
         batch = encoder(torch.from_numpy(dataset.image(indices[index]))[None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ from sweeper.config.sweep import load_sweep
 from sweeper.report.build import build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.draft import refuse_drafts
-from sweeper.report.formats.long import render_challenger, render_long
+from sweeper.report.formats.latex import fits, render_panels
+from sweeper.report.formats.long import left_out_of_ranking, render_challenger, render_long
 from sweeper.report.formats.text import render_csv, render_markdown
+from sweeper.report.published_rows import bibliography
 from sweeper.report.query import make_query, own_spec, spec_of
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sweeper.config.report import ReportSpec
+    from sweeper.report.formats.latex import LatexStyle
     from sweeper.report.formats.plain_table import PlainTable
     from sweeper.report.query import Query
     from sweeper.report.table import ReportTable
@@ -89,9 +93,72 @@ def is_published(query: Query, tables: Sequence[ReportTable]) -> bool:
     return is_same and (folder / PAGE).is_file()
 
 
-def rows_text(query: Query, format_: str) -> str:
-    """All values of a query as CSV, in the format `long` or `challenger`."""
-    return render_challenger(query) if format_ == "challenger" else render_long(query)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatexFiles:
+    """Tables for a paper.
+
+    Attributes:
+        text: The tables.
+        bibliography: BibTeX entries that they cite; may be empty.
+        supplement: Tables with their full captions in Markdown, where the captions are short.
+        warnings: What does not fit.
+    """
+
+    text: str
+    bibliography: str
+    supplement: str
+    warnings: tuple[str, ...]
+
+    def beside(self, path: Path) -> dict[Path, str]:
+        """Files that belong beside the tables' file."""
+        files = {
+            path.with_suffix(".bib"): self.bibliography,
+            path.with_name(f"{path.stem}-supplement.md"): self.supplement,
+        }
+        return {file: text for file, text in files.items() if text}
+
+
+def latex_files(by_metric: Sequence[Sequence[ReportTable]], style: LatexStyle) -> LatexFiles:
+    """Tables of one or more metrics, those of the same cells one below the other in one table.
+
+    Args:
+        by_metric: By metric the tables of its query.
+        style: How they are set.
+
+    Raises:
+        ConfigError: A column to be left out is not in a table.
+    """
+    texts, warnings = [], []
+    for position, panels in enumerate(zip(*by_metric, strict=True), start=1):
+        is_first = position == 1 or not style.label
+        label = style.label if is_first else f"{style.label}-{position}"
+        texts.append(render_panels(panels, replace(style, label=label)))
+        width_cm = fits(panels, style)
+        if width_cm is not None:
+            warnings.append(
+                f"table {panels[0].name} needs about {width_cm:.1f} cm at 7 pt, but has"
+                f" {style.width_cm:g} cm; use --width 17.4cm, --digits 1, or --drop delta, spread"
+                " or a column"
+            )
+    every = [table for tables in by_metric for table in tables]
+    return LatexFiles(
+        text="\n".join(texts),
+        bibliography=bibliography(row for table in every for row in table.rows),
+        supplement="\n".join(map(render_markdown, every)) if style.is_short else "",
+        warnings=tuple(warnings),
+    )
+
+
+def rows_text(query: Query, format_: str) -> tuple[str, tuple[str, ...]]:
+    """All values of a query as CSV, and which rows are not in it.
+
+    Args:
+        query: The query.
+        format_: `long`, or `challenger`, which leaves out rows that may not be ranked.
+    """
+    if format_ == "challenger":
+        return render_challenger(query), left_out_of_ranking(query)
+    return render_long(query), ()
 
 
 def side_tables(
@@ -105,7 +172,7 @@ def side_tables(
         )
         from sweeper.report.statistics.table import statistics_table
 
-        side.append(statistics_table(table_statistics(query), query.name, query.metric.digits))
+        side.append(statistics_table(table_statistics(query), query.name, query.digits))
     if has_costs:
         folders = {
             "datasets": workspace.datasets,

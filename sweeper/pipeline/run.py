@@ -233,8 +233,10 @@ def tracked_plan(sweep: Sweep, plan: Plan, studies: Sequence[OpenStudy] = ()) ->
             "n_cases": sum(len(cases) for cases in data.cases.values()),
         },
         "encoder": {
-            "name": plan.trainings[0].config.encoder.name,
-            "fingerprint": data.embedding_fingerprint,
+            "name": ", ".join(sorted({t.config.encoder.name for t in plan.trainings})),
+            "fingerprint": ", ".join(
+                sorted({t.data.embedding_fingerprint or "" for t in plan.trainings} - {""})
+            ),
         },
     }
 
@@ -253,7 +255,7 @@ def _show_counts(display: Display, plan: Plan, cells: list[Cell], todo: list[Cel
     if data.is_synthetic:
         display.say(
             "data: SYNTHETIC phantom, only for trying out; use real data with"
-            " --dataset NAME_OR_PATH --encoder vit_h (see: sweeper data import --help)"
+            " --dataset NAME_OR_PATH --encoder lite_medsam (see: sweeper data import --help)"
         )
     display.say(
         f"sweep {plan.sweep}: {counted(len(plan.trainings), 'training')},"

@@ -37,7 +37,7 @@ class ScoreRequest:
         source: Domain on which the tool was trained, as stated by the user.
         seed: Seed of the tool's training, as stated by the user.
         structure: Segmented structure; by default the only one of the dataset.
-        label: Its value in the files; by default all values above 0.
+        labels: Its values in the files; by default the only one above 0.
         sweep: Sweep whose table gets the row; by default the latest.
     """
 
@@ -46,7 +46,7 @@ class ScoreRequest:
     source: str
     seed: int = 0
     structure: str | None = None
-    label: int | None = None
+    labels: tuple[int, ...] = ()
     sweep: str | None = None
 
 
@@ -122,7 +122,7 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
     target = _target(dataset, request)
     files = find_masks(request.folder, [case.case for case in dataset.cases])
     # score the cases
-    scored = [_score_case(dataset, case, target, files, request.label) for case in target.cases]
+    scored = [_score_case(dataset, case, target, files, request.labels) for case in target.cases]
     _check_not_all_empty(scored, request)
     # log the rows
     tracker = MlflowTracker(workspace)
@@ -155,8 +155,8 @@ def _check_not_all_empty(scored: Sequence[_Scored], request: ScoreRequest) -> No
     masks = [case for case in scored if case.values]
     if masks and all(case.is_empty for case in masks):
         value, remedy = "a value above 0", "check the files"
-        if request.label is not None:
-            value = f"the value {request.label}"
+        if request.labels:
+            value = f"the value {' or '.join(map(str, request.labels))}"
             remedy = "set --label to the value of the structure"
         raise DataError(
             f"{request.folder}: none of {len(masks)} masks contains {value} in the scored slices;"
@@ -210,7 +210,7 @@ def _score_case(
     case: CaseRecord,
     target: _Target,
     files: Mapping[str, Path],
-    label: int | None,
+    labels: Sequence[int],
 ) -> _Scored:
     """Scores of the slices with the structure, and of the whole scan if it is kept."""
     if case.case not in files:
@@ -218,7 +218,7 @@ def _score_case(
     # read the mask on the grid of the dataset
     slices = [i for i, has_it in enumerate(case.foreground[target.structure]) if has_it]
     try:
-        mask = read_mask(files[case.case], _frame(dataset, case), label)
+        mask = read_mask(files[case.case], _frame(dataset, case), labels)
     except DataError as err:
         return _Scored(case, {}, problem=str(err))
     # compare it with the reference
@@ -245,6 +245,8 @@ def _frame(dataset: DatasetStore, case: CaseRecord) -> CaseFrame:
         spacing_mm=case.source_spacing_mm,
         preprocessing=dataset.preprocessing[case.domain],
         z=case.z,
+        affine=np.array(case.affine) if case.affine else None,
+        has_geometry=case.has_geometry,
         reference_file=reference_file if case.label_file and reference_file.is_file() else None,
     )
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from desam_model.encoder.shapes import encoder_shape
+from desam_model.encoder.registry import encoder_entry
 from desam_model.training.default_rates import default_lr
 from desam_model.training.folds import FOLD_RULE
 from sweeper.config.base import Level
@@ -79,7 +79,7 @@ def training_identity(config: TrialConfig, data: DataFacts) -> dict[str, Any]:
         values.pop("encoder", None)
     if data.start is not None:
         values["method"]["start"] = data.start
-    neck_channels = encoder_shape(config.encoder.name).neck_channels if reads_embeddings else 0
+    neck_channels = encoder_entry(config.encoder.name).neck.channels if reads_embeddings else 0
     default = default_lr(neck_channels)
     lr = default if config.training.lr is None else config.training.lr
     if lr == default:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from desam_model.encoder.precision import PRECISIONS
-from desam_model.encoder.sam_vit import build_encoder
+from desam_model.encoder.registry import build_encoder
 from desam_model.types import Embedding
 from sweeper.errors import WeightsError
 from sweeper.store.embeddings.writer import quantise
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from desam_model.encoder.sam_vit import FrozenSamEncoder
+    from desam_model.encoder.entry import Encoder
     from sweeper.predict.facts import EncoderFacts
     from sweeper.store.workspace import Workspace
 
@@ -30,7 +30,7 @@ class Encoding:
         encoder: That encoder, on its device.
     """
 
-    def __init__(self, facts: EncoderFacts, encoder: FrozenSamEncoder) -> None:
+    def __init__(self, facts: EncoderFacts, encoder: Encoder) -> None:
         self.facts, self._encoder = facts, encoder
 
     @classmethod
@@ -48,7 +48,7 @@ class Encoding:
                 f" {checkpoint or 'this version'} is {actual[:16]}; put the checkpoint of the"
                 f" training into {workspace.weights}"
             )
-        encoder = build_encoder(facts.name, checkpoint, compute=facts.compute)
+        encoder = build_encoder(facts.name, checkpoint, compute=facts.compute, pool=facts.pool)
         return cls(facts, encoder.to(device))
 
     def embed(self, pixels: NDArray[np.uint8]) -> list[Embedding]:
@@ -69,14 +69,12 @@ class Encoding:
 
     def _stored(self, embedding: Embedding, row: int) -> Embedding:
         """A slice rounded as `store.embeddings.writer.stored_arrays` rounds it."""
-        taps, neck = (
-            torch.stack([tap[row] for tap in embedding.taps]).cpu(),
-            embedding.neck[row].cpu(),
-        )
+        maps = [one[row].cpu() for one in (*embedding.taps, embedding.neck)]
         precision = PRECISIONS[self.facts.precision]
         if not precision.has_scales:
             dtype = getattr(torch, precision.name)
-            return Embedding(taps=tuple(taps.to(dtype)), neck=neck.to(dtype))
-        whole_taps, tap_scales = quantise(taps.half())
-        whole_neck, neck_scale = quantise(neck.half())
-        return Embedding(taps=tuple(whole_taps), neck=whole_neck, scales=(*tap_scales, neck_scale))
+            *taps, neck = (one.to(dtype) for one in maps)
+            return Embedding(taps=tuple(taps), neck=neck)
+        quantised = [quantise(one.half()) for one in maps]
+        *taps, neck = (whole for whole, _ in quantised)
+        return Embedding(taps=tuple(taps), neck=neck, scales=tuple(scale for _, scale in quantised))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from desam_model.encoder.entry import MapShape
 from sweeper.config.trial import TrialConfig
 from sweeper.data.preprocessing import Preprocessing
 from sweeper.errors import DataError
@@ -14,7 +15,7 @@ from sweeper.predict.intensities import Intensities
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from desam_model.encoder.shapes import Compute
+    from desam_model.encoder.entry import Compute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class EncoderFacts:
         compute: Arithmetic of the encoder.
         precision: Precision to which embeddings are rounded before the model reads them.
         block: Slices encoded together.
+        pool: Side of the squares of tokens whose mean is read.
     """
 
     name: str
@@ -34,6 +36,7 @@ class EncoderFacts:
     compute: Compute
     precision: str
     block: int
+    pool: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +110,8 @@ class ModelFacts:
             KeyError, TypeError, ValueError: A value is missing or wrong.
         """
         sizes, intensities = dict(values["sizes"]), values["intensities"]
-        sizes["grid_hw"] = tuple(sizes["grid_hw"])
+        sizes["taps"] = tuple(_map_shape(tap) for tap in sizes["taps"])
+        sizes["neck"] = _map_shape(sizes["neck"])
         known = {
             **values,
             "config": TrialConfig.model_validate(values["config"]),
@@ -118,6 +122,11 @@ class ModelFacts:
             ),
         }
         return cls(**{name: known[name] for name in cls.__slots__})
+
+
+def _map_shape(values: Mapping[str, Any]) -> MapShape:
+    height, width = values["grid_hw"]
+    return MapShape(int(values["channels"]), (int(height), int(width)))
 
 
 def _settings(values: Mapping[str, Any]) -> Preprocessing:

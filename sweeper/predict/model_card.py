@@ -6,7 +6,7 @@ import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from desam_model.encoder.shapes import encoder_shape
+from desam_model.encoder.registry import encoder_entry
 from desam_model.scoring.metric_table import metrics
 from desam_model.scoring.protocol_table import STRICT
 
@@ -28,8 +28,6 @@ CITATIONS: Mapping[str, str] = {
     "csdg": "Ouyang et al., Causality-inspired Single-source Domain Generalization, TMI 2022",
 }
 """Method -> the paper to cite (docs/methods.md)."""
-
-_SAM = "Kirillov et al., Segment Anything, ICCV 2023"
 
 
 def site_means(scores: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
@@ -97,16 +95,19 @@ def _encoder(facts: ModelFacts) -> str:
     encoder = facts.encoder
     if encoder is None:
         return "It reads images; no other file is needed."
-    shape = encoder_shape(encoder.name)
+    entry = encoder_entry(encoder.name)
     where = (
         "its weights are made from a seed, no file is needed"
-        if shape.filename is None
-        else f"its weights are not in this folder: `sweeper weights get {encoder.name}`, or copy"
-        f" `{shape.filename}` into `workspace/weights`"
+        if entry.weights is None
+        else f"its weights (`{entry.weights.filename}`) are not in this folder: {entry.weights.way}"
     )
+    seen = f"; {entry.pretraining.seen}" if entry.pretraining.seen else ""
+    pooled = f", pooled by {encoder.pool}" if encoder.pool != 1 else ""
     return (
         f"It reads embeddings of `{encoder.name}` (fingerprint `{encoder.fingerprint}`,"
-        f" {encoder.compute}, {encoder.precision}); {where}. Other weights are refused."
+        f" {encoder.compute}, {encoder.precision}{pooled}); {where}. Other weights are refused."
+        f" It was pretrained on {entry.pretraining.data}"
+        f"{seen}."
     )
 
 
@@ -149,4 +150,6 @@ def _limits(facts: ModelFacts) -> str:
 
 def _citation(facts: ModelFacts) -> str:
     own = CITATIONS.get(facts.config.method.key(), f"the paper of {facts.config.method.key()}")
-    return own if facts.encoder is None else f"{own}; encoder: {_SAM}"
+    if facts.encoder is None:
+        return own
+    return f"{own}; encoder: {encoder_entry(facts.encoder.name).pretraining.citation}"

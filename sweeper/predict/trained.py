@@ -65,6 +65,7 @@ def facts_of(workspace: Workspace, folder: TrainingFolder) -> ModelFacts:
             compute=manifest.compute,
             precision=manifest.precision,
             block=manifest.block,
+            pool=manifest.pool,
         )
     train = [dataset.case(case) for case in choose_cases(config, dataset).train]
     return ModelFacts(

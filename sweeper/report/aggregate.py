@@ -87,4 +87,6 @@ def average_cell(cells: Sequence[Cell], by_seed: Sequence[Mapping[str, float]]) 
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    return stdev(values) if len(values) > 1 else None
+    """Standard deviation over seeds; None with fewer than two, or with an undefined one."""
+    is_defined = len(values) > 1 and not any(map(math.isnan, values))
+    return stdev(values) if is_defined else None

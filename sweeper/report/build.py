@@ -10,6 +10,7 @@ from sweeper.report.caption import caption, notes, tests_caption
 from sweeper.report.convergence import unconverged
 from sweeper.report.draft import draft_reasons
 from sweeper.report.published_rows import published_rows
+from sweeper.report.short_caption import short_caption
 from sweeper.report.statistics.ranks import ranked, with_deltas
 from sweeper.report.statistics.significance import AVERAGE_COLUMN, table_tests
 from sweeper.report.table import Origin, ReportTable, TableRow
@@ -117,7 +118,11 @@ def _matrix(query: Query, label: str, by_pair: dict[str, dict[str, Pool]]) -> Re
             if target != source:
                 by_target[target].append(cell)
         average = average_cell([c for c, _ in others], [v for _, v in others])
-        rows.append(TableRow(label=source, cells=(*(cell for cell, _ in made.values()), average)))
+        rows.append(
+            TableRow(
+                label=query.shown(source), cells=(*(cell for cell, _ in made.values()), average)
+            )
+        )
     margins = [average_cell([c for c, _ in cs], [v for _, v in cs]) for cs in by_target.values()]
     whole = average_cell([row.cells[-1] for row in rows], [])
     rows.append(TableRow(label="Mean", cells=(*margins, whole), is_mean=True))
@@ -144,13 +149,15 @@ def _finish(
         name="".join(c if c.isalnum() or c in "._-" else "_" for c in name),
         title=spec.title,
         row_header=header,
-        columns=columns,
+        columns=tuple(map(query.shown, columns)),
         rows=tuple(rows),
         caption=(*caption(query, rows), *tests_caption(tests)),
         notes=notes(query, rows),
+        short_caption=short_caption(query, rows, query.shown(columns[-1]), tests),
+        measure=query.metric.label,
         draft_reasons=draft_reasons(query, rows),
         is_synthetic=query.is_synthetic,
         baseline=spec.baseline if tests is not None or spec.columns != "matrix" else None,
         is_lower_better=not query.metric.is_higher_better,
-        digits=query.metric.digits,
+        digits=query.digits,
     )

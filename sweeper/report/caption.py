@@ -10,8 +10,10 @@ from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
+from sweeper.report.pretraining import encoder_words
 from sweeper.report.searches import search_notes
 from sweeper.report.statistics.ranks import find_row, unequal_columns
+from sweeper.report.table import Origin
 from sweeper.report.words import counted, delta_text, number
 
 if TYPE_CHECKING:
@@ -45,13 +47,13 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     spec = query.spec
     aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
     lines = [
-        f"{query.metric.meaning}; {_direction(query)}; {aggregate}; last column = plain mean of the"
-        " columns.",
+        f"{query.metric.meaning} per case volume; {direction(query)}; {aggregate}; last column ="
+        " plain mean of the columns.",
         f"Protocol {spec.protocol} ({PROTOCOLS[spec.protocol].rule}); {_seeds(query)};"
-        f" {_counts(query)}; {_spread(query, rows)}.",
+        f" {_counts(query, rows)}; {_spread(query, rows)}.",
         _fingerprints(query),
     ]
-    lines += _empty_predictions(query)
+    lines += empty_predictions(query)
     structures = sorted({e.structure for e in query.entries} - {""})
     if len(structures) > 1 and spec.columns != "structure":
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
@@ -70,7 +72,7 @@ _PAIRED_SINCE = 2
 """Version of DeSAM's training code since which ablations of one seed share their weights."""
 
 
-def _empty_predictions(query: Query) -> list[str]:
+def empty_predictions(query: Query) -> list[str]:
     """What an empty prediction counts as, and how often; nothing where its value is defined."""
     if query.metric.worst is None:
         return []
@@ -114,7 +116,7 @@ def _paired_ablations(query: Query) -> list[str]:
     ]
 
 
-def _direction(query: Query) -> str:
+def direction(query: Query) -> str:
     """The meaning of a column, with the domains it was tested or trained on."""
     words = _DIRECTIONS[query.spec.columns]
     if "{others}" not in words:
@@ -133,8 +135,8 @@ def _direction(query: Query) -> str:
         return words.format(others=f"{verb} {each}")
     by_others: dict[str, list[str]] = {}
     for column, others in partners.items():
-        names = " and ".join(d for d in query.domains if d in others)
-        by_others.setdefault(names, []).append(column)
+        names = " and ".join(query.shown(d) for d in query.domains if d in others)
+        by_others.setdefault(names, []).append(query.shown(column))
     if len(by_others) == 1:
         return words.format(others=f"{verb} {next(iter(by_others))}")
     listed = "; ".join(f"{', '.join(columns)}: {names}" for names, columns in by_others.items())
@@ -146,9 +148,9 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
     if tests is None:
         return ()
     stars = (
-        f"Stars: against {tests.baseline}, over seeds and over patients within sites, two-sided"
-        f" (better or worse), Holm over the table's {len(tests.tests)} tests: * .05, ** .01,"
-        " *** .001."
+        f"Stars: * better, ° worse than {tests.baseline} (one .05, two .01, three .001), over seeds"
+        " and over patients within sites, two-sided, Holm over the table's"
+        f" {len(tests.tests)} tests."
     )
     lines = [stars] if tests.tests else []
     if tests.refused:
@@ -163,8 +165,8 @@ def _seeds(query: Query) -> str:
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
 
 
-def _counts(query: Query) -> str:
-    """Number of cases and slices in the table, each counted once.
+def _counts(query: Query, rows: Sequence[TableRow]) -> str:
+    """Number of cases and slices in the table, each counted once, and cases of a cell.
 
     Only the matrix includes the validation cases of a training's source; an upper bound tests
     held-out cases of the domain it was trained on.
@@ -176,7 +178,19 @@ def _counts(query: Query) -> str:
             if has_own or score.target != entry.source:
                 key = score.target, score.case
                 slices[key] = max(slices.get(key, 0), score.n_slices)  # 0 if the tool gave no mask
-    return f"n = {len(slices)} cases, {sum(slices.values())} slices"
+    whole = f"n = {len(slices)} cases, {sum(slices.values())} slices"
+    cells = {
+        cell.n_cases
+        for row in rows
+        if row.origin is not Origin.PUBLISHED and not row.is_mean
+        for cell in row.cells[:-1]
+        if cell.n_cases
+    }
+    if cells <= {len(slices)}:
+        return whole
+    low, high = min(cells), max(cells)
+    noun = "pairs of source and case" if query.spec.columns == "target" else "cases"
+    return f"{whole}; a cell and seed has {low if low == high else f'{low} to {high}'} {noun}"
 
 
 def _spread(query: Query, rows: Sequence[TableRow]) -> str:
@@ -191,11 +205,9 @@ def _fingerprints(query: Query) -> str:
         values = {e.run.tags.get(tag, "") for e in query.entries if e.run is not None} - {""}
         return ", ".join(sorted(values))
 
-    dataset, encoder = (
-        " ".join(filter(None, (known(tag), known(f"{tag}_fingerprint")))) or "none"
-        for tag in ("dataset", "encoder")
-    )
-    return f"Dataset {dataset}; encoder {encoder}; training code {known('code_version') or 'none'}."
+    dataset = " ".join(filter(None, (known("dataset"), known("dataset_fingerprint")))) or "none"
+    code = known("code_version") or "none"
+    return f"Dataset {dataset}; {encoder_words(query)}; training code {code}."
 
 
 def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
@@ -216,14 +228,14 @@ def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     if query.spec.columns in ("source", "target"):
         lines += _other_average(query, rows)
     if query.spec.columns != "matrix":  # whose rows are sources
-        lines += _within_spread(rows, query.spec.baseline, query.metric.digits)
+        lines += _within_spread(rows, query.spec.baseline, query.digits)
     unequal = unequal_columns(query)
     if unequal:
         lines.append(
             "No ranks and no differences in columns whose rows are scored on different cases:"
-            f" {', '.join(unequal)}."
+            f" {', '.join(map(query.shown, unequal))}."
         )
-    lines += _fewer_sources(query)
+    lines += fewer_sources(query)
     lines += convergence_notes(query)
     lines += [f"{words[0].upper()}{words[1:]}." for words in unequal_budgets(query).values()]
     return (*lines, *search_notes(query))
@@ -244,7 +256,7 @@ def _within_spread(rows: Sequence[TableRow], baseline: str | None, digits: int) 
     return [f"Δ smaller than the spread over seeds: {'; '.join(small)}."] if small else []
 
 
-def _fewer_sources(query: Query) -> list[str]:
+def fewer_sources(query: Query) -> list[str]:
     """A note if the columns, and so their mean, are not all of the dataset's domains."""
     if query.spec.columns != "source" or set(query.domains) <= set(query.columns):
         return []
@@ -255,7 +267,7 @@ def _fewer_sources(query: Query) -> list[str]:
 
 
 def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
-    notable, digits = query.metric.notable, query.metric.digits
+    notable, digits = query.metric.notable, query.digits
     if notable is None:
         return []
     other = query.spec.model_copy(

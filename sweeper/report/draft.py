@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.convergence import convergence_reasons, unequal_budgets
-from sweeper.report.entries import REFERENCE_METHOD
+from sweeper.report.entries import REFERENCE_METHOD, row_keys
+from sweeper.report.pretraining import encoder_of_row, random_weights
 from sweeper.report.searches import search_reasons
 from sweeper.report.statistics.ranks import unequal_columns
 from sweeper.report.table import Origin
@@ -31,6 +32,7 @@ _SAME_EVERYWHERE = {
 def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     """Every reason why the table is a draft; empty if it may be published."""
     reasons = ["synthetic data"] if query.is_synthetic else []
+    reasons += random_weights(query)
     reasons += _missing(query)
     reasons += _holes(rows)
     reasons += _unplanned_sources(query)
@@ -136,7 +138,7 @@ def _uneven_seeds(query: Query) -> list[str]:
 def _different_cases(query: Query) -> list[str]:
     """Columns whose rows are scored on different cases: a row with easier cases would win."""
     return [
-        f"rows are scored on different cases in column {column}"
+        f"rows are scored on different cases in column {query.shown(column)}"
         f" ({', '.join(f'{label} {count}' for label, count in counts.items())})"
         for column, counts in unequal_columns(query).items()
     ]
@@ -144,12 +146,15 @@ def _different_cases(query: Query) -> list[str]:
 
 def _mixed(query: Query) -> list[str]:
     reasons = []
+    keys = row_keys(query.planned, query.spec.rows)
     for tag, word in _SAME_EVERYWHERE.items():
         by_method: dict[str, set[str]] = {}
         for entry in query.entries:
             if entry.run is not None and entry.run.tags.get(tag):
                 # methods have different code, but a method must have only one version
                 scope = entry.method if tag == "code_version" else ""
+                if tag == "encoder_fingerprint":  # a row of the table may be an encoder
+                    scope = encoder_of_row(entry, keys)
                 by_method.setdefault(scope, set()).add(entry.run.tags[tag])
         mixed = {scope: versions for scope, versions in by_method.items() if len(versions) > 1}
         for scope, versions in mixed.items():

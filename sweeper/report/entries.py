@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.config.problems import nearest
 from sweeper.errors import ConfigError
 from sweeper.records import TrialStatus
+from sweeper.report.encoder_names import ENCODER_KEY, display_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 REFERENCE_METHOD = "upper_bound"
 _NO_LABEL = ("seed", "source", "structure", "fold", "target")
-_SHORT_ROWS = {"ablation": "method.ablation"}
+_SHORT_ROWS = {"ablation": "method.ablation", "encoder": ENCODER_KEY, "pool": "encoder.pool"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +167,7 @@ def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
     Raises:
         ConfigError: A key that no entry has.
     """
-    keys = [_full_key(part.strip(), entries, "rows") for part in rows.split(",")]
+    keys = row_keys(entries, rows)
     by_label: dict[str, list[Entry]] = {}
     for entry in entries:
         by_label.setdefault(_label(entry, keys), []).append(entry)
@@ -179,6 +180,15 @@ def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
             full = f"{label} ({suffix})" if suffix else label
             named[id(entry)] = replace(entry, label=full, group=label)
     return tuple(named[id(entry)] for entry in entries)
+
+
+def row_keys(entries: Sequence[Entry], rows: str) -> list[str]:
+    """The full keys of `rows`, such as `method.ablation` for `ablation`.
+
+    Raises:
+        ConfigError: A key that no entry has.
+    """
+    return [_full_key(part.strip(), entries, "rows") for part in rows.split(",")]
 
 
 def _full_key(part: str, entries: Sequence[Entry], option: str) -> str:
@@ -208,7 +218,8 @@ def _label(entry: Entry, keys: Sequence[str]) -> str:
 def _part(key: str, entry: Entry) -> str:
     if key == "method":
         return method_label(entry.values)
-    return entry.values.get(key) or "-"
+    value = entry.values.get(key) or "-"
+    return display_name(value) if key == ENCODER_KEY else value
 
 
 def method_label(values: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from sweeper.config.yaml_reader import read_yaml
 from sweeper.report.table import Cell, Origin, TableRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sweeper.report.query import Query
 
@@ -42,13 +42,23 @@ def published_rows(query: Query, columns: Sequence[str]) -> list[TableRow]:
         values = [*(by_name.get(column) for column in columns), average]
         rows.append(
             TableRow(
-                label=f"{label} [published]",
+                label=f"{query.shown(label)} [published]",
                 cells=tuple(Cell(value=value) for value in values),
                 origin=Origin.PUBLISHED,
                 note=note,
+                cite=registry["bibtex"]["key"],
             )
         )
     return [row for row in rows if any(cell.value is not None for cell in row.cells)]
+
+
+def bibliography(rows: Iterable[TableRow]) -> str:
+    """BibTeX entries of what the rows cite; empty if they cite nothing."""
+    if not any(row.cite for row in rows):
+        return ""
+    fields = dict(_registry()["bibtex"])
+    head = f"@{fields.pop('type')}{{{fields.pop('key')},\n"
+    return head + "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items()) + "}\n"
 
 
 def _is_wanted(query: Query, columns: Sequence[str], registry: dict[str, Any]) -> bool:

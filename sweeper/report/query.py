@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from sweeper.report.measurements import case_shares, is_own_pair, pools
 from sweeper.report.select import select_trainings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from desam_model.scoring.metric_table import Metric
     from sweeper.report.entries import Entry
@@ -48,6 +48,15 @@ class Query:
     def metric(self) -> Metric:
         """The metric of the table."""
         return metrics()[self.spec.metric]
+
+    @property
+    def digits(self) -> int:
+        """Decimals of printed values."""
+        return self.spec.digits or self.metric.digits
+
+    def shown(self, name: str) -> str:
+        """The printed name of a column; the names of rows are those of the entries."""
+        return self.spec.names.get(name, name)
 
     @property
     def is_synthetic(self) -> bool:
@@ -161,11 +170,51 @@ def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query
     domains = [d for plan in plans for d in plan.get("dataset", {}).get("domains", ())]
     measured = [s.target for e in entries if e.run is not None for s in e.run.scores]
     planned = [e.source for e in entries if e.source not in ("", "all")]
+    labelled = label_rows(entries, chosen.rows)
     return Query(
-        spec=chosen,
+        spec=_with_shown_baseline(chosen, labelled),
         name="+".join(sweep.name for sweep in results.sweeps),
         domains=tuple(dict.fromkeys([*domains, *(() if domains else sorted(planned + measured))])),
-        planned=label_rows(entries, chosen.rows),
-        entries=label_rows(selected, chosen.rows),
+        planned=_renamed(labelled, chosen.names),
+        entries=_renamed(label_rows(selected, chosen.rows), chosen.names),
         results=results,
     )
+
+
+def _renamed(entries: Sequence[Entry], names: Mapping[str, str]) -> tuple[Entry, ...]:
+    """The entries with the printed names of their rows.
+
+    Raises:
+        ConfigError: Two rows would have the same name.
+    """
+    by_name: dict[str, str] = {}
+    for label in dict.fromkeys(entry.label for entry in entries):
+        name = names.get(label, label)
+        if name in by_name:
+            raise ConfigError(
+                f"report.names: rows {by_name[name]!r} and {label!r} are both called {name!r};"
+                " give each row its own name"
+            )
+        by_name[name] = label
+    return tuple(
+        replace(
+            entry,
+            label=names.get(entry.label, entry.label),
+            group=names.get(entry.group, entry.group),
+        )
+        for entry in entries
+    )
+
+
+def _with_shown_baseline(spec: ReportSpec, entries: Sequence[Entry]) -> ReportSpec:
+    """The spec with the printed name of its baseline, which may be given by its own name too."""
+    baseline = spec.baseline
+    if baseline is None or not spec.names:
+        return spec
+    labels = list(dict.fromkeys(entry.label for entry in entries))
+    matches = [label for label in labels if label == baseline] or [
+        label for label in labels if label.startswith(baseline)
+    ]
+    if len(matches) == 1:
+        baseline = spec.names.get(matches[0], matches[0])
+    return spec.model_copy(update={"baseline": baseline})

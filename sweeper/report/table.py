@@ -34,7 +34,8 @@ class Cell:
         n_cases: Cases per seed (pairs of source and case if sources are pooled).
         n_undefined: Number of cases, over all seeds, whose value is undefined.
         mark: Rank in the column, if marked.
-        stars: `*`, `**` or `***` if it differs significantly from the baseline row's cell.
+        stars: `*` to `***` if it is significantly better than the baseline row's cell, `°` to
+            `°°°` if it is worse.
     """
 
     value: float | None
@@ -59,9 +60,11 @@ class TableRow:
     Attributes:
         label: Name of the row.
         cells: One cell per column of the table.
-        delta: Difference from the baseline row in the last column; None without a baseline.
+        delta: Difference from the baseline row in the last column; None without a baseline, in the
+            baseline itself, and where either side is undefined.
         origin: Where its values come from.
         note: Information that readers need, such as a citation.
+        cite: BibTeX key of a published row.
         is_reference: True for an upper bound, which is not ranked.
         is_mean: True for the last row of a matrix, the mean of the other rows.
         is_unconverged: True if a training of it may be undertrained.
@@ -72,6 +75,7 @@ class TableRow:
     delta: float | None = None
     origin: Origin = Origin.MEASURED
     note: str = ""
+    cite: str = ""
     is_reference: bool = False
     is_mean: bool = False
     is_unconverged: bool = False
@@ -94,6 +98,8 @@ class ReportTable:
         baseline: Label of the row that `delta` is relative to.
         is_lower_better: True for distances.
         digits: Number of decimals.
+        short_caption: Sentences for a paper, without fingerprints and remarks.
+        measure: Metric and unit, such as `Dice (%)`.
     """
 
     name: str
@@ -108,3 +114,5 @@ class ReportTable:
     baseline: str | None
     is_lower_better: bool
     digits: int
+    short_caption: tuple[str, ...] = ()
+    measure: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ def caption_lines(table: ReportTable) -> tuple[str, ...]:
         *table.notes,
         *cited,
     )
+
+
+def short_caption_lines(table: ReportTable) -> tuple[str, ...]:
+    """The lines of a paper's caption: without fingerprints, budgets that are equal, and remarks."""
+    full = caption_lines(replace(table, caption=table.short_caption, notes=()))
+    return tuple(line if line.endswith(".") else f"{line}." for line in full)
 
 
 def has_marks(table: ReportTable) -> bool:

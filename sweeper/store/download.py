@@ -7,9 +7,9 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from desam_model.encoder.shapes import encoder_shape
+from desam_model.encoder.registry import encoder_entry
 from sweeper.errors import WeightsError
-from sweeper.store.weights import BASE_URL, check_checkpoint
+from sweeper.store.weights import check_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,25 +24,30 @@ def get_weights(
     encoder: str,
     folder: Path,
     *,
-    base_url: str = BASE_URL,
+    base_url: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Path of an encoder's SAM checkpoint in `folder`, downloaded if missing and verified.
+    """Path of an encoder's checkpoint in `folder`, downloaded if missing and verified.
 
     An interrupted download is kept as `<name>.part` and resumed by the next call.
 
     Args:
         encoder: `vit_b`, `vit_l` or `vit_h`.
         folder: Usually the workspace's weights folder.
-        base_url: Address of the folder that serves the file, such as a mirror.
+        base_url: Address of the folder that serves the file, such as a mirror; by default the
+            address of the authors.
         progress: Called with the bytes received and the total (0 if the server does not say).
 
     Raises:
         WeightsError: No such checkpoint, no network, or the file does not match its name.
     """
-    filename = encoder_shape(encoder).filename
-    if filename is None:
+    weights = encoder_entry(encoder).weights
+    if weights is None:
         raise WeightsError(f"{encoder} needs no checkpoint: its weights are fixed")
+    base_url = base_url or weights.url
+    if base_url is None:
+        raise WeightsError(f"{encoder} has no address to download from; {weights.way}")
+    filename = weights.filename
     target = folder / filename
     if target.is_file():
         check_checkpoint(target)  # the user may have put it here, so it is not deleted

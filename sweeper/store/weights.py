@@ -1,73 +1,91 @@
-"""SAM's checkpoints in the workspace: their paths, integrity and identity."""
+"""Files with encoders' weights: their paths, integrity and identity."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from desam_model.encoder.shapes import VIT_TINY_FINGERPRINT, encoder_shape, encoders
+from desam_model.encoder.registry import encoder_entry, encoders
 from sweeper.errors import WeightsError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from desam_model.encoder.entry import WeightsFile
     from sweeper.store.workspace import Workspace
-
-BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything/"
-"""Where SAM's authors publish the checkpoints (segment-anything's README)."""
 
 
 def resolve_checkpoint(
     workspace: Workspace, encoder: str, checkpoint: Path | None = None
 ) -> Path | None:
-    """Path of the checkpoint to use: the given one, or the workspace's; None for vit_tiny.
+    """Path of the file with the encoder's weights; None if it needs none.
+
+    The given one, else the workspace's, else that of an installed package that ships it.
 
     Raises:
-        WeightsError: The checkpoint does not exist; the message says how to get it.
+        WeightsError: The file does not exist; the message says how to get it.
     """
-    shape = encoder_shape(encoder)
-    if shape.filename is None:
+    weights = encoder_entry(encoder).weights
+    if weights is None:
         if checkpoint is not None:
+            named = ", ".join(n for n, entry in encoders().items() if entry.weights is not None)
             raise WeightsError(
                 f"{encoder} has fixed weights and reads no checkpoint; remove {checkpoint}, or"
-                " choose vit_b, vit_l or vit_h"
+                f" choose one of {named}"
             )
         return None
-    path = checkpoint or workspace.weights / shape.filename
+    path = checkpoint or workspace.weights / weights.filename
+    if not path.is_file() and checkpoint is None:
+        path = _packaged(weights) or path
     if not path.is_file():
         raise WeightsError(
-            f"{encoder} needs SAM's checkpoint, but {path} does not exist; run 'sweeper weights get"
-            f" {encoder}', or download {BASE_URL}{shape.filename} yourself into {workspace.weights}"
+            f"{encoder} needs the file {weights.filename}, but {path} does not exist;"
+            f" {weights.way}" + ("" if weights.package else f" and put it into {workspace.weights}")
         )
     return path
 
 
+def _packaged(weights: WeightsFile) -> Path | None:
+    """The file in an installed package, which is found but not imported; None without it."""
+    if weights.package is None:
+        return None
+    spec = find_spec(weights.package)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / weights.path_in_package
+    return path if path.is_file() else None
+
+
 def encoder_fingerprint(encoder: str, checkpoint: Path | None) -> str:
-    """Identity of the weights: SHA-256 of the checkpoint, or the fixed one of vit_tiny.
+    """Identity of the weights: SHA-256 of the checkpoint, or the entry's own without one.
 
     Raises:
         WeightsError: The file does not match its name, or holds another model.
     """
     if checkpoint is None:
-        return VIT_TINY_FINGERPRINT
+        return encoder_entry(encoder).fingerprint
     return check_checkpoint(checkpoint, encoder)
 
 
 def check_checkpoint(path: Path, encoder: str | None = None) -> str:
-    """SHA-256 of the file, after checking the MD5 prefix that ends SAM's file names.
+    """SHA-256 of the file, after checking what is known about it.
+
+    A file with the name of one of SAM's is checked against the MD5 prefix in that name; the file of
+    an encoder with a known SHA-256 against that.
 
     The result is cached in `<name>.sha256.json` with the file's size and time, so that 2.6 GB are
     read once and not at every start.
 
     Args:
         path: The file.
-        encoder: Also check that it holds this model, `vit_b`, `vit_l` or `vit_h`.
+        encoder: Also check that it holds the weights of this encoder.
 
     Raises:
-        WeightsError: The MD5 does not start with the name's suffix, or the file is truncated, in
-            another format, or of another model.
+        WeightsError: The file has another checksum, or is truncated, in another format, or of
+            another model.
     """
     stat = path.stat()
     sidecar = path.with_name(path.name + ".sha256.json")
@@ -77,25 +95,37 @@ def check_checkpoint(path: Path, encoder: str | None = None) -> str:
         return str(known["sha256"])
     sha256 = str(known["sha256"]) if is_known else _hashed(path)
     if encoder is not None:
-        _check_content(path, encoder)
+        _check_content(path, encoder, sha256)
     values = {
         "size": stat.st_size,
         "mtime_ns": stat.st_mtime_ns,
         "sha256": sha256,
         "holds": encoder,
     }
-    with contextlib.suppress(OSError):  # a read-only folder: hashed again at every start
-        sidecar.write_text(json.dumps(values))
+    if not _is_packaged(path):
+        with contextlib.suppress(OSError):  # a read-only folder: hashed again at every start
+            sidecar.write_text(json.dumps(values))
     return sha256
 
 
-def _check_content(path: Path, encoder: str) -> None:
-    from desam_model.encoder.sam_checkpoint import (
-        check_sam_checkpoint,  # torch: seconds, and only once
-    )
+def _is_packaged(path: Path) -> bool:
+    """True for a file in an installed package, whose folder is not ours to write to."""
+    files = (entry.weights for entry in encoders().values() if entry.weights is not None)
+    return any(path == _packaged(weights) for weights in files if weights.filename == path.name)
 
+
+def _check_content(path: Path, encoder: str, sha256: str) -> None:
+    entry = encoder_entry(encoder)
+    assert entry.weights is not None
+    if entry.weights.sha256 not in (None, sha256):
+        raise WeightsError(
+            f"{path} is not the {entry.weights.filename} of {encoder}: its SHA-256 is {sha256},"
+            f" expected {entry.weights.sha256}; {entry.weights.way}"
+        )
+    if not entry.check or entry.weights.sha256 is not None:
+        return  # the checksum says what is in the file
     try:
-        check_sam_checkpoint(path, encoder)
+        resolve_name(entry.check)(entry, path)  # torch: seconds, and only once
     except ValueError as err:
         raise WeightsError(str(err)) from err
 
@@ -117,11 +147,9 @@ def _hashed(path: Path) -> str:
 
 
 def md5_prefix(filename: str) -> str | None:
-    """The MD5 prefix in one of SAM's file names; None for other names."""
-    names = {shape.filename for shape in encoders().values()}
-    if filename not in names:
-        return None
-    return filename.removesuffix(".pth").rsplit("_", 1)[1]
+    """The MD5 prefix of the authors' file of this name; None if it is not known."""
+    files = (entry.weights for entry in encoders().values() if entry.weights is not None)
+    return next((file.md5_prefix for file in files if file.filename == filename), None)
 
 
 def _read_sidecar(sidecar: Path) -> dict[str, object]:

@@ -38,10 +38,8 @@ def sizes_of(dataset: DatasetStore, embeddings: EmbeddingStore | None) -> Sizes:
         return Sizes(image_channels=dataset.image_channels)
     return Sizes(
         image_channels=dataset.image_channels,
-        tap_channels=embeddings.tap_channels,
-        num_taps=embeddings.num_taps,
-        neck_channels=embeddings.neck_channels,
-        grid_hw=embeddings.grid_hw,
+        taps=embeddings.taps,
+        neck=embeddings.neck,
         input_px=embeddings.input_px,
     )
 

@@ -13,7 +13,7 @@ from desam_model.types import Embedding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from desam_model.encoder.sam_vit import FrozenSamEncoder
+    from desam_model.encoder.entry import Encoder
     from sweeper.store.dataset.store import DatasetStore
     from sweeper.store.embeddings.commits import Commit
     from sweeper.store.embeddings.writer import ChunkWriter
@@ -40,7 +40,7 @@ def blocks_of(missing: Sequence[int], n_slices: int, size: int) -> list[tuple[ra
 def encode_blocks(
     dataset: DatasetStore,
     slices: Sequence[int],
-    encoder: FrozenSamEncoder,
+    encoder: Encoder,
     writer: ChunkWriter,
     blocks: Iterable[tuple[range, list[int]]],
 ) -> Iterator[list[Commit]]:
@@ -115,7 +115,7 @@ class _Copies:
 
 
 def _frames(
-    dataset: DatasetStore, encoder: FrozenSamEncoder, indices: Sequence[int], copies: _Copies
+    dataset: DatasetStore, encoder: Encoder, indices: Sequence[int], copies: _Copies
 ) -> tuple[torch.Tensor, Any]:
     """Preprocessed input of a block on the device, `(B, 3, input_px, input_px)`, and its event."""
     images = torch.from_numpy(np.stack([dataset.image(index) for index in indices]))

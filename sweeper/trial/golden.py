@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from desam_model.encoder.shapes import PREPROCESSING
+from desam_model.encoder.entry import MapShape
+from desam_model.encoder.sam_vit_entries import PREPROCESSING
 from desam_model.method import SegmentationMethod
 from desam_model.scoring.evaluate import evaluate
 from desam_model.scoring.metric_table import metrics
@@ -92,13 +93,22 @@ GOLDEN: tuple[dict[str, Any], ...] = (
 """The trainings, two epochs each: every method, and the options that use other code paths."""
 
 
+_IMAGE_LR = 1e-4
+
+
 def golden_trials() -> list[TrialConfig]:
     """The trials of all golden trainings."""
     trials = []
     for values in GOLDEN:
         training = {"epochs": 2, "batch_size": 3, **values.get("training", {})}
         base = {"source": "A", "structure": "prostate", "seed": 1}
-        trials.append(TrialConfig.model_validate({**base, **values, "training": training}))
+        trial = TrialConfig.model_validate({**base, **values, "training": training})
+        if not trial.method.reads_embeddings() and trial.training.lr is None:
+            # a default rate is resolved in the identity, so changing it needs no new version
+            trial = TrialConfig.model_validate(
+                {**base, **values, "training": {**training, "lr": _IMAGE_LR}}
+            )
+        trials.append(trial)
     return trials
 
 
@@ -260,10 +270,8 @@ def _write_data(folder: Path) -> tuple[str, str]:
         block=4,
         codec="none",
         n_slices=len(cases) * _SLICES,
-        num_taps=3,
-        tap_channels=_TAPS,
-        neck_channels=_NECK,
-        grid_hw=(_GRID, _GRID),
+        taps=(MapShape(_TAPS, (_GRID, _GRID)),) * 3,
+        neck=MapShape(_NECK, (_GRID, _GRID)),
         input_px=16 * _GRID,
         product_version="0",
         cases=tuple((case.record.case, _SLICES) for case in cases),

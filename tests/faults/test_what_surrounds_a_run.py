@@ -138,3 +138,14 @@ def read_until_closed(terminal: int, closed: threading.Event) -> None:
     while not closed.is_set():
         if select.select([terminal], [], [], 0.1)[0]:
             os.read(terminal, 4096)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_second_run_of_the_same_space_leaves_it_to_the_first_and_says_so(workspace: Path) -> None:
+    first = Run(workspace, 3001)
+    second = subprocess.run(first.process.args, capture_output=True, text=True, timeout=300)
+    first.process.send_signal(signal.SIGTERM)
+    first.process.communicate(timeout=90)
+    assert second.returncode == 4, second.stdout + second.stderr
+    assert "1 training left: another run is at work on it" in second.stderr

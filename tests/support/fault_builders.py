@@ -506,6 +506,63 @@ def csv_pictures_of_two_sizes(root):
     return path
 
 
+def codes_of_the_label_are_zero(root):
+    sources.without_codes(sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz")
+
+
+def codes_of_one_case_are_zero(root):
+    folder = sources.saml(root) / "UCL"
+    sources.without_codes(folder / "Case01.nii.gz")
+    sources.without_codes(folder / "Case01_segmentation.nii.gz")
+
+
+def _ct(root, low: int):
+    """A CSV source of one site whose images have air `low` and water 0."""
+    path = sources.csv_sound(root)
+    for name in ("north0", "north1"):
+        array = sources.image_array(int(name[-1]))
+        array[:, :3] = low
+        sources.write(root / f"{name}.nii.gz", array)
+    return path
+
+
+def csv_ct_without_modality(root):
+    return _ct(root, -1000)
+
+
+def csv_magnitude_called_ct(root):
+    path = _ct(root, 0)
+    lines = path.read_text().splitlines()
+    rows = [f"{line},{'ct' if line.startswith('north') else ''}" for line in lines[1:]]
+    path.write_text("\n".join([f"{lines[0]},modality", *rows]) + "\n")
+    return path
+
+
+def csv_modality_unknown_or_mixed(root):
+    path = sources.csv_sound(root)
+    lines = path.read_text().splitlines()
+    rows = [f"{line},{m}" for line, m in zip(lines[1:], ("CTA", "", "MRI", ""), strict=True)]
+    path.write_text("\n".join([f"{lines[0]},modality", *rows]) + "\n")
+    return path
+
+
+def missing_voxel_file(root):
+    _as_mhd(root).unlink()
+
+
+def truncated_voxel_file(root):
+    voxels = _as_mhd(root)
+    voxels.write_bytes(voxels.read_bytes()[:-1000])
+
+
+def _as_mhd(root):
+    """Case01 of UCL as a MetaImage in two files; returns the file with the voxels."""
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(file)), str(file.parent / "Case01.mhd"))
+    file.unlink()
+    return file.parent / "Case01.raw"
+
+
 def _rewrite_both(root, affine):
     folder = sources.saml(root) / "UCL"
     sources.write(folder / "Case01.nii.gz", sources.image_array(7), affine)

@@ -117,9 +117,13 @@ LINES = {
     ),
     "nominal_header": (
         (
-            "warning [geometry-nominal] UCL/Case01.nii.gz: its header has no orientation "
-            "(positive diagonal, origin 0); the array is used as stored; add the scanner's "
-            "affine if it appears upside down"
+            "warning [geometry-nominal] UCL/Case01.nii.gz: its header states no orientation; the"
+            " array is used as stored; add the scanner's affine if it appears upside down"
+        ),
+        (
+            "warning [geometry-mixed] D-UCL: 1 of 4 images state no orientation, such as"
+            " D-UCL_Case01; others do, such as A-ISBI_Case00; compare both on the contact sheet; if"
+            " the anatomy is turned or flipped, add the scanner's affine"
         ),
     ),
     "sagittal_scan": (
@@ -137,6 +141,57 @@ LINES = {
         (
             "error [geometry-shape] UCL/Case01_segmentation.nii.gz: its shape (z, y, x) is "
             "(4, 20, 22), but the image's is (4, 20, 24); resample the label to its image"
+        ),
+    ),
+    "codes_of_the_label_are_zero": (
+        (
+            "error [geometry-affine] UCL/Case01_segmentation.nii.gz: its image states an"
+            " orientation, but it does not; copy the image's header to it, if both have the same"
+            " order of voxels"
+        ),
+    ),
+    "codes_of_one_case_are_zero": (
+        (
+            "warning [geometry-nominal] UCL/Case01.nii.gz: its header states no orientation; the"
+            " array is used as stored; add the scanner's affine if it appears upside down"
+        ),
+        (
+            "warning [geometry-mixed] D-UCL: 1 of 4 images state no orientation, such as"
+            " D-UCL_Case01; others do, such as A-ISBI_Case00; compare both on the contact sheet; if"
+            " the anatomy is turned or flipped, add the scanner's affine"
+        ),
+    ),
+    "csv_ct_without_modality": tuple(
+        f"warning [image-like-ct] {name}.nii.gz: its lowest value is -1000, as in CT, but its"
+        " modality is not stated, so its voxels of value 0 become black; import it with --modality"
+        " CT (or a modality column) if it is CT"
+        for name in ("north0", "north1")
+    ),
+    "csv_magnitude_called_ct": tuple(
+        f"warning [image-unlike-ct] {name}.nii.gz: its modality is CT, but its lowest value is 0,"
+        " not that of air (-1000); subtract the offset, such as 1024, or correct the modality"
+        for name in ("north0", "north1")
+    ),
+    "csv_modality_unknown_or_mixed": (
+        (
+            "error [csv-modality] cases.csv line 2: modality is 'CTA', expected CT or MR; give all"
+            " cases of a site the same modality, or make two sites of it"
+        ),
+        (
+            "error [csv-modality] cases.csv line 5: modality is '', but an earlier case of south"
+            " has 'MR'; give all cases of a site the same modality, or make two sites of it"
+        ),
+    ),
+    "missing_voxel_file": (
+        (
+            "error [unreadable] UCL/Case01.mhd: its voxels are in Case01.raw, which does not"
+            " exist; replace the file or remove the case"
+        ),
+    ),
+    "truncated_voxel_file": (
+        (
+            "error [unreadable] UCL/Case01.mhd: it is truncated or damaged, or its suffix is "
+            "wrong; replace the file or remove the case"
         ),
     ),
     "label_5_mm_off": (
@@ -420,7 +475,7 @@ LINES = {
     "csv_unknown_suffix": (
         (
             "error [unreadable] south1.dcm: its suffix is '.dcm', expected one of .nii, "
-            ".nii.gz, .nrrd, .nhdr, .mha, .mhd, .png, .tif, .tiff, .bmp, .jpg, .jpeg; replace"
+            ".nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .png, .tif, .tiff, .bmp, .jpg, .jpeg; replace"
             " the file or remove the case"
         ),
     ),

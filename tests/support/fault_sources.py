@@ -36,6 +36,15 @@ def write(path, array: np.ndarray, affine: np.ndarray = LPS) -> None:
     nib.save(nib.Nifti1Image(array.transpose(2, 1, 0), affine), path)
 
 
+def without_codes(path) -> None:
+    """Set both codes of a NIfTI to 0, so that its header states voxel sizes only."""
+    image = nib.load(path, mmap=False)
+    image = nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine)
+    image.set_qform(image.affine, code=0)
+    image.set_sform(None, code=0)
+    nib.save(image, path)
+
+
 def saml(root, sites=("RUNMC", "UCL"), cases: int = 2):
     """A sound SAML source."""
     for s, site in enumerate(sites):
@@ -78,7 +87,9 @@ def abdominal(root, cases: int = 2):
             for place, value in enumerate(organs):
                 label[1:3, 8 + 6 * place : 12 + 6 * place, 14:26] = value
             image, seg = (root / modality / f"{s.format(index)}.nii.gz" for s in stems[modality])
-            write(image, image_array(index + 50 * (modality == "MR"), (4, 40, 40)), THICK)
+            array = image_array(index + 50 * (modality == "MR"), (4, 40, 40))
+            array[:, :2] = -1000 if modality == "CT" else 0
+            write(image, array, THICK)
             write(seg, label, THICK)
     return root
 

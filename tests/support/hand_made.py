@@ -76,7 +76,7 @@ def run(
             "code_version": f"code-{method}",
             "dataset": "hand-made",
             "dataset_fingerprint": "d" * 16,
-            "encoder": "vit_tiny",
+            "encoder": "vit_h",
             "encoder_fingerprint": "e" * 16,
             **(tags or {}),
         },

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from desam_model.encoder.shapes import PREPROCESSING
+from desam_model.encoder.entry import MapShape
+from desam_model.encoder.sam_vit_entries import PREPROCESSING
 from desam_model.types import Embedding
 from sweeper.store.embeddings.manifest import EmbeddingManifest
 from sweeper.store.embeddings.store import EmbeddingStore
@@ -28,10 +29,8 @@ def make_manifest(**changes) -> EmbeddingManifest:
         "block": 4,
         "codec": "none",
         "n_slices": 6,
-        "num_taps": 3,
-        "tap_channels": 8,
-        "neck_channels": 5,
-        "grid_hw": (4, 4),
+        "taps": (MapShape(8, (4, 4)),) * 3,
+        "neck": MapShape(5, (4, 4)),
         "input_px": 64,
         "product_version": "0.1.0",
     }

@@ -14,16 +14,25 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = '''
 """An encoder, a layout and a method from outside."""
 
-from dataclasses import replace
 from typing import ClassVar, Literal
 
-from desam_model.encoder.shapes import VIT_TINY
+from desam_model.encoder.sam_vit_entries import RANDOM, SamVitSizes, sam_vit_entry
 from sweeper.config.base import Method
 from sweeper.config.image_methods import ImageMethodConfig
 from sweeper.data.layouts.registry import Layout
 from sweeper.data.layouts.source import SourceCase, SourceDataset
 
-ENCODER = replace(VIT_TINY, name="vit_pico", input_px=64, description="smaller still")
+ENCODER = sam_vit_entry(
+    "vit_pico",
+    sizes=SamVitSizes(width=64, depth=8, num_heads=4, window=7, global_blocks=(1, 3, 5, 7)),
+    input_px=64,
+    neck_channels=32,
+    parameters=464_064,
+    description="smaller still",
+    block=16,
+    pretraining=RANDOM,
+    fingerprint="0123456789abcdef",
+)
 
 
 def fits(folder):
@@ -127,7 +136,7 @@ print(json.dumps({
 ENCODER = """
 import json
 import torch
-from desam_model.encoder.sam_vit import build_encoder
+from desam_model.encoder.registry import build_encoder
 encoder = build_encoder("vit_pico")
 embedding = encoder(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
 print(json.dumps({"taps": [list(tap.shape) for tap in embedding.taps]}))

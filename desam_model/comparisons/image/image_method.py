@@ -221,9 +221,7 @@ class ImageMethod(SegmentationMethod):
         logits = self.logits_of(batch)
         mask = logits[:, 1:] > logits[:, :1]
         no_iou = torch.full((len(mask),), torch.nan, device=mask.device)
-        return Prediction(
-            mask=mask, predicted_iou=no_iou, probability=logits.softmax(dim=1)[:, 1:]
-        )
+        return Prediction(mask=mask, predicted_iou=no_iou, probability=logits.softmax(dim=1)[:, 1:])
 
 
 def random_window(

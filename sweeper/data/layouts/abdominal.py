@@ -96,6 +96,7 @@ def read_abdominal(root: Path, structures: Mapping[int, str] | None = None) -> S
         cases=tuple(cases),
         structures=names,
         profiles={domain: domain.lower() for domain in dict.fromkeys(c.domain for c in cases)},
+        modalities={case.domain: case.domain for case in cases},
         faults=tuple(faults),
     )
 

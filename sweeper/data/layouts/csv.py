@@ -1,4 +1,4 @@
-"""Layout of a CSV file `case,site,image,label[,split][,patient]`, for all other data."""
+"""Layout of a CSV file `case,site,image,label[,split][,patient][,modality]`, for other data."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from desam_model.types import Split
 from sweeper.data.faults import Fault
 from sweeper.data.layouts.csv_table import read_table
-from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
+from sweeper.data.layouts.source import MODALITIES, SITE_ALIASES, SourceCase, SourceDataset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 COLUMNS = ("case", "site", "image", "label")
@@ -69,11 +69,13 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
             )
         )
     faults += _shared_files(cases, path)
+    modalities = _modalities(rows, path, faults)
     return SourceDataset(
         root=path.parent,
         layout="csv",
         cases=tuple(cases),
         structures=tuple(names[value] for value in sorted(names)),
+        modalities=modalities,
         faults=tuple(faults),
     )
 
@@ -93,6 +95,34 @@ def _split(text: str, where: str, case: str, faults: list[Fault]) -> Split | Non
         )
         return None
     return _SPLITS[text.lower()]
+
+
+def _modalities(
+    rows: Sequence[tuple[int, Mapping[str, str]]], path: Path, faults: list[Fault]
+) -> dict[str, str]:
+    """Domain -> modality from the column `modality`; all cases of a domain must agree."""
+    modalities: dict[str, str] = {}
+    for number, row in rows:
+        text = row.get("modality", "")
+        domain = SITE_ALIASES.get(row["site"].lower(), row["site"])
+        modality = MODALITIES.get(text.lower(), "")
+        expected = modalities.setdefault(domain, modality)
+        if (text and not modality) or modality != expected:
+            problem = (
+                f"modality is {text!r}, expected CT or MR"
+                if text and not modality
+                else f"modality is {text!r}, but an earlier case of {domain} has {expected!r}"
+            )
+            faults.append(
+                Fault(
+                    code="csv-modality",
+                    where=f"{path.name} line {number}",
+                    problem=problem,
+                    remedy="give all cases of a site the same modality, or make two sites of it",
+                    case=row["case"],
+                )
+            )
+    return {domain: modality for domain, modality in modalities.items() if modality}
 
 
 def _shared_files(cases: list[SourceCase], path: Path) -> list[Fault]:

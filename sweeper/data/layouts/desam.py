@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeper.data.faults import Fault, Severity, duplicate_file, relative
 from sweeper.data.layouts.csv_table import read_table
-from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
+from sweeper.data.layouts.source import MODALITIES, SITE_ALIASES, SourceCase, SourceDataset
 from sweeper.data.volume import SUFFIXES, natural_key, stem_of, suffix_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 SITES_CSV = "prostate_patientid.csv"
@@ -37,7 +37,8 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
         structures: Label value -> name; by default from `dataset.json`, else 1 is `prostate`.
     """
     home = _home(root) or root
-    names = dict(structures or _structures(home))
+    dataset = _dataset_json(home)
+    names = dict(structures or _structures(dataset))
     label_map = {value: index for index, value in enumerate(sorted(names), start=1)}
     faults: list[Fault] = []
     images = _by_stem(home / "imagesTr", CHANNEL, faults)
@@ -89,6 +90,7 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
         layout="desam",
         cases=tuple(cases.values()),
         structures=tuple(names[value] for value in sorted(names)),
+        modalities=_modalities(dataset, cases.values()),
         faults=tuple(faults),
     )
 
@@ -100,20 +102,34 @@ def _home(root: Path) -> Path | None:
     return None
 
 
-def _structures(home: Path) -> dict[int, str]:
+def _dataset_json(home: Path) -> Mapping[str, Any]:
+    """nnU-Net's `dataset.json`; empty if it is missing or damaged."""
+    try:
+        plain = json.loads((home / "dataset.json").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return plain if isinstance(plain, dict) else {}
+
+
+def _structures(dataset: Mapping[str, Any]) -> dict[int, str]:
     """Label value -> name from nnU-Net's `dataset.json`, of version 1 or 2."""
-    file = home / "dataset.json"
     names: dict[int, str] = {}
-    if file.is_file():
-        try:
-            labels = json.loads(file.read_text())["labels"]
-            for key, value in labels.items():
-                number, name = (key, value) if str(key).isdigit() else (value, key)
-                if int(number) > 0:
-                    names[int(number)] = str(name)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            names = {}
+    try:
+        for key, value in dataset["labels"].items():
+            number, name = (key, value) if str(key).isdigit() else (value, key)
+            if int(number) > 0:
+                names[int(number)] = str(name)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        names = {}
     return names or {1: "prostate"}
+
+
+def _modalities(dataset: Mapping[str, Any], cases: Iterable[SourceCase]) -> dict[str, str]:
+    """Domain -> modality from the name of the first channel, of version 1 or 2."""
+    channels = dataset.get("channel_names", dataset.get("modality"))
+    first = str(channels.get("0", "")) if isinstance(channels, dict) else ""
+    modality = MODALITIES.get(first.strip().lower(), "")
+    return {case.domain: modality for case in cases} if modality else {}
 
 
 def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:

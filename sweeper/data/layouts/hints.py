@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweeper.data.layouts.abdominal import looks_like_one_modality
-from sweeper.data.volume import ITK_SUFFIXES, NIFTI_SUFFIXES, suffix_of
+from sweeper.data.volume import VOLUME_SUFFIXES, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def hint(source: Path, layout_of: Callable[[Path], str | None]) -> str | None:
         layout_of: Returns the name of a folder's layout, or None.
     """
     if source.is_file():
-        if suffix_of(source) in NIFTI_SUFFIXES + ITK_SUFFIXES:
+        if suffix_of(source) in VOLUME_SUFFIXES:
             return "it is a single volume; name the folder that contains all sites"
         if source.suffix.lower() in ARCHIVES:
             return "it is an archive; unpack it and name the folder"

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from sweeper.data.faults import Fault, Severity, duplicate_file, relative
 from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
 from sweeper.data.volume import (
-    ITK_SUFFIXES,
-    NIFTI_SUFFIXES,
     SUFFIXES,
+    VOLUME_SUFFIXES,
     natural_key,
     stem_of,
     suffix_of,
@@ -94,7 +93,7 @@ def _images_and_labels(
 
 def _ignored_volumes(root: Path, folder: Path, files: list[Path]) -> list[Fault]:
     """A warning if a folder that is not a site contains volumes."""
-    volumes = [f for f in files if suffix_of(f) in NIFTI_SUFFIXES + ITK_SUFFIXES]
+    volumes = [f for f in files if suffix_of(f) in VOLUME_SUFFIXES]
     if not volumes:
         return []
     is_root = folder == root

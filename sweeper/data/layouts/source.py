@@ -31,6 +31,12 @@ SITE_ALIASES: Mapping[str, str] = {
 }
 """Folder name in lower case -> the site's name (sources.md S2, S8)."""
 
+MODALITIES: Mapping[str, str] = {
+    "ct": "CT",
+    **dict.fromkeys(("mr", "mri", "t1", "t2", "t2w", "t1w", "adc", "dwi", "flair"), "MR"),
+}
+"""What sources call a modality, in lower case -> `CT` or `MR`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCase:
@@ -66,6 +72,7 @@ class SourceDataset:
         cases: In the order of the source, which DeSAM's split rule uses.
         structures: Names of the label values 1, 2, ... of the store.
         profiles: Domain -> name of its preprocessing profile, if it is not DeSAM's.
+        modalities: Domain -> `CT` or `MR`, if the source states it.
         faults: Faults of names and files.
     """
 
@@ -74,4 +81,5 @@ class SourceDataset:
     cases: tuple[SourceCase, ...]
     structures: tuple[str, ...]
     profiles: Mapping[str, str] = field(default_factory=dict)
+    modalities: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()

@@ -71,12 +71,15 @@ def kind(training: Training) -> str:
     Fractional options, such as a loss weight, change the result but not the time.
     """
     config = training.config
+    encoder = config.encoder if config.method.reads_embeddings() else None
+    pool = {} if encoder is None or encoder.pool == 1 else {"pool": encoder.pool}
     return canonical_json(
         {
             "method": _without_fractions(config.method.model_dump(mode="json")),
             "batch": config.training.batch_size,
             "precision": config.training.precision,
-            "encoder": config.encoder.name if config.method.reads_embeddings() else None,
+            "encoder": None if encoder is None else encoder.name,
+            **pool,
         }
     )
 

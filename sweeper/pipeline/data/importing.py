@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.case_pool import default_processes, process_cases
 from sweeper.data.faults import Fault, FaultyDataError, errors
-from sweeper.data.importer import CaseJob, CaseResult, hash_files
+from sweeper.data.importer import PART_VERSION, CaseJob, CaseResult, hash_files
 from sweeper.data.layouts.registry import read_source
 from sweeper.data.privacy import salted
 from sweeper.data.set_checks import check_results, check_source
@@ -110,6 +110,8 @@ def _import(
         layout=dataset.layout,
         label_values={name: value for value, name in (options.structures or {}).items()},
         keeps_all_slices=True,
+        reader_version=PART_VERSION,
+        modalities={d: m for d, m in options.modalities(dataset).items() if m},
     )
     store = write_dataset(target, facts, new_cases(good, split, dataset, options.salt))
     shutil.rmtree(parts)
@@ -154,13 +156,14 @@ def _process(
     dataset: SourceDataset, options: ImportOptions, parts: Path | None, progress: Progress | None
 ) -> list[CaseResult]:
     """Results in the order of the source."""
-    settings = options.settings(dataset)
+    settings, modalities = options.settings(dataset), options.modalities(dataset)
     jobs = [
         CaseJob(
             case=case,
             root=dataset.root,
             structures=dataset.structures,
             settings=settings[case.domain],
+            modality=modalities[case.domain],
             parts=parts,
         )
         for case in dataset.cases
@@ -214,7 +217,8 @@ def _existing(
         store = DatasetStore.open(target)
     except StoreError:
         return None
-    if options.replace and (not store.keeps_all_slices or store.damaged_cases()):
+    is_outdated = not store.keeps_all_slices or store.reader_version < PART_VERSION
+    if options.replace and (is_outdated or store.damaged_cases()):
         return None
     if store.import_key == key:
         return store

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.data.preprocessing import profile
 from sweeper.data.privacy import salted
 from sweeper.data.volume import files_of
+from sweeper.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ class ImportOptions:
         split: Rule that assigns cases to training or validation.
         split_seed: Seed of the `seeded` rule.
         structures: Names by label value, for layouts that do not define them.
+        modality: `CT` or `MR` for all domains; None for what the source states.
         salt: If given, the store has salted ids and no file names.
         processes: Number of processes; None for one per core.
         is_synthetic: True if the data is a phantom.
@@ -43,17 +45,38 @@ class ImportOptions:
     split: SplitRule = "desam"
     split_seed: int = 0
     structures: Mapping[int, str] | None = None
+    modality: str | None = None
     salt: str | None = None
     processes: int | None = None
     is_synthetic: bool = False
 
     def settings(self, source: SourceDataset) -> dict[str, Preprocessing]:
         """Preprocessing by domain."""
-        domains = sorted({case.domain for case in source.cases})
-        return {
-            domain: profile(source.profiles.get(domain, "desam"), label_resize=self.label_resize)
-            for domain in domains
+        modalities = self.modalities(source)
+        chosen = {
+            domain: source.profiles.get(domain, "desam_ct" if modality == "CT" else "desam")
+            for domain, modality in modalities.items()
         }
+        return {
+            domain: profile(name, label_resize=self.label_resize) for domain, name in chosen.items()
+        }
+
+    def modalities(self, source: SourceDataset) -> dict[str, str]:
+        """Modality by domain, `CT` or `MR`; empty if neither the source nor the user states it.
+
+        Raises:
+            DataError: The user states another modality than the source.
+        """
+        modalities = {}
+        for domain in sorted({case.domain for case in source.cases}):
+            stated = source.modalities.get(domain, "")
+            if stated and self.modality and stated != self.modality:
+                raise DataError(
+                    f"{domain} is {stated} in the source, but --modality is {self.modality}; remove"
+                    " the option, or correct the source"
+                )
+            modalities[domain] = stated or self.modality or ""
+        return modalities
 
     def split_words(self) -> str:
         """The split rule in words, for the store and the terminal."""

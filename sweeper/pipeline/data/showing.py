@@ -78,6 +78,8 @@ def _tile(store: DatasetStore, cases: tuple[CaseRecord, ...], column: int) -> Ti
     offset = case.shown[min(len(case.shown) - 1, int(position * len(case.shown)))]
     index = case.start + offset
     mark = " val" if case.split is Split.VALIDATION else ""
+    if not case.has_geometry and case.n_source_slices > 1:
+        mark += " no orientation"
     return Tile(
         image=store.image(index),
         label=store.label(index),

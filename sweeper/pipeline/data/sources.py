@@ -134,6 +134,7 @@ class DataSource:
                     encoder.name,
                     checkpoint=encoder.checkpoint,
                     precision=encoder.precision,
+                    pool=encoder.pool,
                     progress=self._embedded,
                     say=self._display.say,
                     is_background=is_background,
@@ -146,6 +147,7 @@ class DataSource:
                     encoder.name,
                     encoder_fingerprint(encoder.name, weights),
                     encoder.precision,
+                    pool=encoder.pool,
                     is_background=is_background,
                 )
                 path = existing_path(self._workspace, manifest)

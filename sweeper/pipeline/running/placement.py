@@ -106,4 +106,5 @@ def _memory_kind(config: Mapping[str, Any]) -> str:
     training = config["training"]
     names = ("batch_size", "accumulate", "precision")
     split = [training.get(name) for name in names]
-    return canonical_json([config["method"], split, config["encoder"]["name"]])
+    encoder = config["encoder"]
+    return canonical_json([config["method"], split, encoder["name"], encoder.get("pool", 1)])

@@ -17,15 +17,16 @@ from sweeper.report.build import build_tables
 from sweeper.report.statistics.comparison import compare_rows, table_statistics
 from sweeper.report.statistics.contributions import defined_patients
 from sweeper.report.statistics.wilcoxon import patient_means
-from sweeper.report.words import SYNTHETIC
+from sweeper.report.words import DASH, SYNTHETIC, counted, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sweeper.report.query import Query
     from sweeper.report.statistics.comparison import Comparison
     from sweeper.report.statistics.contributions import Patient
+    from sweeper.report.table import Cell
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """The palette of Okabe and Ito."""
@@ -73,19 +74,15 @@ def _leave_margin(figure: Figure) -> None:
 
 
 def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
-    """Row -> patient -> mean over seeds and columns, without undefined values."""
-    return {
-        label: {
-            patient: value
-            for patient, value in patient_means(list(query.averaged(label).values())).items()
-            if math.isfinite(value)
-        }
-        for label in query.pools
-    }
+    """Row -> patient -> mean over seeds and columns; nan if one of them is undefined."""
+    return {label: patient_means(list(query.averaged(label).values())) for label in query.pools}
 
 
 def box_plot(query: Query) -> Figure | None:
-    """One group of boxes per target site, one box per row, patients as dots."""
+    """One group of boxes per target site, one box per row, patients as dots.
+
+    A patient with an undefined number has no dot; the legend counts those patients.
+    """
     means = _patient_means(query)
     sites = [d for d in query.domains if any(p[0] == d for row in means.values() for p in row)]
     if not sites:
@@ -97,7 +94,11 @@ def box_plot(query: Query) -> Figure | None:
     for i, (label, by_patient) in enumerate(means.items()):
         colour, again = COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(_MARKERS)
         for position, site in enumerate(sites):
-            values = [value for patient, value in by_patient.items() if patient[0] == site]
+            values = [
+                value
+                for patient, value in by_patient.items()
+                if patient[0] == site and math.isfinite(value)
+            ]
             if not values:
                 continue
             x = position + (i - (len(means) - 1) / 2) * width
@@ -118,8 +119,10 @@ def box_plot(query: Query) -> Figure | None:
                 linewidths=0,
                 zorder=3,
             )
-        axes.scatter([], [], s=40, color=colour, marker=_MARKERS[again], label=label)
-    axes.set_xticks(range(len(sites)), sites)
+        undefined = sum(math.isnan(value) for value in by_patient.values())
+        name = f"{label} ({undefined} undefined)" if undefined else label
+        axes.scatter([], [], s=40, color=colour, marker=_MARKERS[again], label=name)
+    axes.set_xticks(range(len(sites)), [query.shown(site) for site in sites])
     axes.set_xlim(-0.6, len(sites) - 0.4)
     low, high = query.metric.axis
     # slightly above the limit, so that the dot of a perfect case is not cut
@@ -171,7 +174,7 @@ def forest_plot(query: Query) -> Figure | None:
             if row.delta_interval is not None:
                 axes.plot(row.delta_interval, [y, y], color=colour, linewidth=1.5)
             axes.plot([row.delta], [y], "s", color=colour, markersize=5)
-            ticks.append((y, f"{section}: {row.label}"))
+            ticks.append((y, f"{query.shown(section)}: {row.label}"))
             y += 1
         y += 1
     axes.axvline(0, color="grey", linewidth=0.8)
@@ -190,17 +193,22 @@ def seed_strip(query: Query) -> Figure | None:
     Nothing with a single seed, which has no spread.
     """
     averages = {label: _seed_averages(query, label) for label in query.rows}
+    names = [
+        f"{label} ({counted(undefined, 'seed')} undefined)" if undefined else label
+        for label, by_seed in averages.items()
+        for undefined in (sum(map(math.isnan, by_seed.values())),)
+    ]
     if max(map(len, averages.values()), default=0) < 2:
         return None
     figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(averages)))
     axes = figure.add_subplot()
     for y, by_seed in enumerate(averages.values()):
         colour, marker = COLOURS[y % len(COLOURS)], _MARKERS[y // len(COLOURS) % len(_MARKERS)]
-        values = list(by_seed.values())
+        values = [value for value in by_seed.values() if math.isfinite(value)]
         axes.plot(values, [y] * len(values), marker, color=colour, markersize=6, alpha=0.75)
         if values:
             axes.plot([fmean(values)], [y], "|", color="black", markersize=16)
-    axes.set_yticks(range(len(averages)), list(averages), fontsize=8)
+    axes.set_yticks(range(len(averages)), names, fontsize=8)
     axes.set_ylim(len(averages) - 0.5, -0.5)
     axes.set_xlabel(f"average of a seed, {query.metric.label}; bar = mean over seeds")
     axes.grid(axis="x", color="#8884", linewidth=0.5)
@@ -209,12 +217,11 @@ def seed_strip(query: Query) -> Figure | None:
 
 
 def _seed_averages(query: Query, label: str) -> dict[str, float]:
-    """The table's average by seed, without seeds that lack a cell."""
+    """The table's average by seed, without seeds that lack a cell; nan if undefined."""
     by_column = query.pools[label]
     made = [make_cell(by_column.get(column, {}), query.spec)[1] for column in query.columns]
     seeds = set.intersection(*(set(values) for values in made)) if made else set()
-    averages = {seed: fmean(values[seed] for values in made) for seed in sorted(seeds)}
-    return {seed: value for seed, value in averages.items() if math.isfinite(value)}
+    return {seed: fmean(values[seed] for values in made) for seed in sorted(seeds)}
 
 
 def grid_plot(query: Query) -> Figure | None:
@@ -258,7 +265,7 @@ def heat_map(query: Query) -> Figure | None:
     top = _MARGIN_IN / (lines * height)
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - top))
     cells = [cell for rows in grids for row in rows for cell in row.cells[:-1]]
-    numbers = [cell.value for cell in cells if cell.value is not None]
+    numbers = [c.value for c in cells if c.value is not None and math.isfinite(c.value)]
     low, high = query.metric.axis
     limits = (low, max(numbers, default=low + 1.0) if high is None else high)
     for i, (table, rows) in enumerate(zip(tables, grids, strict=True)):
@@ -267,7 +274,7 @@ def heat_map(query: Query) -> Figure | None:
             [[math.nan if c.value is None else c.value for c in row.cells[:-1]] for row in rows]
         )
         picture = axes.imshow(values, cmap="cividis", vmin=limits[0], vmax=limits[1])
-        _write_numbers(axes, values, limits)
+        _write_numbers(axes, [row.cells[:-1] for row in rows], limits)
         names = [table.columns[:-1], [row.label for row in rows]]
         axes.set_xticks(range(len(names[0])), names[0], rotation=60, ha="right", fontsize=7)
         axes.set_yticks(range(len(names[1])), names[1], fontsize=7)
@@ -278,9 +285,14 @@ def heat_map(query: Query) -> Figure | None:
     return figure
 
 
-def _write_numbers(axes: mpl.axes.Axes, values: np.ndarray, limits: tuple[float, float]) -> None:
+def _write_numbers(
+    axes: mpl.axes.Axes, rows: Sequence[Sequence[Cell]], limits: tuple[float, float]
+) -> None:
+    """Every cell's value in its field; `nan` where it is undefined, a dash where it is missing."""
     middle = fmean(limits)
-    for (y, x), value in np.ndenumerate(values):
-        if math.isfinite(value):
+    for y, cells in enumerate(rows):
+        for x, cell in enumerate(cells):
+            value = math.nan if cell.value is None else cell.value
             colour = "white" if value < middle else "black"
-            axes.text(x, y, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=7)
+            words = DASH if cell.value is None else number(value, 0)
+            axes.text(x, y, words, ha="center", va="center", color=colour, fontsize=7)

@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from desam_model.scoring.metric_table import MAIN
-from desam_model.scoring.protocol_table import STRICT
 from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
 RULE = (
     "Cases chosen by rule, per target site: the worst, the median and the 90th-percentile case by"
-    " strict {metric} of the row {row}, trained on {source}, seed {seed}; slice with the largest"
-    " reference. Reference green, prediction red, {metric} of the case in the corner."
+    " {metric} (protocol {protocol}) of the row {row}, trained on {source}, seed {seed}; slice with"
+    " the largest reference. Reference green, prediction red, {metric} of the case in the corner."
 )
 _MAX_ROWS = 6
 _MARGIN_IN, _TOP_IN = 1.1, 0.45
@@ -41,11 +40,13 @@ class Choice:
     Attributes:
         entries: Row of the table -> entry; all have the same source and seed.
         cases: (site, case, reason), with sites in the dataset's order.
+        protocol: The table's protocol, under which the printed numbers are computed.
         caption: The rule as a text.
     """
 
     entries: Mapping[str, Entry]
     cases: tuple[tuple[str, str, str], ...]
+    protocol: str
     caption: str
 
 
@@ -62,7 +63,7 @@ def choose(query: Query) -> Choice | None:
     entries = dict(list(by_cell[source, seed, structure].items())[-_MAX_ROWS:])
     label, ranking = list(entries.items())[-1]
     scored: dict[str, list[tuple[float, str]]] = {}
-    for score in ranking.scores(STRICT.name):
+    for score in ranking.scores(query.spec.protocol):
         if score.target != ranking.source:
             goodness = MAIN.goodness(score.values.get(MAIN.name, math.nan))
             scored.setdefault(score.target, []).append((goodness, score.case))
@@ -72,8 +73,11 @@ def choose(query: Query) -> Choice | None:
         if site in scored
         for case, reason in by_rule(scored[site])
     )
-    caption = RULE.format(metric=MAIN.symbol, row=label, source=source, seed=seed)
-    return Choice(entries, cases, caption) if cases else None
+    protocol = query.spec.protocol
+    caption = RULE.format(
+        metric=MAIN.symbol, protocol=protocol, row=label, source=source, seed=seed
+    )
+    return Choice(entries, cases, protocol, caption) if cases else None
 
 
 def by_rule(scores: Sequence[tuple[float, str]]) -> list[tuple[str, str]]:
@@ -113,7 +117,7 @@ def qualitative_figure(choice: Choice, dataset: DatasetStore, masks: Mapping[str
         words = f"{site}\n{case}\n{why}"
         axes.text(-8, middle, words, fontsize=6, ha="right", va="center")
         for column, entry in enumerate(choice.entries.values()):
-            shown = MAIN.scale * _main(entry, case)
+            shown = MAIN.scale * _main(entry, case, choice.protocol)
             corner = ((column + 2) * side_x - 6, (line + 1) * side_y - 6)
             axes.text(
                 *corner, f"{shown:.1f}", color="white", fontsize=7, ha="right",
@@ -122,9 +126,9 @@ def qualitative_figure(choice: Choice, dataset: DatasetStore, masks: Mapping[str
     return figure
 
 
-def _main(entry: Entry, case: str) -> float:
-    """The case's main metric under the strict protocol."""
-    scores = (s for s in entry.scores(STRICT.name) if s.case == case)
+def _main(entry: Entry, case: str, protocol: str) -> float:
+    """The case's main metric under a protocol."""
+    scores = (s for s in entry.scores(protocol) if s.case == case)
     return next((score.values.get(MAIN.name, math.nan) for score in scores), math.nan)
 
 

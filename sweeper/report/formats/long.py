@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from desam_model.scoring.metric_table import metrics
+from sweeper.report.statistics.significance import testable_rows
 
 if TYPE_CHECKING:
     from sweeper.report.query import Query
@@ -81,13 +82,16 @@ def _number(value: float | None) -> tuple[str, str]:
 def render_challenger(query: Query) -> str:
     """The layout of challengeR: task (column), algorithm (row), case, mean value over seeds.
 
+    Only competitors whose every planned seed is finished are in it: a ranking of an upper bound, or
+    of a row with half of its seeds, would be wrong. `left_out_of_ranking` names the others.
     Undefined values are `NA`. Read it in R with
     `as.challenge(read.csv(f), by = "task", algorithm = "algorithm", case = "case",
     value = "value", smallBetter = FALSE)`, and TRUE for distances.
     """
     values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for label, by_column in query.pools.items():
-        for column, by_seed in by_column.items():
+    competitors, _ = testable_rows(query)
+    for label in competitors:
+        for column, by_seed in query.averaged(label).items():
             for pool in by_seed.values():
                 for numbers in pool.numbers.values():
                     for number in numbers:
@@ -100,3 +104,8 @@ def render_challenger(query: Query) -> str:
         mean = fmean(of_seeds)
         writer.writerow((task, algorithm, case, "NA" if mean != mean else repr(mean)))
     return stream.getvalue()
+
+
+def left_out_of_ranking(query: Query) -> tuple[str, ...]:
+    """Rows that are not in the export for challengeR, each with its reason."""
+    return testable_rows(query)[1]

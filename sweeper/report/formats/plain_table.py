@@ -11,7 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.report.formats.latex import escape, latex_table
+from sweeper.report.formats.latex import (
+    WIDTHS_CM,
+    LatexStyle,
+    escape,
+    latex_table,
+    plain_cells,
+)
 from sweeper.report.formats.terminal_grid import WIDEST, print_grid, print_line
 from sweeper.report.formats.text import csv_table, markdown_table
 
@@ -63,8 +69,8 @@ def _csv(table: PlainTable) -> str:
 
 def _latex(table: PlainTable) -> str:
     caption = escape(" ".join((f"{table.title}.", *table.notes)))
-    body = [[*map(escape, row)] for row in table.rows]
-    return latex_table(caption, table.name, table.header, body)
+    body = [plain_cells(row) for row in table.rows]
+    return latex_table(caption, table.name, table.header, body, LatexStyle(width_cm=WIDTHS_CM[-1]))
 
 
 def _json(table: PlainTable) -> str:

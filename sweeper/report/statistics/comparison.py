@@ -19,9 +19,11 @@ from sweeper.report.statistics.significance import (
     MethodTest,
     difference,
     holm,
+    incomparable,
     table_tests,
     testable_rows,
     too_few_seeds,
+    undefined_numbers,
 )
 from sweeper.report.statistics.two_level import resample, two_level
 from sweeper.report.statistics.wilcoxon import patient_means, signed_rank
@@ -50,7 +52,7 @@ class Comparison:
         delta: Difference to the baseline's mean; None for the baseline.
         delta_interval: 95 % interval of `delta`; None with too few seeds or patients.
         first_share: Share of two-level resamples in which the row is the best; None where some row
-            has too few seeds, or the rows have different ones.
+            has too few seeds, the rows have different ones, or there is one row.
         test: The test of the average; None for the baseline and with too few seeds.
         wilcoxon_p: Wilcoxon's signed-rank p over patients, with Holm's correction over the rows: of
             these trained networks only; None for the baseline.
@@ -74,7 +76,7 @@ class Statistics:
 
     Attributes:
         baseline: Row that the others are compared with; empty if no row can be compared.
-        rows: One per complete row.
+        rows: One per complete row whose average is defined and of the baseline's cases.
         left_out: What has no statistics or no test, with the reason.
         n_tests: Tests that Holm's correction is over.
     """
@@ -88,21 +90,32 @@ class Statistics:
 def table_statistics(query: Query, baseline: str | None = None) -> Statistics:
     """Statistics of a query's table against a row, by default the spec's, or the best one."""
     usable, left_out = testable_rows(query)
-    patients = defined_patients([query.averaged(label) for label in usable])
     named = baseline or query.spec.baseline
-    if not usable or not patients:
-        reasons = (*left_out, *(["no patient is in every row"] if usable else []))
-        return Statistics(baseline=named or "", rows=(), left_out=reasons, n_tests=0)
-    tests = table_tests(query, named or _best_row(query, usable, patients))
+    if not usable:
+        return Statistics(baseline=named or "", rows=(), left_out=left_out, n_tests=0)
+    tests = table_tests(query, named or _best_row(query, usable))
     if tests.baseline not in usable:
+        return Statistics(baseline=tests.baseline, rows=(), left_out=left_out, n_tests=0)
+    reasons = {label: incomparable(query, label, tests.baseline) for label in usable}
+    comparable = [label for label, reason in reasons.items() if reason is None]
+    patients = defined_patients([query.averaged(label) for label in comparable])
+    left_out = (*tests.left_out, *([tests.refused] if tests.refused else []))
+    left_out += tuple(
+        f"{label}: {reason}"
+        for label, reason in reasons.items()
+        if reason is not None and not any(line.startswith(f"{label} in ") for line in left_out)
+    )
+    if not patients:
+        if comparable:
+            left_out += ("no patient is in every row",)
         return Statistics(baseline=tests.baseline, rows=(), left_out=left_out, n_tests=0)
     by_row = {
         label: test for (label, column), test in tests.tests.items() if column == AVERAGE_COLUMN
     }
     return Statistics(
         baseline=tests.baseline,
-        rows=compare_rows(query, usable, tests.baseline, patients, by_row),
-        left_out=(*tests.left_out, *([tests.refused] if tests.refused else [])),
+        rows=compare_rows(query, comparable, tests.baseline, patients, by_row),
+        left_out=left_out,
         n_tests=len(tests.tests),
     )
 
@@ -150,14 +163,18 @@ def compare_rows(
     return tuple(rows)
 
 
-def _best_row(query: Query, labels: Sequence[str], patients: Sequence[Patient]) -> str:
-    """The row with the best average over some patients."""
+def _best_row(query: Query, labels: Sequence[str]) -> str:
+    """The best row by the table's own average, among those with the most defined cases."""
+    undefined = {label: undefined_numbers(query, label) for label in labels}
+    fewest = min(undefined.values())
+    whole = [label for label in labels if undefined[label] == fewest]
+    patients = defined_patients([query.averaged(label) for label in whole])
 
     def goodness(label: str) -> float:
         values = contributions(query.averaged(label), query.spec.aggregate, patients)
         return query.metric.goodness(float(values.sum(axis=1).mean()))
 
-    return max(labels, key=goodness)
+    return max(whole, key=goodness) if patients else whole[0]
 
 
 def _first_shares(
@@ -165,7 +182,7 @@ def _first_shares(
 ) -> dict[str, float]:
     """Share of resamples in which each row is best; rows that tie share the resample."""
     seeds = {seeds_of(query.averaged(label)) for label in values}
-    if len(seeds) > 1 or any(too_few_seeds(query, label) for label in values):
+    if len(values) < 2 or len(seeds) > 1 or any(too_few_seeds(query, label) for label in values):
         return {}
     numbers = resample(np.stack(list(values.values())), sites, n_resamples=N_RESAMPLES)
     if not query.metric.is_higher_better:

@@ -68,6 +68,8 @@ def unequal_columns(query: Query) -> dict[str, Mapping[str, int]]:
 def with_deltas(rows: Sequence[TableRow], query: Query) -> list[TableRow]:
     """Rows with the difference of their average to the baseline's, on equal cases only.
 
+    The baseline itself has none, and neither has a row with an undefined average on either side.
+
     Raises:
         ConfigError: The baseline is no row.
     """
@@ -81,9 +83,9 @@ def _delta(row: TableRow, base: TableRow, query: Query) -> float | None:
     own, other = row.cells[-1].value, base.cells[-1].value
     sets = query.case_shares
     is_equal = sets.get(row.label) == sets.get(base.label)
-    if own is None or other is None or row.is_reference or not is_equal:
+    if own is None or other is None or row is base or row.is_reference or not is_equal:
         return None
-    return own - other
+    return None if math.isnan(own - other) else own - other
 
 
 def find_row(rows: Sequence[TableRow], name: str) -> TableRow:

@@ -6,6 +6,7 @@ has no stars, and says so.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
     from sweeper.report.query import Query
     from sweeper.report.statistics.contributions import Patient
 
-LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+LEVELS = (0.05, 0.01, 0.001)
+"""Levels of one, two and three marks."""
+
+BETTER, WORSE = "*", "°"
+"""Marks of cells that are significantly better or worse than the baseline's."""
+
 AVERAGE_COLUMN = ""
 """Key of a row's average beside its columns."""
 
@@ -43,16 +49,18 @@ class MethodTest:
         n_patients: Patients whose numbers are defined in both.
         p: Two-sided p over seeds and patients.
         p_holm: `p` with Holm's correction over all tests of the table.
+        is_better: True if the cell is better than the baseline's, whichever way the metric goes.
     """
 
     n_patients: int
     p: float
     p_holm: float
+    is_better: bool
 
     @property
     def stars(self) -> str:
-        """`*` .05, `**` .01, `***` .001, on `p_holm`."""
-        return next((stars for level, stars in LEVELS if self.p_holm <= level), "")
+        """One mark at .05, two at .01, three at .001, on `p_holm`; `*` is better, `°` is worse."""
+        return (BETTER if self.is_better else WORSE) * sum(self.p_holm <= level for level in LEVELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,7 @@ class TableTests:
     Attributes:
         baseline: The row that the others are tested against.
         tests: By (row, column); the average's column is `AVERAGE_COLUMN`.
-        left_out: Rows without tests, with the reason.
+        left_out: Rows, or columns of them, without tests, with the reason.
         refused: Why there is no test at all, such as `one seed: no test`; empty if there may be.
     """
 
@@ -85,7 +93,7 @@ def table_tests(query: Query, baseline: str | None = None) -> TableTests:
         needs = f"a claim about a method needs {MIN_SEEDS} seeds in both rows"
         refused = "" if reason is None else f"{reason} ({needs})"
         return TableTests(baseline=base, tests={}, left_out=left_out, refused=refused)
-    raw: dict[tuple[str, str], tuple[int, float]] = {}
+    raw: dict[tuple[str, str], tuple[int, float, bool]] = {}
     for label in usable:
         if label == base:
             continue
@@ -94,22 +102,70 @@ def table_tests(query: Query, baseline: str | None = None) -> TableTests:
             left_out = (*left_out, f"{label}: {reason}")
             continue
         row, base_row = query.averaged(label), query.averaged(base)
-        parts = {AVERAGE_COLUMN: (row, base_row)} | {
+        parts = {
             column: ({column: row[column]}, {column: base_row[column]}) for column in query.columns
-        }
+        } | {AVERAGE_COLUMN: (row, base_row)}
+        reasons: dict[str, list[str]] = {}
         for column, (cells, base_cells) in parts.items():
+            reason = incomparable(query, label, base, column)
+            if reason is not None:
+                reasons.setdefault(reason, []).append(column or "average")
+                continue
             patients = defined_patients([cells, base_cells])
-            p = difference(cells, base_cells, query.spec.aggregate, patients).p()
+            against = difference(cells, base_cells, query.spec.aggregate, patients)
+            p = against.p()
             if p is not None:
-                raw[label, column] = len(patients), p
-    corrected = holm([p for _, p in raw.values()])
+                is_better = (against.estimate > 0.0) == query.metric.is_higher_better
+                raw[label, column] = len(patients), p, is_better
+        left_out += tuple(
+            f"{label} in {', '.join(columns)}: {reason}" for reason, columns in reasons.items()
+        )
+    corrected = holm([p for _, p, _ in raw.values()])
     return TableTests(
         baseline=base,
         left_out=left_out,
         tests={
-            key: MethodTest(n_patients=n, p=p, p_holm=p_holm)
-            for (key, (n, p)), p_holm in zip(raw.items(), corrected, strict=True)
+            key: MethodTest(n_patients=n, p=p, p_holm=p_holm, is_better=is_better)
+            for (key, (n, p, is_better)), p_holm in zip(raw.items(), corrected, strict=True)
         },
+    )
+
+
+def incomparable(query: Query, label: str, base: str, column: str = AVERAGE_COLUMN) -> str | None:
+    """Why a row's cell is not tested against the baseline's; None if it is.
+
+    The rule is that of the table: a cell that is undefined has no difference, and neither have
+    cells that are computed from different cases.
+
+    Args:
+        query: The table's.
+        label: A row that is complete.
+        base: The baseline, complete too.
+        column: A column; by default the average.
+    """
+    for name in (label, base):
+        undefined = undefined_numbers(query, name, column)
+        if undefined and query.spec.undefined != "skip":
+            whose = "" if name == label else f"{base} has "
+            return f"{whose}{counted(undefined, 'undefined case number')}"
+    shares, base_shares = query.case_shares[label], query.case_shares[base]
+    is_equal = (
+        shares == base_shares
+        if column == AVERAGE_COLUMN
+        else shares.get(column) == base_shares.get(column)
+    )
+    return None if is_equal else f"scored on other cases than {base}"
+
+
+def undefined_numbers(query: Query, label: str, column: str = AVERAGE_COLUMN) -> int:
+    """Undefined case numbers of a row over all seeds, in a column or in all of them."""
+    return sum(
+        math.isnan(number.value)
+        for name, by_seed in query.averaged(label).items()
+        if column in (AVERAGE_COLUMN, name)
+        for pool in by_seed.values()
+        for numbers in pool.numbers.values()
+        for number in numbers
     )
 
 

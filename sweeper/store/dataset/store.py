@@ -179,6 +179,16 @@ class DatasetStore:
         return str(self._attributes.get("content_key", ""))
 
     @property
+    def reader_version(self) -> int:
+        """Version of the code that read and prepared the files; 0 in a store that has none."""
+        return int(self._attributes.get("reader_version", 0))
+
+    @property
+    def modalities(self) -> Mapping[str, str]:
+        """Domain -> `CT` or `MR`, where the source or the user stated it."""
+        return dict(self._attributes.get("modalities", {}))
+
+    @property
     def skipped(self) -> Mapping[str, str]:
         """Skipped cases and the reason for each."""
         return dict(self._attributes["skipped"])

@@ -53,6 +53,8 @@ class DatasetFacts:
         layout: Name of the source's layout.
         label_values: Structure -> its value in the source's labels, if the user named them.
         keeps_all_slices: True if the cases hold every slice of their scans.
+        reader_version: Version of the code that read and prepared the files.
+        modalities: Domain -> `CT` or `MR`, where it was stated.
     """
 
     name: str
@@ -67,6 +69,8 @@ class DatasetFacts:
     layout: str = ""
     label_values: Mapping[str, int] = field(default_factory=dict)
     keeps_all_slices: bool = False
+    reader_version: int = 0
+    modalities: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> DatasetStore:
@@ -213,5 +217,7 @@ def _as_attributes(
         "source": facts.source,
         "layout": facts.layout,
         "label_values": dict(facts.label_values),
+        "modalities": dict(facts.modalities),
+        "reader_version": facts.reader_version,
         "cases": [asdict(record) for record in records],
     }

@@ -8,18 +8,20 @@ from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
+from desam_model.encoder.entry import MapShape
 from desam_model.encoder.precision import PRECISIONS
 from sweeper.errors import StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from desam_model.encoder.shapes import Compute
+    from desam_model.encoder.entry import Compute
 
 Codec = Literal["none", "zstd"]
 
 MANIFEST_KEY = "sweeper_embeddings"
-FORMAT = 1
+FORMAT = 2
+"""One array per tap, in its own shape. In format 1, one array `taps` stacks taps of one shape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class EmbeddingManifest:
     Attributes:
         dataset: Name of the dataset, for people.
         dataset_fingerprint: Identity of the images.
-        encoder: Name of the encoder, see `desam_model.encoder.shapes.encoders`.
+        encoder: Name of the encoder, see `desam_model.encoder.registry.encoders`.
         encoder_fingerprint: Identity of the encoder's weights.
         precision: Precision of the stored values.
         preprocessing: Description of what is done to an image before the encoder.
@@ -39,16 +41,16 @@ class EmbeddingManifest:
             for byte equal to an uninterrupted one.
         codec: `none` on a local disk, so that a slice is a memory map; `zstd` behind a URL.
         n_slices: Number of slices of the dataset.
-        num_taps: Number of taps per slice.
-        tap_channels: Channels of a tap.
-        neck_channels: Channels of the neck.
-        grid_hw: Tokens per column and per row.
+        taps: Stored shape of each tap, earliest layer first.
+        neck: Stored shape of the neck.
         input_px: Side of the encoder's input frame.
         product_version: Version of sweeper that made the store.
         cases: Case ids and their slice counts in the store's order, so that a dataset whose cases
             were imported in another order finds its slices.
         scan_fingerprint: Identity of the whole scans, in a store of the slices that show no
             structure; empty in a store of those that do.
+        pool: Side of the squares of tokens whose mean is stored.
+        format: 1 stacks the taps in one array; 2 has one array per tap.
     """
 
     dataset: str
@@ -61,14 +63,14 @@ class EmbeddingManifest:
     block: int
     codec: Codec
     n_slices: int
-    num_taps: int
-    tap_channels: int
-    neck_channels: int
-    grid_hw: tuple[int, int]
+    taps: tuple[MapShape, ...]
+    neck: MapShape
     input_px: int
     product_version: str
     cases: tuple[tuple[str, int], ...]
     scan_fingerprint: str = ""
+    pool: int = 1
+    format: int = FORMAT
 
     @property
     def is_background(self) -> bool:
@@ -90,34 +92,38 @@ class EmbeddingManifest:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the values, 16 hex digits: images, preprocessing, weights, precision."""
+        """Identity of the values: images, preprocessing, weights, precision, pooling; 16 digits."""
         parts = {name: getattr(self, name) for name in _IDENTITY}
         if not self.is_background:
             del parts["scan_fingerprint"]  # as before there were stores of the background
+        if self.pool == 1:
+            del parts["pool"]  # as before there was pooling
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def arrays(self) -> dict[str, tuple[tuple[int, ...], str]]:
         """Shape of one slice and dtype of every array of the store, by name."""
-        taps = (self.num_taps, self.tap_channels, *self.grid_hw)
-        neck = (self.neck_channels, *self.grid_hw)
+        maps: dict[str, tuple[int, ...]] = (
+            {"taps": (len(self.taps), *self.taps[0].shape)}
+            if self.format == 1
+            else {f"tap{i}": tap.shape for i, tap in enumerate(self.taps)}
+        )
+        maps["neck"] = self.neck.shape
         arrays: dict[str, tuple[tuple[int, ...], str]] = {
-            "taps": (taps, self.precision),
-            "neck": (neck, self.precision),
+            name: (shape, self.precision) for name, shape in maps.items()
         }
         if PRECISIONS[self.precision].has_scales:
-            arrays["taps_scale"] = (taps[:2], "float32")
-            arrays["neck_scale"] = (neck[:1], "float32")
+            arrays |= {f"{name}_scale": (shape[:-2], "float32") for name, shape in maps.items()}
         return arrays
 
     @property
     def slice_bytes(self) -> int:
         """Bytes of one slice, uncompressed, including scales."""
-        h, w = self.grid_hw
-        channels = self.num_taps * self.tap_channels + self.neck_channels
-        scales = 4 * channels if PRECISIONS[self.precision].has_scales else 0
-        return channels * h * w * PRECISIONS[self.precision].value_bytes + scales
+        precision = PRECISIONS[self.precision]
+        maps = (*self.taps, self.neck)
+        scales = 4 * sum(shape.channels for shape in maps) if precision.has_scales else 0
+        return sum(shape.n_values for shape in maps) * precision.value_bytes + scales
 
     def chunk_key(self, array: str, index: int) -> str:
         """Path of a slice's chunk inside the store, as Zarr names it."""
@@ -151,10 +157,20 @@ class EmbeddingManifest:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain values for the store's Zarr attributes."""
-        return {"format": FORMAT, **asdict(self), "cases": [list(c) for c in self.cases]}
+        values = asdict(self)
+        values["cases"] = [list(case) for case in self.cases]
+        if self.format == 1:
+            del values["taps"], values["neck"], values["pool"]
+            values |= {
+                "num_taps": len(self.taps),
+                "tap_channels": self.taps[0].channels,
+                "neck_channels": self.neck.channels,
+                "grid_hw": list(self.neck.grid_hw),
+            }
+        return values
 
 
-_LAYOUT = ("n_slices", "compute", "block", "codec", "cases")
+_LAYOUT = ("format", "n_slices", "compute", "block", "codec", "cases")
 _IDENTITY = (
     "dataset_fingerprint",
     "encoder",
@@ -162,6 +178,7 @@ _IDENTITY = (
     "precision",
     "preprocessing",
     "scan_fingerprint",
+    "pool",
 )
 
 
@@ -173,13 +190,18 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
     """
     try:
         values = dict(json.loads(group_json)["attributes"][MANIFEST_KEY])
-        format_version = values.pop("format")
-        if format_version != FORMAT:
+        version = values["format"]
+        if version not in (1, FORMAT):
             raise StoreError(
-                f"embedding store {where} has format {format_version}, this sweeper reads {FORMAT};"
+                f"embedding store {where} has format {version}, this sweeper reads 1 and {FORMAT};"
                 " install the version of sweeper that wrote it, or embed again"
             )
-        values["grid_hw"] = tuple(values["grid_hw"])
+        if version == 1:
+            tap = {"channels": values["tap_channels"], "grid_hw": values["grid_hw"]}
+            values["taps"] = [tap] * values["num_taps"]
+            values["neck"] = {"channels": values["neck_channels"], "grid_hw": values["grid_hw"]}
+        values["taps"] = tuple(_map_shape(tap) for tap in values["taps"])
+        values["neck"] = _map_shape(values["neck"])
         values["cases"] = tuple((str(case), int(count)) for case, count in values["cases"])
         known = {field.name for field in fields(EmbeddingManifest)}
         return EmbeddingManifest(**{k: v for k, v in values.items() if k in known})
@@ -188,3 +210,8 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
             f"{where} is not an embedding store: its zarr.json has no readable"
             f" {MANIFEST_KEY!r}; if it was one, remove that folder and run 'sweeper embed DATASET'"
         ) from err
+
+
+def _map_shape(values: dict[str, Any]) -> MapShape:
+    height, width = values["grid_hw"]
+    return MapShape(int(values["channels"]), (int(height), int(width)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from desam_model.encoder.precision import PRECISIONS
 from desam_model.types import Embedding
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.chunks import ChunkSource, DamagedChunkError, MappedChunks, ZarrChunks
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+    from desam_model.encoder.entry import MapShape
 
 CACHE_BYTES = 20 * 10**9
 """Size of a node's cache for stores behind a URL."""
@@ -117,24 +120,14 @@ class EmbeddingStore:
         return self.manifest.n_slices
 
     @property
-    def num_taps(self) -> int:
-        """Number of taps per slice."""
-        return self.manifest.num_taps
+    def taps(self) -> tuple[MapShape, ...]:
+        """Stored shape of each tap, earliest layer first."""
+        return self.manifest.taps
 
     @property
-    def tap_channels(self) -> int:
-        """Number of channels of a tap."""
-        return self.manifest.tap_channels
-
-    @property
-    def neck_channels(self) -> int:
-        """Number of channels of the neck."""
-        return self.manifest.neck_channels
-
-    @property
-    def grid_hw(self) -> tuple[int, int]:
-        """Tokens per column and per row."""
-        return self.manifest.grid_hw
+    def neck(self) -> MapShape:
+        """Stored shape of the neck."""
+        return self.manifest.neck
 
     @property
     def input_px(self) -> int:
@@ -165,14 +158,21 @@ class EmbeddingStore:
             return mapped
         if not 0 <= index < self.n_slices:
             raise IndexError(f"slice is {index}, but {self.path.name} has 0..{self.n_slices - 1}")
-        taps, neck = self.values("taps", index), self.values("neck", index)
         scales = None
-        if self.precision == "int8":
-            scales = (*self.values("taps_scale", index), self.values("neck_scale", index))
-        embedding = Embedding(taps=tuple(taps), neck=neck, scales=scales)
+        if PRECISIONS[self.precision].has_scales:
+            scales = (*self._taps(index, "_scale"), self.values("neck_scale", index))
+        embedding = Embedding(
+            taps=self._taps(index), neck=self.values("neck", index), scales=scales
+        )
         if self._chunks.is_mapped:
             self._mapped[index] = embedding
         return embedding
+
+    def _taps(self, index: int, suffix: str = "") -> tuple[Tensor, ...]:
+        """The taps of a slice or, with suffix `_scale`, their scales."""
+        if self.manifest.format == 1:
+            return tuple(self.values(f"taps{suffix}", index))
+        return tuple(self.values(f"tap{i}{suffix}", index) for i in range(len(self.taps)))
 
     def values(self, array: str, index: int) -> Tensor:
         """One slice of one array in the stored form; checked against its commit on first read.

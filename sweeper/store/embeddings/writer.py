@@ -192,7 +192,16 @@ def stored_arrays(
     """
     import torch  # only encoding needs it; plans and status open stores without it
 
-    values = {"taps": torch.stack(embedding.taps), "neck": embedding.neck}
+    values = {f"tap{i}": tap for i, tap in enumerate(embedding.taps)}
+    if manifest.format == 1:
+        values = {"taps": torch.stack(embedding.taps)}
+    values["neck"] = embedding.neck
+    unknown = set(values) - set(manifest.arrays)
+    if unknown:
+        raise StoreError(
+            f"{manifest.slice_name(index)}: the embedding has {len(embedding.taps)} taps, the store"
+            f" holds {len(manifest.taps)}"
+        )
     arrays: dict[str, np.ndarray] = {}
     for name, tensor in values.items():
         shape = manifest.arrays[name][0]

@@ -8,6 +8,7 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 
 from desam_model.desam.prim import default_heads
+from desam_model.encoder.entry import MapShape
 from desam_model.training.fit import Schedule
 from sweeper.config.image_methods import ImageMethodConfig
 from sweeper.config.trial import TrialConfig
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZES = Sizes(
-    image_channels=1, tap_channels=8, num_taps=3, neck_channels=16, grid_hw=(8, 8), input_px=128
+    image_channels=1, taps=(MapShape(8, (8, 8)),) * 3, neck=MapShape(16, (8, 8)), input_px=128
 )
 IMAGE_METHODS = ["unet", "upper_bound", "advnoise", "advbias", "randconv", "mixstyle"]
 IMAGE_METHODS += ["maxstyle", "csdg"]
@@ -93,10 +94,10 @@ def test_the_official_csdg_trains_on_its_own_network():
 def test_decoders_start_from_sams_weights_where_a_checkpoint_is_given(
     name: str, tmp_path: Path
 ) -> None:
-    width, heads = SIZES.neck_channels, default_heads(SIZES.neck_channels)
+    width, heads = SIZES.neck.channels, default_heads(SIZES.neck.channels)
     mlp = max(width, width**2 // 32)
     parts = {
-        "prompt_encoder": PromptEncoder(width, SIZES.grid_hw, (SIZES.input_px,) * 2, 16),
+        "prompt_encoder": PromptEncoder(width, SIZES.neck.grid_hw, (SIZES.input_px,) * 2, 16),
         "mask_decoder": MaskDecoder(
             transformer_dim=width,
             transformer=TwoWayTransformer(2, width, heads, mlp),

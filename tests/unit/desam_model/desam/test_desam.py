@@ -150,10 +150,29 @@ def test_parts_that_do_not_fit_the_ablation_are_refused():
 
 
 def test_taps_of_another_encoder_are_refused(small_desam):
-    with pytest.raises(ValueError, match="3 taps of 12 channels"):
+    with pytest.raises(ValueError, match="3 taps with 12, 12, 12 channels"):
         small_desam().pdmm.context(embedding_of(taps=10).taps)
-    with pytest.raises(ValueError, match="num_taps is 2, expected 3"):
-        build_desam(tap_channels=4, num_taps=2, neck_channels=16, grid_hw=(8, 8), input_px=128)
+    with pytest.raises(ValueError, match="there are 2 taps, expected 3"):
+        build_desam(tap_channels=(4, 4), neck_channels=16, grid_hw=(8, 8), input_px=128)
+
+
+@pytest.mark.parametrize("scales", [(1, 1, 1), (4, 2, 1), (2, 1, 1)])
+def test_taps_of_other_channels_and_grids_give_the_same_sizes(scales):
+    channels = (6, 8, 10)
+    pdmm = PDMM(tap_channels=channels, tap_scales=scales, dim=16)
+    taps = tuple(
+        torch.randn(2, width, 4 * scale, 4 * scale)
+        for width, scale in zip(channels, scales, strict=True)
+    )
+    assert pdmm(taps, torch.randn(2, 16, 4, 4)).shape == (2, 1, 16, 16)
+
+
+def test_a_tap_with_a_grid_larger_than_its_level_is_refused():
+    with pytest.raises(ValueError, match="grid of tap 2 is 2 times the neck's, expected 1 or"):
+        PDMM(tap_channels=4, tap_scales=(4, 2, 2), dim=16)
+    grids = [(8, 8), (8, 8), (12, 12)]
+    with pytest.raises(ValueError, match="grid of tap 2 is 0 times"):
+        build_desam(tap_channels=4, tap_grids=grids, neck_channels=16, grid_hw=(8, 8), input_px=64)
 
 
 def test_a_batch_without_embeddings_is_refused(small_desam):

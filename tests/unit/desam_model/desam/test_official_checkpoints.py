@@ -12,8 +12,8 @@ from segment_anything.modeling import ImageEncoderViT
 from desam_model.desam.checkpoint import load_reference_checkpoint, save_reference_checkpoint
 from desam_model.desam.desam import build_desam
 from desam_model.encoder.fused_vit import fuse_blocks
-from desam_model.encoder.sam_vit import FrozenSamEncoder, build_encoder
-from desam_model.encoder.shapes import encoder_shape
+from desam_model.encoder.registry import build_encoder, encoder_entry
+from desam_model.encoder.sam_vit import FrozenSamEncoder
 
 DECODER = ("mask_decoder.", "prompt_encoder.")
 
@@ -64,7 +64,7 @@ def test_what_is_trained_holds_no_image_encoder(vit_b_file):
 def test_an_official_vit_b_file_loads_with_its_hash_as_fingerprint(vit_b_file):
     encoder = build_encoder("vit_b", vit_b_file)
     assert encoder.fingerprint == hashlib.sha256(vit_b_file.read_bytes()).hexdigest()
-    assert sum(p.numel() for p in encoder.parameters()) == encoder_shape("vit_b").parameters
+    assert sum(p.numel() for p in encoder.parameters()) == encoder_entry("vit_b").parameters
     assert {float(p.flatten()[0]) for p in encoder.parameters()} == {float(torch.tensor(0.01))}
 
 
@@ -92,7 +92,7 @@ def same(left, right):
 def test_another_models_official_file_gets_one_clear_line(tmp_path, held, asked):
     path = tmp_path / "sam.pth"
     torch.save(official_state(held), path)
-    with pytest.raises(ValueError, match=f"does not hold SAM's {asked} image encoder") as caught:
+    with pytest.raises(ValueError, match=f"does not hold the image encoder of {asked}") as caught:
         build_encoder(asked, path)
     assert f"weights get {asked}" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -142,7 +142,7 @@ def lower_precision_stays_near(sam, exact, frames):
     fuse_blocks(sam.image_encoder)
     near = FrozenSamEncoder(
         image_encoder=sam.image_encoder,
-        shape=encoder_shape("vit_b"),
+        entry=encoder_entry("vit_b"),
         fingerprint="same",
         compute="bf16-fused",
     ).encode(frames)

@@ -7,8 +7,9 @@ from segment_anything.utils.transforms import ResizeLongestSide
 
 from desam_model.encoder.chunked_attention import attend_in_chunks
 from desam_model.encoder.fused_vit import attend_in_one_kernel, fused_attention
-from desam_model.encoder.sam_vit import FrozenSamEncoder, build_encoder, build_image_encoder
-from desam_model.encoder.shapes import VIT_TINY_FINGERPRINT, encoder_shape
+from desam_model.encoder.registry import build_encoder, encoder_entry
+from desam_model.encoder.sam_vit import FrozenSamEncoder, build_image_encoder
+from desam_model.encoder.sam_vit_entries import VIT_TINY_FINGERPRINT
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def image() -> torch.Tensor:
 
 
 def test_neck_is_bit_for_bit_what_the_packages_encoder_yields(encoder, image):
-    plain = build_image_encoder(encoder_shape("vit_tiny")).eval()
+    plain = build_image_encoder(encoder_entry("vit_tiny")).eval()
     plain.load_state_dict(encoder.image_encoder.state_dict())
     with torch.no_grad():
         expected = plain(encoder.preprocess(image))
@@ -59,7 +60,7 @@ def test_images_are_resized_like_the_release_does_with_pil(image):
         image_encoder=torch.nn.ModuleDict(
             {"blocks": torch.nn.ModuleList([torch.nn.Identity()] * 9)}
         ),
-        shape=encoder_shape("vit_b"),
+        entry=encoder_entry("vit_b"),
     )
     wide = image[:, :, :200]
     pil = ResizeLongestSide(1024).apply_image(wide[0].permute(1, 2, 0).numpy())
@@ -85,17 +86,18 @@ def test_the_encoder_stays_frozen_and_in_eval_mode(encoder):
 def test_sizes_are_those_of_the_packages_builders(name):
     from segment_anything import sam_model_registry
 
-    shape = encoder_shape(name)
+    entry = encoder_entry(name)
+    sizes = entry.sizes
     with torch.device("meta"):
         plain = sam_model_registry[name]().image_encoder
     is_global = [i for i, b in enumerate(plain.blocks) if b.window_size == 0]
-    assert tuple(is_global) == shape.global_blocks
-    assert plain.blocks[0].window_size == shape.window
-    assert plain.blocks[0].attn.num_heads == shape.num_heads
-    assert plain.patch_embed.proj.out_channels == shape.tap_channels
-    assert plain.neck[0].out_channels == shape.neck_channels
-    assert sum(p.numel() for p in plain.parameters()) == shape.parameters
-    assert len(plain.blocks) == shape.depth
+    assert tuple(is_global) == sizes.global_blocks
+    assert plain.blocks[0].window_size == sizes.window
+    assert plain.blocks[0].attn.num_heads == sizes.num_heads
+    assert plain.patch_embed.proj.out_channels == entry.taps[0].channels
+    assert plain.neck[0].out_channels == entry.neck.channels
+    assert sum(p.numel() for p in plain.parameters()) == entry.parameters
+    assert len(plain.blocks) == sizes.depth
 
 
 def test_an_image_that_is_not_uint8_is_refused(encoder):

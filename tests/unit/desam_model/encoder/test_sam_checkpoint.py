@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from desam_model.encoder.registry import encoder_entry
 from desam_model.encoder.sam_checkpoint import check_sam_checkpoint, image_encoder_weights
 
+VIT_B = encoder_entry("vit_b")
 EXPECTED = {"neck.weight": torch.empty(2, 3), "pos_embed": torch.empty(4)}
 
 
@@ -25,7 +27,7 @@ def checkpoint(**changes):
 
 
 def test_weights_lose_the_prefix_and_become_float32(tmp_path):
-    weights = image_encoder_weights(save(tmp_path / "sam.pth", checkpoint()), "vit_b", EXPECTED)
+    weights = image_encoder_weights(save(tmp_path / "sam.pth", checkpoint()), VIT_B, EXPECTED)
     assert weights.keys() == EXPECTED.keys()
     assert all(weight.dtype == torch.float32 for weight in weights.values())
     assert weights["pos_embed"].tolist() == [0, 1, 2, 3]
@@ -42,16 +44,16 @@ def test_weights_lose_the_prefix_and_become_float32(tmp_path):
 )
 def test_weights_of_another_model_are_refused(tmp_path, changes, found):
     path = save(tmp_path / "sam.pth", checkpoint(**changes))
-    with pytest.raises(ValueError, match=rf"{found} .*expected 2 .*sweeper weights get vit_b"):
-        image_encoder_weights(path, "vit_b", EXPECTED)
+    with pytest.raises(ValueError, match=rf"{found} .*expected 2;.*sweeper weights get vit_b"):
+        image_encoder_weights(path, VIT_B, EXPECTED)
 
 
 def test_a_missing_file_names_the_command_that_downloads_it(tmp_path):
-    with pytest.raises(ValueError, match="does not exist; download it with 'sweeper weights get"):
-        image_encoder_weights(tmp_path / "gone.pth", "vit_l", EXPECTED)
+    with pytest.raises(ValueError, match="does not exist; run 'sweeper weights get vit_b"):
+        image_encoder_weights(tmp_path / "gone.pth", VIT_B, EXPECTED)
 
 
 def test_a_checkpoint_without_decoders_is_refused_before_it_is_used(tmp_path):
     path = save(tmp_path / "sam.pth", checkpoint())
-    with pytest.raises(ValueError, match="does not hold SAM's vit_b image encoder"):
-        check_sam_checkpoint(path, "vit_b")
+    with pytest.raises(ValueError, match="does not hold the image encoder of vit_b"):
+        check_sam_checkpoint(VIT_B, path)

@@ -7,12 +7,20 @@ import sys
 
 import pytest
 
-from desam_model.training.default_rates import RELEASED_LR, SAM_NECK_CHANNELS, default_lr
+from desam_model.training.default_rates import (
+    FROM_SCRATCH_LR,
+    RELEASED_LR,
+    SAM_NECK_CHANNELS,
+    default_lr,
+)
 
 
-@pytest.mark.parametrize("neck_channels", [0, SAM_NECK_CHANNELS])
-def test_without_embeddings_and_at_sams_width_it_is_the_released_rate(neck_channels):
-    assert default_lr(neck_channels) == RELEASED_LR == 1e-4
+def test_at_sams_width_it_is_the_released_rate():
+    assert default_lr(SAM_NECK_CHANNELS) == RELEASED_LR == 1e-4
+
+
+def test_a_network_from_scratch_has_a_rate_of_its_own():
+    assert default_lr(0) == FROM_SCRATCH_LR == 1e-3
 
 
 @pytest.mark.parametrize(("neck_channels", "lr"), [(32, 8e-4), (128, 2e-4), (512, 5e-5)])

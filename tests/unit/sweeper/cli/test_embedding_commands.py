@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from toy_embeddings import fill, make_manifest
 
+from desam_model.encoder.entry import COMPUTES
 from desam_model.encoder.precision import PRECISIONS
-from desam_model.encoder.shapes import COMPUTES
 from sweeper.cli import cli
 from sweeper.cli.embed import embed
 from sweeper.cli.embeddings import convert

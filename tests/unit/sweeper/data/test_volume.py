@@ -37,6 +37,50 @@ def test_a_header_without_orientation_is_not_believed(tmp_path):
     assert volume.spacing_mm == (3.0, 0.7, 0.7)
 
 
+def test_a_nifti_whose_codes_are_zero_states_no_orientation(tmp_path):
+    sources.write(tmp_path / "c.nii", ARRAY)
+    sources.without_codes(tmp_path / "c.nii")
+    volume = read_volume(tmp_path / "c.nii")
+    assert np.array_equal(volume.array[0], ARRAY)
+    assert not volume.has_geometry
+    assert np.array_equal(volume.affine, np.diag([1.0, 1.0, 3.0, 1.0]))
+
+
+@pytest.mark.parametrize("code", ["qform", "sform"])
+def test_one_code_is_enough_to_state_the_orientation(tmp_path, code):
+    turned = sources.LPS @ np.diag([-1.0, 1.0, 1.0, 1.0])
+    image = nib.Nifti1Image(ARRAY.transpose(2, 1, 0), None)
+    getattr(image, f"set_{code}")(turned, code=1)
+    other = "sform" if code == "qform" else "qform"
+    getattr(image, f"set_{other}")(None, code=0)
+    nib.save(image, tmp_path / "c.nii")
+    volume = read_volume(tmp_path / "c.nii")
+    assert volume.has_geometry
+    assert np.array_equal(volume.array[0], ARRAY[:, :, ::-1])
+
+
+def test_analyze_and_headers_without_axes_state_no_orientation(tmp_path):
+    image = nib.AnalyzeImage(ARRAY.transpose(2, 1, 0), None)
+    image.header.set_zooms((0.7, 0.8, 3.0))
+    nib.save(image, tmp_path / "c.hdr")
+    image = sitk.GetImageFromArray(ARRAY)
+    image.SetSpacing((0.7, 0.8, 3.0))
+    image.SetOrigin((5.0, -6.0, 7.0))
+    for name, gone in (("c.mhd", "TransformMatrix"), ("c.nhdr", "space: ")):
+        sitk.WriteImage(image, str(tmp_path / name))
+        lines = (tmp_path / name).read_text().splitlines(keepends=True)
+        assert any(line.startswith(gone) for line in lines)
+        text = "".join(line for line in lines if not line.startswith(gone))
+        if gone == "space: ":
+            text = text.replace("space directions", "space dimension: 3\nspace directions")
+        (tmp_path / name).write_text(text)
+    for name in ("c.hdr", "c.mhd", "c.nhdr"):
+        volume = read_volume(tmp_path / name)
+        assert not volume.has_geometry, name
+        assert np.array_equal(volume.array[0], ARRAY)
+        assert volume.spacing_mm == pytest.approx((3.0, 0.8, 0.7))
+
+
 @pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
 def test_itk_formats_agree_with_nifti(tmp_path, suffix):
     image = sitk.GetImageFromArray(ARRAY)

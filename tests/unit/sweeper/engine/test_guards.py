@@ -147,8 +147,12 @@ def test_the_folders_of_killed_sweeps_are_removed_and_those_of_living_ones_are_n
         (tmp_path / name).mkdir()
         (tmp_path / name / "owner").write_text(owner)
     monkeypatch.setattr(cluster, "temporary_root", lambda: tmp_path)
+    for name, age_s in (("just_made", 60), ("nameless", 7200)):
+        (tmp_path / name).mkdir()
+        made = time.time() - age_s
+        os.utime(tmp_path / name, (made, made))
     cluster.remove_leftovers()
-    assert [path.name for path in tmp_path.iterdir()] == ["alive"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alive", "just_made"]
 
 
 class RayLikeError(Exception):

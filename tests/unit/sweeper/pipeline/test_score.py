@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import nibabel as nib
 import numpy as np
 import pytest
 from whole_scans import foreground_only
@@ -16,13 +17,12 @@ from sweeper.pipeline.data.importing import import_dataset
 from sweeper.pipeline.data.options import ImportOptions
 from sweeper.pipeline.report import query, tables
 from sweeper.pipeline.score import ScoreRequest, find_domain, score
+from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.workspace import Workspace
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sweeper.store.dataset.store import DatasetStore
 
 # mlflow's own dependencies warn while they are imported
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -118,8 +118,6 @@ def test_a_mask_on_another_grid_is_resampled_and_listed(
 def test_a_mask_of_the_right_size_at_another_place_is_moved_back_and_listed(
     dataset: DatasetStore, workspace: Workspace, tmp_path: Path
 ) -> None:
-    import nibabel as nib
-
     original = nib.load(f"{dataset.source}/b1_label.nii.gz")
     affine = original.affine.copy()
     affine[0, 3] += 20.0  # mm
@@ -131,6 +129,32 @@ def test_a_mask_of_the_right_size_at_another_place_is_moved_back_and_listed(
     built = tables(query(workspace, [outcome.sweep], spec))
     (row,) = (t.rows[0] for t in built if t.row_header.startswith("moved"))
     assert row.cells[1].value == pytest.approx(100.0)
+
+
+def test_a_mask_scores_the_same_after_the_source_folder_is_gone(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    moved = tmp_path / "masks"
+    moved.mkdir()
+    original = nib.load(f"{dataset.source}/b1_label.nii.gz")
+    affine = original.affine.copy()
+    affine[:3, 3] += (6.0, 0.0, 0.0)  # mm
+    nib.save(nib.Nifti1Image(np.asarray(original.dataobj), affine), moved / "b1.nii.gz")
+    store = shutil.copytree(dataset.path, tmp_path / "toy.zarr")
+    file = store / "zarr.json"
+    values = []
+    for number, source in enumerate((dataset.source, str(tmp_path / "gone"))):
+        text = file.read_text().replace(dataset.source, source)
+        file.write_text(text)
+        request = ScoreRequest(folder=moved, method=f"there-{number}", source="A")
+        outcome = score(workspace, DatasetStore.open(store), request)
+        assert outcome.regridded == ("b1",)
+        spec = ReportSpec(columns="source", protocol="strict", undefined="skip")
+        (table,) = tables(query(workspace, [outcome.sweep], spec))
+        rows = {row.label: row for row in table.rows}
+        values.append(rows[f"there-{number} [imported]"].cells[0].value)
+    assert values[0] == values[1]
+    assert values[0] < 90
 
 
 def test_files_that_are_no_target_cases_are_listed_too(
@@ -180,7 +204,7 @@ def test_an_empty_mask_is_listed_and_a_label_that_no_mask_has_is_refused(
     request = ScoreRequest(folder=tmp_path, method="some", source="A")
     assert score(workspace, dataset, request).empty == ("b2",)
     with pytest.raises(DataError, match=r"none of 2 masks contains the value 7 .* set --label"):
-        score(workspace, dataset, replace(request, label=7))
+        score(workspace, dataset, replace(request, labels=(7,)))
     with pytest.raises(DataError, match="--method is empty"):
         score(workspace, dataset, replace(request, method=" "))
 

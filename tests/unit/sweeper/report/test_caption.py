@@ -8,10 +8,12 @@ import pytest
 from hand_made import plain, results, run
 
 from sweeper.config.report import ReportSpec
-from sweeper.report.build import build_table
+from sweeper.errors import ConfigError
+from sweeper.report.build import build_table, build_tables
 from sweeper.report.caption import caption, notes
 from sweeper.report.caption import tests_caption as stars_caption
-from sweeper.report.query import make_query
+from sweeper.report.query import make_query, spec_of
+from sweeper.report.words import cell_text
 
 
 def table(*runs, missing=(), **spec):
@@ -30,19 +32,27 @@ def note(*runs, missing=(), **spec) -> str:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({}, "Dice in %; column = source site (trained on it, tested on all others)"),
+        (
+            {},
+            "Dice in % per case volume; column = source site (trained on it, tested on all oth",
+        ),
         ({"columns": "target"}, "column = target site (tested on it, trained on each other site)"),
         ({}, "cell = mean over all target cases pooled"),
         ({"aggregate": "sites"}, "cell = mean of the target sites' means"),
         ({}, "Protocol desam2024 (last foreground slice dropped"),
         ({"protocol": "strict"}, "Protocol strict ("),
-        ({}, "seed 0; n = 6 cases, 30 slices; no ± with a single seed."),
         (
             {},
-            "Dataset hand-made dddddddddddddddd; encoder vit_tiny eeeeeeeeeeeeeeee; ",
+            "; n = 6 cases, 30 slices; a cell and seed has 3 to 5 cases; no ± with a single seed.",
+        ),
+        (
+            {},
+            "Dataset hand-made dddddddddddddddd; encoder vit_h (pretrained on SA-1B",
         ),
         ({"where": ("source=A",)}, "Only trainings with source=A."),
-        ({"where": ("source=A",)}, "n = 4 cases, 20 slices"),  # not the source's own cases
+        # not the source's own cases, and the only cell has all of them
+        ({"where": ("source=A",)}, "n = 4 cases, 20 slices; no ±"),
+        ({"columns": "target"}, "; a cell and seed has 2 to 6 pairs of source and case; "),
     ],
 )
 def test_the_caption_names_what_the_query_asks_for(spec, expected: str) -> None:
@@ -84,3 +94,28 @@ def test_a_table_of_fewer_sources_than_domains_says_so() -> None:
 
 def test_there_is_no_sentence_on_stars_without_tests() -> None:
     assert stars_caption(None) == ()
+
+
+def test_rows_and_columns_have_the_names_that_the_space_gives_them() -> None:
+    names = {"unet": "U-Net", "desam": "DeSAM", "A": "RUNMC", "Overall": "Mean"}
+    runs = results(*plain(), *plain(method="desam", gain=0.3))
+    spec = {"columns": "source", "baseline": "unet", "names": names}
+    made = build_table(make_query(runs, spec_of(spec)))
+    assert [row.label for row in made.rows] == ["U-Net", "DeSAM"]
+    assert made.columns == ("RUNMC", "B", "C", "Mean")
+    assert made.baseline == "U-Net"
+    unnamed = build_table(make_query(runs, spec_of({**spec, "names": {}})))
+    assert [row.cells for row in made.rows] == [row.cells for row in unnamed.rows]
+    # the baseline may be given by its printed name too
+    assert build_table(make_query(runs, spec_of({**spec, "baseline": "U-Net"}))) == made
+    for other in build_tables(make_query(runs, spec_of({"columns": "matrix", "names": names}))):
+        assert other.rows[0].label == other.columns[0] == "RUNMC"
+    with pytest.raises(ConfigError, match="rows 'unet' and 'desam' are both called 'same'"):
+        make_query(runs, spec_of({**spec, "names": {"unet": "same", "desam": "same"}}))
+
+
+def test_the_number_of_decimals_may_be_asked_for() -> None:
+    made = build_table(make_query(results(*plain()), ReportSpec(columns="source", digits=1)))
+    assert cell_text(made.rows[0].cells[-1], made.digits) == "44.7"
+    both = [line for line in made.notes if "aggregators differ" in line]
+    assert "unet 44.7 / " in both[0]

@@ -11,6 +11,8 @@ from hand_made import results, run
 
 from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_table
+from sweeper.report.figures.plots import box_plot, forest_plot, heat_map, seed_strip
+from sweeper.report.formats.terminal import render_terminal
 from sweeper.report.query import make_query
 
 if TYPE_CHECKING:
@@ -114,3 +116,55 @@ def test_a_scoring_without_whole_scans_has_a_dash_under_volume_and_a_reason() ->
     assert line.startswith(
         "Protocol volume (every slice of the scan, also those without a reference, gaps in place;"
     )
+
+
+@pytest.mark.parametrize("metric", ["dice", "hd95_mm", "asd_mm"])
+def test_two_seeds_with_one_undefined_number_have_a_table_without_a_spread(metric: str) -> None:
+    lost = with_empty(OTHER, "b2", dice=math.nan)  # a case without a mask has no Dice either
+    second = run("desam", "A", {"B": (0.5, 0.5, 0.5), "C": (0.5,)}, seed=1)
+    spec = ReportSpec(columns="source", metric=metric, where=("source=A",))
+    (row,) = build_table(make_query(results(lost, second), spec)).rows
+    for cell in row.cells:
+        assert math.isnan(cell.value or 0.0)
+        assert (cell.deviation, cell.n_undefined) == (None, 1)
+
+
+def test_the_row_that_failed_is_not_best_and_has_no_difference() -> None:
+    failed = with_empty(OTHER, "c1")
+    third = run("mixstyle", "A", {"B": (0.4, 0.4, 0.4), "C": (0.4,)})
+    spec = ReportSpec(columns="source", metric="hd95_mm", baseline="unet", where=("source=A",))
+    made = build_table(make_query(results(BETTER, failed, third), spec))
+    assert [row.cells[-1].mark for row in made.rows] == ["best", None, "second"]
+    assert [row.delta for row in made.rows] == [None, None, pytest.approx(10)]
+    assert "+nan" not in render_terminal(made)
+    of_failed = build_table(
+        make_query(results(BETTER, failed, third), spec.model_copy(update={"baseline": "desam"}))
+    )
+    assert [row.delta for row in of_failed.rows] == [None] * 3
+
+
+@pytest.mark.parametrize("undefined", ["nan", "skip", "worst"])
+def test_every_figure_can_be_drawn_and_says_what_it_lacks(undefined: str) -> None:
+    seeds = [
+        run(name, "A", {"A": (0.9,), "B": (0.6, 0.6, 0.6), "C": (0.2,)}, seed=seed)
+        for name in ("unet", "desam")
+        for seed in (0, 1)
+    ]
+    seeds[0] = with_empty(seeds[0], "b1")
+    spec = ReportSpec(
+        columns="source",
+        metric="hd95_mm",
+        baseline="desam",
+        undefined=undefined,
+        where=("source=A",),
+    )
+    query = make_query(results(*seeds), spec)
+    legend = [text.get_text() for text in box_plot(query).axes[0].get_legend().get_texts()]
+    is_defined = undefined == "worst"
+    assert legend == ["unet" if is_defined else "unet (1 undefined)", "desam"]
+    forest = forest_plot(query)
+    assert (forest is not None) == is_defined  # the only comparison is undefined
+    ticks = [tick.get_text() for tick in seed_strip(query).axes[0].get_yticklabels()]
+    assert ticks == ["unet (1 seed undefined)" if undefined == "nan" else "unet", "desam"]
+    cells = [text.get_text() for text in heat_map(query).axes[0].texts]
+    assert ("nan" in cells) == (undefined == "nan")

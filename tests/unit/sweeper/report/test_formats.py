@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -18,7 +19,7 @@ from sweeper.records import TrialStatus
 from sweeper.report.build import build_table, build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.formats.latex import latex_document, render_latex
-from sweeper.report.formats.long import render_challenger, render_long
+from sweeper.report.formats.long import left_out_of_ranking, render_challenger, render_long
 from sweeper.report.formats.plain_table import PLAIN_RENDERERS, render_plain
 from sweeper.report.formats.registry import RENDERERS, join
 from sweeper.report.formats.terminal import render_terminal
@@ -73,6 +74,25 @@ def test_challengers_layout_has_one_line_a_task_algorithm_and_case() -> None:
     assert len(found) == 4 + 3 + 5
     c1 = [line for line in found if line["task"] == "A" and "c1" in line["case"]]
     assert float(c1[0]["value"]) == pytest.approx(40)
+
+
+def test_challengers_layout_has_finished_competitors_only_and_the_others_are_named() -> None:
+    bound = run(
+        "upper_bound",
+        "all",
+        {"A": (0.9, 0.9), "B": (0.9,) * 3, "C": (0.9,)},
+        params={"method.variant": "all_sites", "fold": "0"},
+    )
+    half = plain(method="half")
+    query = make_query(
+        results(*plain(method="whole"), *half[:2], bound, missing=half[2:]),
+        ReportSpec(columns="source"),
+    )
+    assert {line["algorithm"] for line in lines(render_challenger(query))} == {"whole"}
+    assert left_out_of_ranking(query) == (
+        "half: incomplete",
+        "upper_bound all_sites: an upper bound is not a competitor",
+    )
 
 
 def test_several_tables_are_one_json_document() -> None:
@@ -152,9 +172,12 @@ def test_a_narrow_terminal_loses_no_digit_no_star_and_no_letter_of_a_name(width:
     side = statistics_table(table_statistics(query), "t", 2)
     text = render_terminal(made, width=width)
     assert "…" not in text
-    assert text.count("30.00 ±") == 7
-    assert text.count("45.00**") == 7
-    assert max(map(len, text.splitlines())) <= max(width, 74)
+    # every number stands in one line, with its stars and its spread
+    assert len(re.findall(r"\b30\.00 ± \d\.\d\d\b", text)) == 7
+    assert len(re.findall(r"\b45\.00\*{2,3} ± \d\.\d\d\b", text)) == 7
+    assert "a_method_with_a_long_name" in text
+    # the longest name beside the longest number has 41 columns
+    assert max(map(len, text.splitlines())) <= max(width, 41)
     assert "…" not in render_plain(side, width=width)
 
 

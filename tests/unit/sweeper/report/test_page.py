@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from sweeper.config.report import ReportSpec
 from sweeper.report.build import build_tables
 from sweeper.report.costs import cost_table
 from sweeper.report.figures.plots import write_figures
-from sweeper.report.figures.qualitative import by_rule
+from sweeper.report.figures.qualitative import by_rule, choose
 from sweeper.report.formats.html import Page, render_html
 from sweeper.report.formats.registry import RENDERERS
 from sweeper.report.query import make_query
@@ -78,6 +79,26 @@ def test_cases_are_chosen_by_rule_and_each_once() -> None:
     scores = [(0.1 * i, f"c{i}") for i in (3, 1, 0, 2, 4, 5, 6, 7, 8, 9, 10)]
     assert by_rule(scores) == [("c0", "worst"), ("c5", "median"), ("c9", "90th percentile")]
     assert by_rule([(0.5, "only")]) == [("only", "worst, median, 90th percentile")]
+
+
+def test_cases_are_chosen_under_the_tables_own_protocol() -> None:
+    # strict turns the order of the cases around
+    (first, *_) = plain()
+    turned = tuple(
+        score._replace(values={"dice": 1.0 - 0.1 * int(score.case[1])})
+        if score.protocol == "strict"
+        else score._replace(values={"dice": 0.1 * int(score.case[1])})
+        for score in first.scores
+    )
+    worst = {}
+    for protocol in ("desam2024", "strict"):
+        spec = ReportSpec(columns="source", protocol=protocol)
+        choice = choose(make_query(results(replace(first, scores=turned)), spec))
+        assert choice is not None
+        assert f"Dice (protocol {protocol})" in choice.caption
+        assert choice.protocol == protocol
+        worst[protocol] = next(case for site, case, why in choice.cases if why == "worst")
+    assert worst == {"desam2024": "b1", "strict": "b3"}
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

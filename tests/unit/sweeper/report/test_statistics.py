@@ -105,7 +105,7 @@ def test_stars_are_those_of_the_tests_with_holms_correction() -> None:
         ["", ""],
     ]
     words = " ".join(made.caption)
-    assert "against base, over seeds and over patients within sites" in words
+    assert "worse than base (one .05, two .01, three .001), over seeds and over patients" in words
     assert "Holm over the table's 4 tests" in words
 
 
@@ -232,14 +232,61 @@ def test_lower_is_better_for_distances() -> None:
     assert [row.first_share for row in found.rows] == [1.0, 0.0]
 
 
-def test_patients_that_are_undefined_in_a_row_enter_no_comparison_of_the_average() -> None:
+@pytest.mark.parametrize(
+    ("undefined", "reason"),
+    [
+        ("nan", "holed: 1 undefined case number"),
+        ("skip", "holed: scored on other cases than whole"),
+    ],
+)
+@pytest.mark.parametrize("baseline", ["whole", None])
+def test_a_row_with_an_undefined_case_is_in_no_comparison_and_never_first(
+    undefined: str, reason: str, baseline: str | None
+) -> None:
     whole = run("whole", "A", {"B": (0.2, 0.4, 0.6)})
     holed = run("holed", "A", {"B": (math.nan, 0.5, 0.7)})
-    query = make_query(results(whole, holed), ReportSpec(columns="source", baseline="whole"))
+    spec = ReportSpec(columns="source", baseline=baseline, undefined=undefined)
+    found = table_statistics(make_query(results(holed, whole), spec))
+    # the patient that the other row failed on still counts
+    assert [(row.label, row.n_patients, row.mean) for row in found.rows] == [
+        ("whole", 3, pytest.approx(40))
+    ]
+    assert found.rows[0].first_share is None
+    assert reason in found.left_out
+
+
+def test_rows_that_skip_the_same_case_are_compared_on_the_others() -> None:
+    rows = [run(name, "A", {"B": (math.nan, 0.4, 0.6)}) for name in ("one", "other")]
+    spec = ReportSpec(columns="source", baseline="one", undefined="skip")
+    found = table_statistics(make_query(results(*rows), spec))
+    assert [(row.n_patients, row.mean) for row in found.rows] == [(2, pytest.approx(50))] * 2
+
+
+def test_an_undefined_baseline_has_no_tests_and_says_so() -> None:
+    runs = [run("holed", "A", {"B": (math.nan, 0.5, 0.7)}, seed=seed) for seed in range(3)]
+    runs += [run("whole", "A", {"B": (0.2, 0.4, 0.6)}, seed=seed) for seed in range(3)]
+    query = make_query(results(*runs), ReportSpec(columns="source", baseline="holed"))
+    assert table_tests(query).tests == {}
     found = table_statistics(query)
-    assert {row.n_patients for row in found.rows} == {2}
-    # means of the two patients that both rows have, not two thirds of them
-    assert [row.mean for row in found.rows] == pytest.approx([50, 60])
+    assert found.rows == ()
+    assert "whole in A, average: holed has 3 undefined case numbers" in found.left_out
+
+
+@pytest.mark.parametrize(("metric", "marks"), [("dice", ("*", "°")), ("hd95_mm", ("*", "°"))])
+def test_a_significant_cell_says_whether_it_is_better_or_worse(
+    metric: str, marks: tuple[str, str]
+) -> None:
+    runs = []
+    for seed, shift in enumerate(SHIFTS):
+        runs += [
+            eight("base", (0.1,) * 8, seed),
+            eight("better", tuple(0.1 + gain for gain in GAINS), seed, shift),
+            eight("worse", tuple(0.1 - gain for gain in GAINS), seed, shift),
+        ]
+    spec = ReportSpec(columns="source", baseline="base", metric=metric)
+    made = build_table(make_query(results(*runs), spec))
+    assert [row.cells[-1].stars for row in made.rows] == ["", *marks]
+    assert any("* better, ° worse than base" in line for line in made.caption)
 
 
 def test_incomplete_rows_and_upper_bounds_are_left_out_by_name() -> None:

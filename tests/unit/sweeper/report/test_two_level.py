@@ -119,7 +119,7 @@ def test_a_method_against_itself_gets_no_more_stars_than_the_level(
 ) -> None:
     rng, sites = np.random.default_rng([n_seeds, len(sizes), int(seed_sd)]), sites_of(sizes)
     made = [two_level(null(rng, n_seeds, sizes, seed_sd), sites) for _ in range(_REPETITIONS)]
-    for level, _ in LEVELS:
+    for level in LEVELS:
         false = sum(not low <= 0 <= high for low, high in (one.interval(level) for one in made))
         # what chance allows of a test that holds its level exactly
         assert false <= stats.binom.ppf(0.999, _REPETITIONS, level), level

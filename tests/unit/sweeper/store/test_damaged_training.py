@@ -47,7 +47,7 @@ def test_a_flipped_byte_fails_the_training_and_names_slice_and_case(tmp_path):
     workspace = Workspace.open(tmp_path / "workspace")
     dataset = write_small_dataset(workspace.datasets / "small.zarr")
     store = ensure_embeddings(workspace, dataset, "vit_tiny")
-    chunk = store.path / store.manifest.chunk_key("taps", 2)
+    chunk = store.path / store.manifest.chunk_key("tap0", 2)
     content = bytearray(chunk.read_bytes())
     content[1000] ^= 1
     chunk.write_bytes(content)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from fake_dataset import FakeDataset
 
-from desam_model.encoder.sam_vit import build_encoder
+from desam_model.encoder.registry import build_encoder
 from sweeper.errors import StoreError, WeightsError, WorkspaceError
 from sweeper.pipeline.embed import ensure_embeddings, wanted_manifest
 from sweeper.store.embeddings.store import EmbeddingStore
@@ -89,7 +89,7 @@ def test_a_disk_that_cannot_hold_the_store_is_refused_before_encoding(workspace,
 
 
 def test_a_full_disk_names_the_slice_and_the_same_command_resumes(workspace, monkeypatch):
-    dataset, room = FakeDataset(per_case=10), [40]
+    dataset, room = FakeDataset(per_case=10), [80]
 
     def encode_chunk(values, codec):
         room[0] -= 1
@@ -156,7 +156,9 @@ def test_encoding_on_a_gpu_gives_what_the_cpu_gives(workspace, tmp_path, monkeyp
 
 
 def test_a_missing_checkpoint_says_where_to_put_it(workspace):
-    with pytest.raises(WeightsError, match=r"sweeper weights get vit_b.*yourself into .*weights"):
+    with pytest.raises(
+        WeightsError, match=r"weights get vit_b.*yourself and put it into .*weights"
+    ):
         ensure_embeddings(workspace, FakeDataset(), "vit_b")
     with pytest.raises(WeightsError, match="reads no checkpoint"):
         ensure_embeddings(workspace, FakeDataset(), "vit_tiny", checkpoint=Path("x.pth"))

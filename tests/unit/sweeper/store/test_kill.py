@@ -17,7 +17,7 @@ import pytest
 import torch
 from fake_dataset import FakeDataset
 
-from desam_model.encoder.sam_vit import FrozenSamEncoder
+from desam_model.encoder.frozen import FrozenEncoder
 from sweeper.pipeline.embed import ensure_embeddings
 from sweeper.store.embeddings.commits import read_journal
 from sweeper.store.embeddings.store import EmbeddingStore
@@ -40,14 +40,14 @@ class LoggedDataset(FakeDataset):
 
 def log_encoded(log: Path) -> None:
     """Make this process log how many slices it encodes."""
-    encode = FrozenSamEncoder.encode
+    encode = FrozenEncoder.encode
 
     def logged(self, frames):
         with log.open("a") as file:
             file.write(f"{len(frames)}\n")
         return encode(self, frames)
 
-    FrozenSamEncoder.encode = logged
+    FrozenEncoder.encode = logged
 
 
 def start_embedding(tmp_path: Path, store: str, n_slices: int = 80) -> int:

@@ -11,8 +11,8 @@ import torch
 from fake_dataset import FakeDataset
 from segment_anything import sam_model_registry
 
-from desam_model.encoder.sam_vit import build_encoder, build_image_encoder
-from desam_model.encoder.shapes import encoder_shape, encoders
+from desam_model.encoder.registry import build_encoder, encoder_entry, encoders
+from desam_model.encoder.sam_vit import build_image_encoder
 from sweeper.cli import main
 from sweeper.errors import WeightsError
 from sweeper.pipeline.embed import ensure_embeddings
@@ -55,11 +55,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    small = dataclasses.replace(encoder_shape("vit_b"), filename=NAME)
-    shapes = {**encoders(), "vit_b": small}
+    entry = encoder_entry("vit_b")
+    file = dataclasses.replace(
+        entry.weights, filename=NAME, md5_prefix=NAME.removesuffix(".pth").rsplit("_", 1)[1]
+    )
+    entries = {**encoders(), "vit_b": dataclasses.replace(entry, weights=file)}
     for module in (download, weights):
-        monkeypatch.setattr(module, "encoder_shape", shapes.__getitem__)
-    monkeypatch.setattr(weights, "encoders", lambda: shapes)
+        monkeypatch.setattr(module, "encoder_entry", entries.__getitem__)
+    monkeypatch.setattr(weights, "encoders", lambda: entries)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.cuts, server.ranges = [], []
         server.url = f"http://127.0.0.1:{server.server_port}/segment_anything/"
@@ -140,7 +143,7 @@ def test_the_command_without_a_network_prints_one_line(tmp_path, capsys):
 
 
 def test_without_a_network_it_says_what_to_download_and_where_to_copy_it(tmp_path):
-    name = encoder_shape("vit_b").filename
+    name = encoder_entry("vit_b").weights.filename
     with pytest.raises(WeightsError, match=rf"{name} .*another machine .*copy it to {tmp_path}"):
         get_weights("vit_b", tmp_path, base_url="http://127.0.0.1:9/nothing")
 
@@ -163,12 +166,17 @@ def small_vit_b(monkeypatch):
     """A vit_b of small width, so that a checkpoint is made and read in a moment."""
     from types import SimpleNamespace
 
+    import desam_model.encoder.registry as registry
     import desam_model.encoder.sam_vit as module
 
+    tiny = encoder_entry("vit_tiny")
     small = dataclasses.replace(
-        encoder_shape("vit_tiny"), name="vit_b", filename="sam_vit_b_01ec64.pth"
+        tiny,
+        name="vit_b",
+        weights=encoder_entry("vit_b").weights,
+        sizes=dataclasses.replace(tiny.sizes, model="vit_b"),
     )
-    monkeypatch.setattr(module, "encoder_shape", lambda name: small)
+    monkeypatch.setattr(registry, "encoder_entry", lambda name: small)
     monkeypatch.setattr(
         module,
         "sam_model_registry",
@@ -201,7 +209,10 @@ def write_truncated(path: Path, shape) -> None:
     [
         (write_truncated, "cannot be read .*truncated or not a checkpoint"),
         (lambda path, shape: path.write_text("<html>"), "cannot be read"),
-        (lambda path, shape: torch.save({"a": torch.zeros(2)}, path), "does not hold SAM's vit_b"),
+        (
+            lambda path, shape: torch.save({"a": torch.zeros(2)}, path),
+            "does not hold the image encoder of vit_b",
+        ),
         (lambda path, shape: torch.save([1, 2], path), "holds a list"),
     ],
 )
@@ -234,10 +245,10 @@ def test_a_whole_checkpoint_is_looked_into_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: save_official(path, "vit_l"), "does not hold SAM's vit_b image encoder"),
+        (lambda path: save_official(path, "vit_l"), "does not hold the image encoder of vit_b"),
         (
             lambda path: save_official(path, "vit_b", leave_out="mask_decoder."),
-            "does not hold SAM's vit_b mask decoder: it has 0 tensors",
+            "does not hold the mask decoder of vit_b: it has 0 tensors",
         ),
         (lambda path: path.write_text("<html>"), "cannot be read as a checkpoint"),
     ],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import fault_sources as sources
@@ -128,6 +130,79 @@ def test_a_second_import_does_nothing(tmp_path):
     assert (first.is_unchanged, second.is_unchanged) == (False, True)
     assert told == []
     assert (tmp_path / "x.zarr" / "zarr.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("suffix", ["mhd", "nhdr", "hdr"])
+def test_a_corrected_label_in_a_voxel_file_is_imported_with_replace(tmp_path, suffix):
+    source = tmp_path / "src" / "UCL"
+    source.mkdir(parents=True)
+    for index in range(2):
+        for name, array in (("", sources.image_array(index)), ("_segmentation", None)):
+            image = sitk.GetImageFromArray(sources.label_array() if array is None else array)
+            image.SetOrigin((5.0, -6.0, 7.0))
+            sitk.WriteImage(image, str(source / f"Case{index:02d}{name}.{suffix}"))
+    first = import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE).store
+    assert import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE).is_unchanged
+    voxels = source / f"Case00_segmentation.{'img' if suffix == 'hdr' else 'raw'}"
+    stat, label = voxels.stat(), sources.label_array()
+    label[1] = 0
+    voxels.write_bytes(label.tobytes())
+    os.utime(voxels, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    with pytest.raises(DataError, match="already exists, with other files"):
+        import_dataset(tmp_path / "src", tmp_path / "x.zarr", ONE)
+    replaced = import_dataset(tmp_path / "src", tmp_path / "x.zarr", replace(ONE, replace=True))
+    assert not replaced.is_unchanged
+    assert replaced.store.fingerprint != first.fingerprint
+    assert replaced.store.n_slices == first.n_slices - 1
+
+
+@pytest.mark.parametrize("stated", ["column", "option", "dataset.json", "nowhere", "MR"])
+def test_water_is_black_in_mr_only_and_the_store_says_why(tmp_path, stated):
+    array = sources.image_array()
+    array[:, :3] = -1000
+    array[:, 3:6] = 0  # water
+    if stated == "dataset.json":
+        source = sources.desam(tmp_path / "src")
+        (source / "dataset.json").write_text('{"labels": {"a": 1}, "channel_names": {"0": "CT"}}')
+        images = sorted(source.glob("imagesTr/*"))
+    else:
+        source = sources.csv_sound(tmp_path / "src")
+        images = [f for f in source.parent.glob("*.nii.gz") if "label" not in f.name]
+        if stated == "column":
+            lines = source.read_text().splitlines()
+            source.write_text("\n".join([f"{lines[0]},modality", *(f"{r},CT" for r in lines[1:])]))
+    for index, file in enumerate(images):
+        sources.write(file, array + np.int16(index) * (array > 0))
+    option = {"option": "CT", "MR": "MR"}.get(stated)
+    options = ImportOptions(processes=1, modality=option)
+    report = import_dataset(source, tmp_path / "x.zarr", options)
+    store, case = report.store, report.store.cases[0]
+    water = store.case_images(case)[case.shown[0], 0, 256 * 4 // 20 + 8, 128]
+    is_ct = stated not in ("nowhere", "MR")
+    assert (water > 100) == is_ct
+    expected = {"nowhere": {}, "MR": dict.fromkeys(store.domains, "MR")}
+    assert store.modalities == expected.get(stated, dict.fromkeys(store.domains, "CT"))
+    assert all(s["keep_zero_background"] != is_ct for s in store.preprocessing.values())
+    assert {f.code for f in report.faults} == (set() if is_ct else {"image-like-ct"})
+
+
+def test_a_modality_that_contradicts_the_source_is_an_error(tmp_path):
+    source = sources.abdominal(tmp_path / "src")
+    with pytest.raises(DataError, match="MR is MR in the source, but --modality is CT; remove"):
+        import_dataset(source, tmp_path / "x.zarr", replace(ONE, modality="CT"))
+
+
+def test_a_store_of_an_earlier_reader_is_created_again_with_replace(tmp_path):
+    source = sources.saml(tmp_path / "src")
+    first = import_dataset(source, tmp_path / "x.zarr", ONE).store
+    file = tmp_path / "x.zarr" / "zarr.json"
+    plain = json.loads(file.read_text())
+    del plain["attributes"]["reader_version"]
+    file.write_text(json.dumps(plain))
+    assert import_dataset(source, tmp_path / "x.zarr", ONE).is_unchanged
+    again = import_dataset(source, tmp_path / "x.zarr", replace(ONE, replace=True))
+    assert not again.is_unchanged
+    assert again.store.fingerprint == first.fingerprint
 
 
 def test_a_second_import_of_copied_files_does_nothing(tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fault_sources as sources
 import numpy as np
 import pytest
 from fake_dataset import write_small_dataset
 from PIL import Image
 
+from sweeper.pipeline.data.importing import import_dataset
+from sweeper.pipeline.data.options import ImportOptions
 from sweeper.pipeline.data.showing import HISTOGRAM_BINS, summarise, write_sheet
 
 
@@ -37,6 +40,20 @@ def test_intensities_are_those_of_all_pixels(store):
     assert len(summary.histogram) == HISTOGRAM_BINS
     assert sum(summary.histogram) == pytest.approx(1.0)
     assert summary.histogram[0] == pytest.approx((pixels < 256 / HISTOGRAM_BINS).mean())
+
+
+def test_the_contact_sheet_marks_volumes_without_an_orientation(tmp_path, monkeypatch):
+    source = sources.saml(tmp_path / "src", sites=("UCL",))
+    for name in ("Case01.nii.gz", "Case01_segmentation.nii.gz"):
+        sources.without_codes(source / "UCL" / name)
+    store = import_dataset(source, tmp_path / "x.zarr", ImportOptions(processes=1)).store
+    captions = []
+    monkeypatch.setattr(
+        "sweeper.pipeline.data.showing.write_contact_sheet",
+        lambda _path, rows, title: captions.extend(t.caption for _, ts in rows for t in ts),
+    )
+    write_sheet(store, tmp_path / "sheet.png", columns=2)
+    assert ["no orientation" in caption for caption in captions] == [False, True]
 
 
 def test_the_contact_sheet_has_a_tile_per_column(store, tmp_path):

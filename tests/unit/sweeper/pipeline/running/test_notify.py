@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sweeper.errors import ConfigError
+from sweeper.errors import ConfigError, StoreError
 from sweeper.pipeline.display import Silent
 from sweeper.pipeline.run import RunRequest, run
 from sweeper.pipeline.running.notify import Notifier
@@ -84,7 +84,7 @@ def test_a_run_that_ends_by_an_error_says_so(webhook: Webhook, tmp_path: Path) -
     space = tmp_path / "space.yaml"
     space.write_text("name: broken\ntrial: {dataset: nobody, source: A-ISBI, method: {name: unet}}")
     request = RunRequest(space=space, notify=webhook.url)
-    with pytest.raises(ConfigError):
+    with pytest.raises(StoreError):
         run(Workspace.open(tmp_path / "workspace"), request, Silent())
     (message,) = webhook.posted
     assert (message["event"], message["sweep"]) == ("error", "broken")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from whole_scans import facts_of, foreground_only
 
-from desam_model.encoder.sam_vit import build_encoder
+from desam_model.encoder.registry import build_encoder
 from desam_model.types import Reads
 from sweeper.config.trial import TrialConfig
 from sweeper.errors import StoreError

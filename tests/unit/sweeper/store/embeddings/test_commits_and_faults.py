@@ -55,7 +55,7 @@ def test_verify_finds_exactly_the_damaged_slices_and_revoking_makes_them_missing
     path, manifest = tmp_path / "s.zarr", make_manifest()
     store = fill(path, manifest)
     store.embedding(4)  # a slice that was read and found good is checked again
-    for name in ("taps/c.4.0.0.0.0", "neck/c.1.0.0.0"):
+    for name in ("tap1/c.4.0.0.0", "neck/c.1.0.0.0"):
         content = bytearray((path / name).read_bytes())
         content[7] ^= 16
         (path / name).write_bytes(content)

@@ -77,7 +77,7 @@ def test_a_store_goes_to_a_url_and_comes_back_the_same(url, tmp_path, precision)
 def test_a_damaged_or_missing_remote_slice_is_fixed_as_the_message_says(url, tmp_path, is_damaged):
     local = fill(tmp_path / "local.zarr", make_manifest())
     push(local, url)
-    remote, key = from_url(url), local.manifest.chunk_key("taps", 1)
+    remote, key = from_url(url), local.manifest.chunk_key("tap0", 1)
     remote.put(key, b"no chunk") if is_damaged else remote.delete(key)
     fix = f"remove {key} there and push" if is_damaged else "is missing; push"
     with pytest.raises(StoreError, match=f"slice 1 .*{re.escape(fix)} the store again"):

@@ -1,0 +1,39 @@
+"""What a table says about the pretraining of its encoders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweeper.report.encoder_names import is_random, with_pretraining
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sweeper.report.entries import Entry
+    from sweeper.report.query import Query
+
+
+def encoder_words(query: Query) -> str:
+    """The encoders of a table with pretraining and fingerprints, as a clause of the caption."""
+    fingerprints: dict[str, set[str]] = {}
+    for entry in query.entries:
+        if entry.run is not None and entry.run.tags.get("encoder"):
+            known = fingerprints.setdefault(entry.run.tags["encoder"], set())
+            known.update({entry.run.tags.get("encoder_fingerprint", "")} - {""})
+    parts = [
+        " ".join(filter(None, (with_pretraining(name), ", ".join(sorted(known)))))
+        for name, known in sorted(fingerprints.items())
+    ]
+    return f"encoder{'s' if len(parts) > 1 else ''} {'; '.join(parts) or 'none'}"
+
+
+def random_weights(query: Query) -> list[str]:
+    """The draft reason that an encoder has random weights; empty if none has."""
+    used = {entry.run.tags.get("encoder", "") for entry in query.entries if entry.run is not None}
+    names = sorted(name for name in used if is_random(name))
+    return [f"random weights in encoder {', '.join(names)}"] if names else []
+
+
+def encoder_of_row(entry: Entry, rows: Iterable[str]) -> str:
+    """The encoder settings that distinguish the rows; with these, encoders differ on purpose."""
+    return " ".join(entry.values.get(key, "") for key in rows if key.startswith("encoder."))

@@ -9,9 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from sweeper.errors import SweeperError
+from sweeper.pipeline.curves import curves_of
 from sweeper.pipeline.data.named import open_dataset
 from sweeper.pipeline.report import PAGE, SUFFIXES, side_tables
 from sweeper.report.figures import WIDTH_CM
+from sweeper.report.figures.curves import curves_figure
 from sweeper.report.figures.plots import save, write_figures
 from sweeper.report.figures.qualitative import choose, qualitative_figure
 from sweeper.report.formats.html import Page, render_html
@@ -45,6 +47,11 @@ _CAPTIONS = {
     "seeds": "Average score of each seed, one line per row; the bar is the mean over seeds.",
 }
 
+_CURVES = (
+    "Learning curves, one line per training: training loss (dashed: validation loss) and Dice on"
+    " the source's validation cases."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureStyle:
@@ -74,6 +81,7 @@ def make_page(
     folder = workspace.reports / query.name
     written = write_figures(query, folder, width_cm=chosen.width_cm)
     figures = {_CAPTIONS[name]: path for name, path in written.items()}
+    figures.update(_curves_figure(workspace, query, folder))
     figures.update(_case_figure(workspace, query, folder, chosen))
     return render_html(
         Page(
@@ -114,6 +122,15 @@ def publish(
     note = "\n".join(map(RENDERERS["markdown"], tables))
     MlflowTracker(workspace).attach(query.results.sweeps[-1], files, note)
     return page
+
+
+def _curves_figure(workspace: Workspace, query: Query, folder: Path) -> dict[str, Path]:
+    """The learning curves; empty if no training is in this workspace."""
+    curves = curves_of(workspace, query)
+    if not curves:
+        return {}
+    path = save(curves_figure(curves), folder / "curves.png", query.is_synthetic)
+    return {_CURVES: path}
 
 
 def _case_figure(

@@ -136,7 +136,7 @@ def render_html(page: Page) -> str:
         f"<h1>{escape(page.title)}</h1>",
         *(f'<p class="warn">{escape(line)}</p>' for line in warnings),
         _filter(page),
-        *(_table(table, page) for table in page.tables),
+        *(html_table(table, page.sources) for table in page.tables),
         details_html(page.rows, page.tables[0].measure, page.tables[0].digits),
         *map(_side, page.sides),
         *(_figure(caption, path) for caption, path in page.figures.items()),
@@ -159,12 +159,13 @@ def _filter(page: Page) -> str:
     )
 
 
-def _table(table: ReportTable, page: Page) -> str:
+def html_table(table: ReportTable, sources: str = "") -> str:
+    """A table with its caption as a fragment of a page; `sources` is that of a `Page`."""
     header = [table.row_header, *table.columns, *([delta_header(table)] if table.baseline else [])]
-    rows = "\n".join(_row(row, table, page.sources) for row in table.rows)
+    rows = "\n".join(_row(row, table, sources) for row in table.rows)
     words = "".join(f"<br>{escape(line)}" for line in caption_lines(table))
     # the last column is an average, which is of no source
-    of_source = table.columns[:-1] if page.sources == "columns" else ()
+    of_source = table.columns[:-1] if sources == "columns" else ()
     grid = _grid(header, rows, of_source)
     return f'{grid}<p class="caption">{words.removeprefix("<br>")}</p>'
 

@@ -200,7 +200,7 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
         return whole
     low, high = min(cells), max(cells)
     noun = "pairs of source and case" if query.spec.columns == "target" else "cases"
-    return f"{whole}; a cell and seed has {low if low == high else f'{low} to {high}'} {noun}"
+    return f"{whole}, {low if low == high else f'{low} to {high}'} {noun} per cell and seed"
 
 
 def _spread(query: Query, rows: Sequence[TableRow]) -> str:

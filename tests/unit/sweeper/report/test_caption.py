@@ -43,7 +43,7 @@ def note(*runs, missing=(), **spec) -> str:
         ({"protocol": "strict"}, "Protocol strict ("),
         (
             {},
-            "; n = 6 cases, 30 slices; a cell and seed has 3 to 5 cases; no ± with a single seed.",
+            "; n = 6 cases, 30 slices, 3 to 5 cases per cell and seed; no ± with a single seed.",
         ),
         (
             {},
@@ -52,7 +52,7 @@ def note(*runs, missing=(), **spec) -> str:
         ({"where": ("source=A",)}, "Only trainings with source=A."),
         # not the source's own cases, and the only cell has all of them
         ({"where": ("source=A",)}, "n = 4 cases, 20 slices; no ±"),
-        ({"columns": "target"}, "; a cell and seed has 2 to 6 pairs of source and case; "),
+        ({"columns": "target"}, ", 2 to 6 pairs of source and case per cell and seed; "),
     ],
 )
 def test_the_caption_names_what_the_query_asks_for(spec, expected: str) -> None:

@@ -43,5 +43,9 @@ def start_server(workspace: TrackingPlaces, port: int, log: Path) -> subprocess.
 
 
 def sweep_url(sweep: TrackedSweep, port: int) -> str:
-    """Address of the page that shows a sweep's parent run."""
-    return f"http://{HOST}:{port}/#/experiments/{sweep.experiment_id}/runs/{sweep.run_id}"
+    """Address of the page that shows a sweep's parent run, in the view for trainings.
+
+    MLflow 3 opens its view for language models unless the address says otherwise.
+    """
+    page = f"experiments/{sweep.experiment_id}/runs/{sweep.run_id}"
+    return f"http://{HOST}:{port}/#/{page}?workflowType=machine_learning"

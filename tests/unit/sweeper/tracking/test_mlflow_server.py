@@ -41,7 +41,8 @@ def fetch(url: str, deadline: float) -> bytes:
 
 def test_the_address_of_a_sweep_names_experiment_and_run() -> None:
     sweep = TrackedSweep(name="s", run_id="r9", experiment_id="7", plan={}, artifacts=Path("/x"))
-    assert sweep_url(sweep, 5001) == f"http://{HOST}:5001/#/experiments/7/runs/r9"
+    address = f"http://{HOST}:5001/#/experiments/7/runs/r9?workflowType=machine_learning"
+    assert sweep_url(sweep, 5001) == address
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ _CAPTIONS = {
     "seeds": "Average score of each seed, one line per row; the bar is the mean over seeds.",
 }
 
-_CURVES = (
+_CURVES_CAPTION = (
     "Learning curves, one line per training: training loss (dashed: validation loss) and Dice on"
     " the source's validation cases."
 )
@@ -130,7 +130,7 @@ def _curves_figure(workspace: Workspace, query: Query, folder: Path) -> dict[str
     if not curves:
         return {}
     path = save(curves_figure(curves), folder / "curves.png", query.is_synthetic)
-    return {_CURVES: path}
+    return {_CURVES_CAPTION: path}
 
 
 def _case_figure(

@@ -154,7 +154,7 @@ class Sweep:
         Args:
             query: As for `table`.
         """
-        text = rows_text(self._query(query), "long")
+        text, _ = rows_text(self._query(query), "long")
         return [
             {**row, "value": float(row["value"]) if row["value"] else float("nan")}
             for row in csv.DictReader(io.StringIO(text))

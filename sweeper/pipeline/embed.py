@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from desam_model.encoder.entry import COMPUTES
 from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
 from desam_model.encoder.registry import encoder_entry
-from sweeper import __version__
 from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
 from sweeper.errors import StoreError
 from sweeper.store.embeddings.manifest import Codec, EmbeddingManifest
@@ -18,6 +17,7 @@ from sweeper.store.embeddings.places import offsets
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.embeddings.writer import StoreWriter, free_bytes, require_disk_space
 from sweeper.store.weights import encoder_fingerprint, resolve_checkpoint
+from sweeper.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,10 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper import __version__
 from sweeper.plan.expand import evaluation_settings, parameters
 from sweeper.records import Row, TrainingRecord, TrialStatus
 from sweeper.tracking.tracker import TrainingStart, sweep_name
+from sweeper.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -40,10 +40,11 @@ def test_a_work_folder_is_recognised_by_its_raw_data(tmp_path: Path) -> None:
     [
         ({"labels": {"0": "background", "2": "b", "1": "a"}}, ("a", "b"), {1: 1, 2: 2}),
         ({"labels": {"background": 0, "gland": 5}}, ("gland",), {5: 1}),
-        ({"labels": {"whole": [1, 2]}}, ("prostate",), {1: 1}),
+        ({"labels": {"whole": [1, 4]}}, ("whole",), {1: 1, 4: 2}),
+        ({"labels": {"gland": 1, "ignore": 2}}, ("gland",), {1: 1}),
         ({}, ("prostate",), {1: 1}),
     ],
-    ids=["version 1", "version 2", "regions", "no labels"],
+    ids=["version 1", "version 2", "regions", "ignore", "no labels"],
 )
 def test_structures_come_from_dataset_json_or_default_to_prostate(
     tmp_path: Path, content: object, structures: tuple[str, ...], label_map: dict[int, int]

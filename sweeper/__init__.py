@@ -1,3 +1,37 @@
-"""Sweeps for DeSAM and its comparison methods in single-source domain generalization."""
+"""Sweeps for DeSAM and its comparison methods in single-source domain generalization.
 
-__version__ = "0.1.0"
+The Python API is `run`, `open_sweep` and `load_model` (docs/python.md). It is imported when it is
+used, because torch takes seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sweeper.version import __version__
+
+if TYPE_CHECKING:
+    from sweeper.api import Model, Segmentation, Sweep, Table, load_model, open_sweep, run
+
+__all__ = [
+    "Model",
+    "Segmentation",
+    "Sweep",
+    "Table",
+    "__version__",
+    "load_model",
+    "open_sweep",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from sweeper import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'sweeper' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from desam_model.plugins import PluginError
-from sweeper import __version__
 from sweeper.cli.global_options import add_to_command, add_to_root
 from sweeper.errors import SweeperError
+from sweeper.version import __version__
 
 EXIT_INTERRUPTED = 130
 
@@ -45,8 +45,13 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.run:clean",
         "Remove checkpoints and temporary files of finished sweeps.",
     ),
+    "merge": (
+        "sweeper.cli.merge:merge",
+        "Take over the finished trainings of another workspace.",
+    ),
     "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
+    "curves": ("sweeper.cli.curves:curves", "Draw the learning curves of a sweep."),
     "score": ("sweeper.cli.report:score", "Score masks from another tool."),
     "predict": (
         "sweeper.cli.predict:predict",

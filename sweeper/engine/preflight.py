@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeper import __version__
 from sweeper.errors import ResourceError
+from sweeper.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sweeper.data.preprocessing import prepare_image
-from sweeper.data.restore import restore_mask
-from sweeper.errors import DataError
 from sweeper.predict.model_folder import open_model_folder
 from sweeper.predict.predictor import Predictor
+from sweeper.predict.scan import scan_of_array
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,20 +57,8 @@ class ArrayModel:
         Raises:
             DataError: The image has another shape, other channels, or values that are not finite.
         """
-        channels = self.predictor.facts.sizes.image_channels
-        array = np.asarray(image)
-        is_flat = array.ndim == 2
-        if array.ndim in (2, 3):
-            array = array[None, None] if is_flat else array[None]
-        if array.ndim != 4 or len(array) != channels or 0 in array.shape:
-            raise DataError(
-                f"image has shape {np.shape(image)}, expected (z, y, x), (y, x) or (C, z, y, x)"
-                f" with {channels} channels"
-            )
-        if not np.isfinite(array).all():
-            raise DataError("image has values that are nan or infinite; replace them")
         settings = self.predictor.settings_for(domain)
-        pixels, _ = prepare_image(array, spacing_mm, settings)
-        z, y, x = array.shape[1:]
-        mask = restore_mask(self.predictor.predict(pixels).mask, (z, y, x), spacing_mm, settings)
-        return mask[0] if is_flat else mask
+        channels = self.predictor.facts.sizes.image_channels
+        scan = scan_of_array(image, spacing_mm, settings, channels)
+        mask = scan.restore(self.predictor.predict(scan.pixels).mask)
+        return mask[0] if np.ndim(image) == 2 else mask

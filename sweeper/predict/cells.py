@@ -13,7 +13,7 @@ from sweeper.errors import DataError
 from sweeper.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sweeper.store.ledger import TrainingFolder
     from sweeper.store.workspace import Workspace
@@ -64,8 +64,15 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return cells, []
 
 
-def find_models(workspace: Workspace, cells: Sequence[str]) -> NamedModels:
+def find_models(
+    workspace: Workspace, cells: Sequence[str], among: Collection[str] | None = None
+) -> NamedModels:
     """The models that the words of a CELL name.
+
+    Args:
+        workspace: With the trainings.
+        cells: The words, such as `method=desam`.
+        among: The train ids that conditions may choose from; None for all of the workspace.
 
     Raises:
         DataError: A word names nothing, or the conditions match nothing or different trainings.
@@ -89,7 +96,7 @@ def find_models(workspace: Workspace, cells: Sequence[str]) -> NamedModels:
     }
     selecting = [c for c in conditions if _parts(c)[0] not in _EVALUATION]
     if selecting:
-        trainings += _matching(ledger, selecting)
+        trainings += _matching(ledger, selecting, among)
     return NamedModels(trainings=tuple(trainings), folders=tuple(folders), evaluation=evaluation)
 
 
@@ -120,10 +127,14 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-def _matching(ledger: Ledger, conditions: Sequence[str]) -> list[TrainingFolder]:
+def _matching(
+    ledger: Ledger, conditions: Sequence[str], among: Collection[str] | None
+) -> list[TrainingFolder]:
     """The finished trainings that fulfil all conditions and differ only in seed and fold."""
     values: dict[str, dict[str, str]] = {}
     for folder in ledger:
+        if among is not None and folder.train_id not in among:
+            continue
         description = folder.config()
         if description is not None and folder.fit() is not None:
             values[folder.train_id] = flatten(description["config"])

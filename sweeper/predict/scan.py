@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,6 @@ from sweeper.data.volume import Volume, VolumeError, read_volume, stem_of
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from sweeper.data.preprocessing import Preprocessing
@@ -69,6 +68,50 @@ def read_scan(path: Path, settings: Preprocessing, channels: int) -> Scan:
         raise DataError(f"{path}: {err}") from err
     except OSError as err:
         raise DataError(f"{path}: {err.strerror or err}; name an existing image") from err
+    return _scan(volume, path, path.name if path.is_dir() else stem_of(path), settings, channels)
+
+
+def scan_of_array(
+    image: NDArray[Any],
+    spacing_mm: tuple[float, float, float] | None,
+    settings: Preprocessing,
+    channels: int,
+) -> Scan:
+    """An array as a scan.
+
+    Args:
+        image: `(z, y, x)`, `(y, x)`, or with channels first `(C, z, y, x)`, in the canonical frame:
+            row 0 is anterior, column 0 the patient's right and slice 0 inferior.
+        spacing_mm: (z, y, x) voxel size; None if it is unknown.
+        settings: Preprocessing of the domain that the image is like.
+        channels: Image channels of the model.
+
+    Raises:
+        DataError: The model cannot use the image.
+    """
+    array = np.asarray(image)
+    array = array[(None,) * max(0, 4 - array.ndim)] if array.ndim in (2, 3) else array
+    if array.ndim != 4 or 0 in array.shape:
+        raise DataError(
+            f"image has shape {np.shape(image)}, expected (z, y, x), (y, x) or (C, z, y, x)"
+        )
+    z, y, x = spacing_mm or (1.0, 1.0, 1.0)
+    volume = Volume(
+        array=array,
+        spacing_mm=(z, y, x),
+        affine=np.diag([-x, -y, z, 1.0]),
+        has_geometry=spacing_mm is not None,
+        headers={},
+    )
+    return _scan(volume, Path("array"), "array", settings, channels)
+
+
+def _scan(volume: Volume, path: Path, case: str, settings: Preprocessing, channels: int) -> Scan:
+    """The prepared slices of a volume, whose own array is dropped.
+
+    Raises:
+        DataError: The model cannot use it.
+    """
     array = _with_channels(volume.array, channels, path)
     for plane in array.swapaxes(0, 1):
         if not np.isfinite(plane).all():
@@ -77,7 +120,7 @@ def read_scan(path: Path, settings: Preprocessing, channels: int) -> Scan:
     z, y, x = array.shape[1:]
     return Scan(
         path=path,
-        case=path.name if path.is_dir() else stem_of(path),
+        case=case,
         volume=replace(volume, array=array[:, :0].copy()),
         shape=(z, y, x),
         pixels=pixels,

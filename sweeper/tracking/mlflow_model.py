@@ -84,6 +84,7 @@ def write_mlflow_model(model: Path, target: Path, requirements: list[str]) -> No
         try:
             # it advises type hints, but the signature is given
             with warnings.catch_warnings(record=True):
+                warnings.simplefilter("always")
                 mlflow.pyfunc.save_model(
                     path=str(target),
                     python_model=str(code),

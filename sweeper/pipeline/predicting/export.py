@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desam_model.training.state import load_weights
-from sweeper import __version__
 from sweeper.errors import DataError
 from sweeper.predict.cells import MODEL_FILE, find_models
 from sweeper.predict.model_card import model_card, site_means
 from sweeper.predict.model_folder import WEIGHTS_FILE, write_model_folder
 from sweeper.predict.trained import facts_of, with_evaluation
+from sweeper.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -32,7 +32,7 @@ from sweeper.predict.scan import Scan, read_scan
 from sweeper.predict.trained import open_trained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -121,13 +121,15 @@ class PredictOutcome:
         return tuple(case for case in self.cases if case.mask is None)
 
 
-def open_predictor(workspace: Workspace, cells: Sequence[str]) -> Predictor:
-    """The model or ensemble that the words name, on the GPU if there is one.
+def open_predictor(
+    workspace: Workspace, cells: Sequence[str], among: Collection[str] | None = None
+) -> Predictor:
+    """The model or ensemble that the words name, on the GPU if there is one; see `find_models`.
 
     Raises:
         SweeperError: A word names no model, or a part of a model is missing.
     """
-    named = find_models(workspace, cells)
+    named = find_models(workspace, cells, among)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     models = [
         open_trained(workspace, folder, device, named.evaluation) for folder in named.trainings
@@ -248,7 +250,7 @@ def _predict_scan(
         image=scan.path,
         mask=mask,
         volume_ml=int(restored.sum()) * scan.voxel_ml,
-        predicted_iou=_mean_iou(predicted, shown),
+        predicted_iou=mean_iou(predicted, shown),
         n_slices=len(shown),
         n_segmented=int(shown.sum()),
         intensity_distance=intensities.distance(scan.pixels),
@@ -259,7 +261,7 @@ def _predict_scan(
     )
 
 
-def _mean_iou(predicted: SlicePredictions, shown: NDArray[np.bool_]) -> float:
+def mean_iou(predicted: SlicePredictions, shown: NDArray[np.bool_]) -> float:
     """Mean predicted IoU of the segmented slices; nan without one."""
     values = predicted.predicted_iou[shown]
     values = values[np.isfinite(values)]

@@ -10,10 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper import __version__
 from sweeper.plan.expand import evaluation_settings, parameters
 from sweeper.records import Row, TrainingRecord, TrialStatus
 from sweeper.tracking.tracker import TrainingStart, sweep_name
+from sweeper.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,6 +132,7 @@ def name_of_sweep(space: str, trainings: Sequence[Training]) -> str:
 
 def _tags(training: Training, fit: Mapping[str, Any]) -> dict[str, str]:
     data, identity = training.data, training.identity
+    given = training.config.encoder.checkpoint
     return {
         "train_id": training.train_id,
         "source": training.config.source,
@@ -141,6 +142,7 @@ def _tags(training: Training, fit: Mapping[str, Any]) -> dict[str, str]:
         "dataset_fingerprint": data.fingerprint,
         "encoder": training.config.encoder.name if identity["embedding"] else "",
         "encoder_fingerprint": str(identity["embedding"] or ""),
+        "encoder_weights": given.name if given is not None and identity["embedding"] else "",
         "synthetic": "true" if data.is_synthetic else "false",
         "device": str(fit.get("device", "")),
         "remedy": str(fit.get("remedy") or ""),

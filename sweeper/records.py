@@ -99,6 +99,11 @@ def is_in_domain_test(target: str) -> bool:
     return target.endswith(_TEST)
 
 
+def domain_of(target: str) -> str:
+    """The domain of a row's target, which is that of the source for an in-domain test."""
+    return target.removesuffix(_TEST)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One metric of one case; every table is a query over these rows.

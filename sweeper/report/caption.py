@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from desam_model.scoring.protocol_table import PROTOCOLS
-from sweeper.records import in_domain_test, is_in_domain_test
+from sweeper.records import domain_of, in_domain_test, is_in_domain_test
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
@@ -181,12 +181,16 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     held-out cases of the domain it was trained on.
     """
     slices: dict[tuple[str, str], int] = {}
+    is_matrix = query.spec.columns == "matrix"
     for entry in query.entries:
-        has_own = query.spec.columns == "matrix" or bool(entry.values.get("fold"))
-        for score in entry.scores(query.spec.protocol):
-            is_own = score.target in (entry.source, in_domain_test(entry.source))
-            if has_own or not is_own:
-                key = score.target, score.case
+        test, is_fold = in_domain_test(entry.source), bool(entry.values.get("fold"))
+        scores = list(entry.scores(query.spec.protocol))
+        is_tested = any(score.target == test for score in scores)
+        for score in scores:
+            is_validation = score.target == entry.source and not is_fold
+            is_hidden = is_validation and (is_tested or not is_matrix)
+            if not is_hidden and (is_matrix or score.target != test):
+                key = domain_of(score.target), score.case
                 slices[key] = max(slices.get(key, 0), score.n_slices)  # 0 if the tool gave no mask
     whole = f"n = {len(slices)} cases, {sum(slices.values())} slices"
     cells = {

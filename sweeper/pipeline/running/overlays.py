@@ -40,12 +40,14 @@ def draw_overlays(training: Training, folder: TrainingFolder) -> Mapping[str, Pa
             goodness = MAIN.goodness(score["values"][MAIN.name])
             scores.setdefault(score["domain"], []).append((goodness, score["case"]))
     pictures: dict[str, Path] = {}
-    with np.load(folder.evaluation_folder(eval_id) / "masks.npz") as masks:
+    evaluation = folder.evaluation_folder(eval_id)
+    with np.load(evaluation / "masks.npz") as masks:
         for domain, cases in scores.items():
             _, case = sorted(cases)[(len(cases) - 1) // 2]
-            path = folder.evaluation_folder(eval_id) / f"overlay-{domain}.png"
+            name = domain.replace("/", "-")  # of an in-domain test
+            path = evaluation / f"overlay-{name}.png"
             _draw(dataset, case, str(training.config.structure), masks[case], path)
-            pictures[f"overlays/{domain}.png"] = path
+            pictures[f"overlays/{name}.png"] = path
     return pictures
 
 

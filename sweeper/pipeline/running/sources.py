@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from desam_model.scoring.metric_table import MAIN
 from desam_model.scoring.protocol_table import RELEASED
 from desam_model.types import Decision
-from sweeper.records import TrialStatus
+from sweeper.records import TrialStatus, is_in_domain_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -83,7 +83,9 @@ def score_note(folder: TrainingFolder, training: Training) -> str:
     values = [
         score["values"][MAIN.name]
         for score in scored["scores"]
-        if score["protocol"] == RELEASED.name and score["domain"] != training.config.source
+        if score["protocol"] == RELEASED.name
+        and score["domain"] != training.config.source
+        and not is_in_domain_test(score["domain"])
     ]
     if not values:
         return ""

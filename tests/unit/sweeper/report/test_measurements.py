@@ -58,6 +58,7 @@ def test_in_domain_tests_are_the_diagonal_of_the_matrix_and_in_no_other_number()
     query = make_query(results(tested), ReportSpec(columns="matrix"))
     text = "the diagonal is the source's own test cases (in-domain test) and in no mean"
     assert any(text in line for line in caption(query, ()))
+    assert any("n = 4 cases" in line for line in caption(query, ()))
 
 
 def test_an_upper_bound_counts_its_held_out_cases_in_all_other_columns() -> None:

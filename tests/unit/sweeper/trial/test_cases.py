@@ -89,7 +89,7 @@ def store_with_test_cases(path: Path) -> DatasetStore:
 
 @pytest.mark.parametrize("source", ["A", "all"])
 def test_test_cases_of_a_source_are_scored_only(tmp_path: Path, source: str) -> None:
-    config = TrialConfig(source=source, method={"name": "baseline"})
+    config = TrialConfig(source=source, method={"name": "unet"})
     cases = choose_cases(config, store_with_test_cases(tmp_path))
     sites = "A" if source == "A" else "AB"
     assert cases.train == tuple(f"{site}-train" for site in sites)

@@ -39,10 +39,15 @@ class PromptMode(StrEnum):
 
 
 class Split(StrEnum):
-    """The two parts of a source domain; a target domain is never split."""
+    """The parts of a source domain; as a target, a domain is never split.
+
+    Cases of `TEST` are neither trained nor validated on; they are scored as a target of their own
+    source.
+    """
 
     TRAIN = "train"
     VALIDATION = "validation"
+    TEST = "test"
 
 
 class Reads(StrEnum):

@@ -85,6 +85,20 @@ _FINAL = frozenset(
 )
 
 
+_TEST = "/test"
+"""Not allowed in a domain's name, so that no domain has the name of an in-domain test."""
+
+
+def in_domain_test(domain: str) -> str:
+    """Target of the test cases of a training's own source, such as `A-ISBI/test`."""
+    return f"{domain}{_TEST}"
+
+
+def is_in_domain_test(target: str) -> bool:
+    """True if a row's target is the test cases of a source, which are in no mean over targets."""
+    return target.endswith(_TEST)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One metric of one case; every table is a query over these rows.

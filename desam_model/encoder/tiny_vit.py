@@ -220,6 +220,7 @@ class TinyViT(nn.Module):
 
     def __init__(self, sizes: TinyViTSizes, neck_channels: int) -> None:
         super().__init__()
+        self.memory_format = torch.contiguous_format
         widths, last = sizes.widths, len(sizes.widths) - 1
         self.patch_embed = Stem(widths[0], sizes.stem_stride)
         self.layers = nn.ModuleList()
@@ -245,6 +246,7 @@ class TinyViT(nn.Module):
 
     def forward(self, frames: Tensor) -> Embedding:
         """The taps and the neck of frames `(B, 3, H, W)`."""
+        frames = frames.contiguous(memory_format=self.memory_format)
         x = self.layers[0](self.patch_embed(frames))
         taps = []
         for stage in self.layers[1:]:
@@ -252,13 +254,18 @@ class TinyViT(nn.Module):
             taps.append(x.contiguous())
         with torch.autocast(x.device.type, enabled=False):  # its error would affect all PRIM reads
             neck = self.neck(x.float())
-        return Embedding(taps=tuple(taps), neck=neck)
+        return Embedding(taps=tuple(taps), neck=neck.contiguous())
 
-    def fold_norms(self) -> None:
-        """Merge every batch norm into its convolution."""
+    def fuse(self) -> None:
+        """Merge every batch norm into its convolution, and keep channels last in memory.
+
+        A sixth less time on a CPU (measured with LiteMedSAM), the same output up to rounding.
+        """
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fold()
+        self.to(memory_format=torch.channels_last)
+        self.memory_format = torch.channels_last
 
 
 class FrozenTinyViT(FrozenEncoder):
@@ -302,7 +309,7 @@ def build(entry: EncoderEntry, checkpoint: Path | None, compute: Compute) -> Fro
     image_encoder.load_state_dict(weights, assign=True)
     image_encoder.eval()
     if compute != "float32":
-        image_encoder.fold_norms()
+        image_encoder.fuse()
     return FrozenTinyViT(
         image_encoder=image_encoder,
         entry=entry,

@@ -84,7 +84,9 @@ def print_splits(store: DatasetStore) -> None:
     for domain in store.domains:
         train = store.cases_of(domain, Split.TRAIN)
         validation = ", ".join(c.case for c in store.cases_of(domain, Split.VALIDATION))
-        click.echo(f"  {domain}: {len(train)} train; validation: {validation or '-'}")
+        test = ", ".join(c.case for c in store.cases_of(domain, Split.TEST))
+        tested = f"; test: {test}" if test else ""
+        click.echo(f"  {domain}: {len(train)} train; validation: {validation or '-'}{tested}")
 
 
 def print_summary(domains: Sequence[DomainSummary]) -> None:
@@ -97,7 +99,8 @@ def print_summary(domains: Sequence[DomainSummary]) -> None:
     for summary in domains:
         sizes.add_row(
             summary.domain,
-            f"{len(summary.train)}+{len(summary.validation)}",
+            f"{len(summary.train)}+{len(summary.validation)}"
+            + (f"+{len(summary.test)}" if summary.test else ""),
             str(summary.n_slices),
             _first_two(f"{rows}x{cols}" for rows, cols in summary.matrices),
             _first_two("x".join(f"{s:g}" for s in spacing) for spacing in summary.spacings_mm),

@@ -34,7 +34,7 @@ def plan_lines(report: PlanReport) -> Iterator[str]:
     reasons = Counter(cell.note for cell in report.cells if cell.state is State.STALE)
     for reason, count in reasons.items():
         yield f"  {count} stale: {reason}"
-    yield from _disk(report)
+    yield from store_lines(report)
     yield from cost_lines(report)
 
 
@@ -52,10 +52,20 @@ def _searches(report: PlanReport) -> Iterator[str]:
         )
 
 
-def _disk(report: PlanReport) -> Iterator[str]:
-    disk = report.embedding_bytes + report.checkpoint_bytes
+def store_lines(report: PlanReport) -> Iterator[str]:
+    """A line per embedding store, and the disk space that they and the checkpoints need."""
+    embedding_bytes = sum(store.missing_bytes for store in report.stores)
+    for store in report.stores:
+        missing = f"complete, {counted(store.n_slices, 'slice')}"
+        if store.n_missing:
+            missing = (
+                f"{store.n_missing} of {store.n_slices} slices missing, about"
+                f" {clock(store.seconds())} to encode in one process"
+            )
+        yield f"embeddings {store.name}, {size(store.total_bytes)}: {missing}"
+    disk = embedding_bytes + report.checkpoint_bytes
     yield (
-        f"disk: needs {size(report.embedding_bytes)} for embeddings and"
+        f"disk: needs {size(embedding_bytes)} for embeddings and"
         f" {size(report.checkpoint_bytes)} for checkpoints, {size(report.free_bytes)} free"
     )
     if disk > report.free_bytes:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweeper.config.report import ReportSpec
+    from sweeper.pipeline.page import FigureStyle
     from sweeper.report.formats.plain_table import PlainTable
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
@@ -119,8 +120,10 @@ def _query_options(command: Any) -> Any:
 @click.option(
     "--width",
     type=click.Choice(WIDTHS),
-    help="Width on paper of LaTeX tables: one column, Springer's text, or two columns.",
+    help="Width on paper of LaTeX tables (by default 12.2cm) and of figures (17.4cm): one column,"
+    " Springer's text, or two columns.",
 )
+@click.option("--cases", help="Cases of the figure of cases, separated by commas.")
 @latex_options
 @click.option(
     "--publish",
@@ -142,6 +145,7 @@ def report(
     statistics: bool,
     costs: bool,
     width: str | None,
+    cases: str | None,
     metric: tuple[str, ...] | None,
     **query: Any,
 ) -> int:
@@ -166,6 +170,8 @@ def report(
             f"--format {format_} prints rows, but --statistics and --costs are tables; remove them,"
             f" or use one of the formats {', '.join(TABLE_FORMATS)}"
         )
+    if cases and not publish and format_ != "html":
+        raise ConfigError("--cases: chooses the cases of a figure; add --publish or --format html")
     options = {name: query.pop(name) for name in OPTIONS}
     style = latex_style(options, width, format_)
     if metric is not None and len(metric) > 1 and (publish or format_ not in TABLE_FORMATS):
@@ -186,7 +192,8 @@ def report(
     if publish:
         from sweeper.pipeline.page import publish as publish_page
 
-        click.echo(f"written, and logged in MLflow: {publish_page(opened, report_query, built)}")
+        page = publish_page(opened, report_query, built, _figure_style(width, cases))
+        click.echo(f"written, and logged in MLflow: {page}")
         return 0
     # render them in the chosen format
     beside: dict[Path, str] = {}
@@ -197,7 +204,7 @@ def report(
     elif format_ == "html":
         from sweeper.pipeline.page import make_page
 
-        text = make_page(opened, report_query, built)
+        text = make_page(opened, report_query, built, _figure_style(width, cases))
     else:
         by_metric = [built, *(tables(other, is_final=final) for other in others)]
         sides = [
@@ -228,6 +235,15 @@ def report(
         _write(path, content)
         click.echo(f"written: {path}")
     return 0
+
+
+def _figure_style(width: str | None, cases: str | None) -> FigureStyle:
+    from sweeper.pipeline.page import FigureStyle
+
+    names = tuple(filter(None, (part.strip() for part in (cases or "").split(","))))
+    if width is None:
+        return FigureStyle(cases=names)
+    return FigureStyle(width_cm=float(width.removesuffix("cm")), cases=names)
 
 
 def _write(path: Path, text: str) -> None:
@@ -320,7 +336,6 @@ def _screen_width() -> int | None:
     "--label",
     "labels",
     metavar="VALUE[,VALUE]",
-    default=(),
     callback=lambda _context, _option, text: _label_values(text),
     help="Its values in the files. Default: the only one above 0.",
 )
@@ -363,9 +378,9 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
     return 0
 
 
-def _label_values(text: str | tuple[int, ...]) -> tuple[int, ...]:
-    """`1,2` as numbers."""
-    parts = text.split(",") if isinstance(text, str) else []
+def _label_values(text: str | None) -> tuple[int, ...]:
+    """`1,2` as numbers; none if the option is not given."""
+    parts = [] if text is None else text.split(",")
     if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
         raise click.BadParameter(f"it is {text!r}, expected a number such as 1, or several: 1,2")
     return tuple(int(part) for part in parts)

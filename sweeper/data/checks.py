@@ -11,7 +11,7 @@ from sweeper.data.faults import Fault, Severity, relative
 from sweeper.data.volume import VolumeError, read_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -198,6 +198,16 @@ class CaseChecker:
             mapping = {
                 255: 1
             }  # a black-and-white picture; with several structures it would be ambiguous
+        ignored = [value for value in present if value in self.case.ignored]
+        if ignored:
+            self.fault(
+                "label-ignore",
+                self.case.label,
+                f"it contains the value {ignored[0]}, which dataset.json calls ignore, and ignored"
+                " voxels cannot be left out of loss and score",
+                "label these voxels, or leave the case out",
+            )
+            return None
         unknown = [value for value in present if value != 0 and value not in mapping]
         if unknown:
             shown = ", ".join(str(v) for v in unknown[:5]) + (" ..." if len(unknown) > 5 else "")
@@ -255,11 +265,18 @@ class CaseChecker:
             return False
         return True
 
-    def check_drawing(self, label: NDArray[np.uint8], structures: tuple[str, ...]) -> None:
-        """Warn about missing structures, labels on one slice, and labels in the border."""
+    def check_drawing(
+        self, label: NDArray[np.uint8], structures: Mapping[str, Sequence[int]]
+    ) -> None:
+        """Warn about missing structures, labels on one slice, and labels in the border.
+
+        Args:
+            label: `(z, y, x)` in the store's values.
+            structures: Structure -> the values that belong to it.
+        """
         path = self.case.label
-        for value, structure in enumerate(structures, start=1):
-            slices = np.flatnonzero((label == value).any(axis=(1, 2)))
+        for structure, values in structures.items():
+            slices = np.flatnonzero(np.isin(label, values).any(axis=(1, 2)))
             if not slices.size:
                 self.fault(
                     "structure-missing",

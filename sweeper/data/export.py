@@ -42,7 +42,7 @@ def export_desam(
     cases: Sequence[SourceCase],
     folder: Path,
     *,
-    value: int,
+    values: Sequence[int],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Exported, ...]:
     """Write `imagesTr`, `labelsTr` and `prostate_patientid.csv` below `folder/raw_data`.
@@ -50,7 +50,7 @@ def export_desam(
     Args:
         cases: In the order of the CSV; the released code trains on the first 90 % of each site.
         folder: The released code's work folder, which must not contain `raw_data` yet.
-        value: Value of the label map (after `label_map`) that is written as 1.
+        values: Values of the label map (after `label_map`) that are written as 1.
         progress: Called with (done, total) after each case.
 
     Raises:
@@ -79,7 +79,7 @@ def export_desam(
         image, label = read_volume(case.image), read_volume(case.label)
         _write(home / "imagesTr" / f"{name}{CHANNEL}.nii.gz", image.array[0], image)
         mask = np.isin(
-            np.rint(label.array[0]), [v for v, stored in case.label_map.items() if stored == value]
+            np.rint(label.array[0]), [v for v, stored in case.label_map.items() if stored in values]
         )
         _write(home / "labelsTr" / f"{name}.nii.gz", mask.astype(np.uint8), image)
         exported.append(Exported(name=name, case=case.case, domain=case.domain))

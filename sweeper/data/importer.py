@@ -18,6 +18,7 @@ from sweeper.data.privacy import header_texts
 from sweeper.data.volume import files_of, read_volume
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class CaseJob:
     Attributes:
         case: The case and its files.
         root: Folder of the source.
-        structures: Names of the store's label values.
+        structures: Structure -> the store's label values that belong to it.
         settings: Preprocessing of its domain.
         modality: `CT` or `MR`; empty if it is not stated.
         parts: Folder for prepared cases; None to only check.
@@ -48,7 +49,7 @@ class CaseJob:
 
     case: SourceCase
     root: Path
-    structures: tuple[str, ...]
+    structures: Mapping[str, tuple[int, ...]]
     settings: Preprocessing
     parts: Path | None
     modality: str = ""
@@ -178,14 +179,17 @@ def _prepare(
         )
         return None
     voxel_ml = float(np.prod(image.spacing_mm)) / 1000
-    names = tuple(enumerate(job.structures, start=1))
     facts = CaseFacts(
         z=slices.z,
         spacing_mm=slices.spacing_mm,
         foreground={
-            name: tuple((slices.label == value).any(axis=(1, 2)).tolist()) for value, name in names
+            name: tuple(bool(np.isin(plane, values).any()) for plane in slices.label)
+            for name, values in job.structures.items()
         },
-        volume_ml={name: float((labels == value).sum()) * voxel_ml for value, name in names},
+        volume_ml={
+            name: float(np.isin(labels, values).sum()) * voxel_ml
+            for name, values in job.structures.items()
+        },
         matrix=(labels.shape[1], labels.shape[2]),
         n_source_slices=labels.shape[0],
         source_spacing_mm=image.spacing_mm,
@@ -261,7 +265,7 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
             job.case.case,
             source_hash,
             sorted(job.case.label_map.items()),
-            job.structures,
+            list(job.structures.items()),
             job.settings.as_mapping(),
             job.modality,
         ]

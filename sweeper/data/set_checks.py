@@ -69,8 +69,10 @@ def check_source(source: SourceDataset) -> tuple[Fault, ...]:
                 )
             )
         given = [c.split for c in source.cases if c.domain == domain and c.split is not None]
-        for split in Split:
-            if len(given) == count >= MIN_CASES and split not in given:
+        is_target_only = set(given) == {Split.TEST}
+        for split in (Split.TRAIN, Split.VALIDATION):
+            is_given = len(given) == count >= MIN_CASES and not is_target_only
+            if is_given and split not in given:
                 faults.append(
                     Fault(
                         code="split-one-sided",

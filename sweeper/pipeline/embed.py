@@ -122,10 +122,19 @@ def ensure_embeddings(
         if existing.is_complete():
             return existing
         manifest = _continued(manifest, existing.manifest, compute, codec)
+    say = say or (lambda line: None)
+    # a larger precision of the same values needs no encoder
+    larger = None
+    if existing is None and (codec, compute) == (None, "auto"):
+        larger = _complete_at_larger_precision(workspace, manifest)
+    if larger is not None:
+        from sweeper.store.embeddings.convert import convert_store  # torch: seconds
+
+        say(f"converting {larger.path.name} to {precision}; no slice is encoded again")
+        return convert_store(larger, path, precision)
     # encode the missing slices
     n_done = 0 if existing is None else len(existing.commits)
     require_disk_space(path, manifest, manifest.n_slices - n_done)
-    say = say or (lambda line: None)
     on_wait = partial(say, f"waiting for another process that is writing {path.name}")
     with StoreWriter(path, manifest, on_wait=on_wait) as store_writer:
         missing = store_writer.missing
@@ -134,6 +143,24 @@ def ensure_embeddings(
         if missing:
             _fill(store_writer, missing, job, workers, progress, say)
     return EmbeddingStore.open(path)
+
+
+def _complete_at_larger_precision(
+    workspace: Workspace, manifest: EmbeddingManifest
+) -> EmbeddingStore | None:
+    """A complete store of the same embeddings from which the wanted one can be converted.
+
+    The result is byte for byte that of encoding with the same arithmetic.
+    """
+    for name, precision in PRECISIONS.items():
+        if manifest.precision in precision.smaller:
+            wanted = replace(manifest, precision=name)
+            path = existing_path(workspace, wanted)
+            store = EmbeddingStore.open(path) if path.exists() else None
+            is_same = store is not None and store.fingerprint == wanted.fingerprint
+            if store is not None and is_same and store.is_complete():
+                return store
+    return None
 
 
 def _continued(
@@ -250,14 +277,12 @@ def _fill(
         default_workers,
         encode_here,
         encode_with_ray,
-        flops_per_second,
     )
 
     # estimate the time and choose the workers
     dataset, path, manifest, checkpoint = inputs
     entry = encoder_entry(manifest.encoder)
-    rate = flops_per_second(manifest.compute) * _EFFICIENCY
-    seconds = len(missing) * entry.flops_per_slice / rate
+    seconds = encoding_seconds(len(missing) * entry.flops_per_slice, manifest.compute)
     workers = workers or default_workers(seconds, entry.parameters)
     say(_announcement(path, manifest, len(missing), seconds, workers))
     # encode and commit
@@ -281,6 +306,13 @@ def _fill(
                     seconds=time.monotonic() - started,
                 )
             )
+
+
+def encoding_seconds(flops: float, compute: Compute) -> float:
+    """Estimated time of one process on this machine, from its speed measured now (0.1 s)."""
+    from sweeper.engine.embed import flops_per_second
+
+    return flops / (flops_per_second(compute) * _EFFICIENCY)
 
 
 def _announcement(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sweeper.config.sweep import Sweep
+    from sweeper.pipeline.data.store_needs import StoreNeed
     from sweeper.pipeline.display import Display
     from sweeper.plan.expand import Training
     from sweeper.store.workspace import Workspace
@@ -39,7 +40,7 @@ class PlanReport:
         devices: Devices on which trainings will run.
         paces: Measured speed of each kind of training on this machine.
         prediction: Predicted cost of the missing trainings, including searches and their winners.
-        embedding_bytes: Size of the embeddings still to be computed.
+        stores: The embedding stores that it reads, and what is missing in each.
         checkpoint_bytes: Size of the checkpoints of the missing trainings; 0 if unknown.
         free_bytes: Free space on the disk of the workspace.
     """
@@ -52,7 +53,7 @@ class PlanReport:
     devices: Devices
     paces: Mapping[str, Pace]
     prediction: Prediction
-    embedding_bytes: int
+    stores: tuple[StoreNeed, ...]
     checkpoint_bytes: int
     free_bytes: int
 
@@ -129,7 +130,7 @@ def assess(
         devices=available,
         paces=paces,
         prediction=predict(workspace, cost, len(todo), available),
-        embedding_bytes=source.missing_bytes,
+        stores=tuple(source.needs),
         checkpoint_bytes=cost.checkpoint_bytes,
         free_bytes=workspace.free_bytes(),
     )

@@ -14,9 +14,10 @@ import numpy as np
 from desam_model.scoring.metric_table import metrics
 from desam_model.scoring.protocol_scores import score_protocols
 from desam_model.scoring.protocol_table import PROTOCOLS
+from desam_model.types import Split
 from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
 from sweeper.errors import DataError
-from sweeper.records import Row, TrainingRecord, TrialStatus
+from sweeper.records import Row, TrainingRecord, TrialStatus, in_domain_test
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.tracker import sweep_name
 
@@ -109,7 +110,7 @@ class _Scored:
 
 
 def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) -> ScoreOutcome:
-    """Score all cases of the domains other than the source, and log the rows.
+    """Score the test cases of the source and all cases of the other domains, and log the rows.
 
     Raises:
         DataError: The method has no name, the dataset does not have the source or structure, no
@@ -140,7 +141,9 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
         empty=tuple(s.case.case for s in scored if s.is_empty),
         unusable={s.case.case: s.problem for s in scored if s.problem},
         untested=tuple(
-            c.case for c in dataset.cases if c.domain == request.source and c.case in files
+            c.case
+            for c in dataset.cases
+            if c.domain == request.source and c.split is not Split.TEST and c.case in files
         ),
         unmatched=tuple(file.name for file in other_volumes(request.folder, files)),
     )
@@ -189,7 +192,8 @@ def _target(dataset: DatasetStore, request: ScoreRequest) -> _Target:
         cases=tuple(
             case
             for case in dataset.cases
-            if case.domain != request.source and any(case.foreground[structure])
+            if (case.domain != request.source or case.split is Split.TEST)
+            and any(case.foreground[structure])
         ),
     )
 
@@ -267,7 +271,9 @@ def _rows(
                     method=request.method,
                     seed=request.seed,
                     source=request.source,
-                    target=scored.case.domain,
+                    target=in_domain_test(scored.case.domain)
+                    if scored.case.domain == request.source
+                    else scored.case.domain,
                     case=scored.case.case,
                     patient=scored.case.patient,
                     structure=target.structure,

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from desam_model.scoring.protocol_table import PROTOCOLS
+from sweeper.records import in_domain_test, is_in_domain_test
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
@@ -119,6 +120,8 @@ def _paired_ablations(query: Query) -> list[str]:
 def direction(query: Query) -> str:
     """The meaning of a column, with the domains it was tested or trained on."""
     words = _DIRECTIONS[query.spec.columns]
+    if query.spec.columns == "matrix" and _has_test(query):
+        words = words.replace("source validation", "the source's own test cases (in-domain test)")
     if "{others}" not in words:
         return words
     is_source = query.spec.columns == "source"
@@ -165,6 +168,12 @@ def _seeds(query: Query) -> str:
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
 
 
+def _has_test(query: Query) -> bool:
+    """True if a source has test cases of its own, which are then the diagonal of a matrix."""
+    protocol = query.spec.protocol
+    return any(is_in_domain_test(s.target) for e in query.entries for s in e.scores(protocol))
+
+
 def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     """Number of cases and slices in the table, each counted once, and cases of a cell.
 
@@ -175,7 +184,8 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     for entry in query.entries:
         has_own = query.spec.columns == "matrix" or bool(entry.values.get("fold"))
         for score in entry.scores(query.spec.protocol):
-            if has_own or score.target != entry.source:
+            is_own = score.target in (entry.source, in_domain_test(entry.source))
+            if has_own or not is_own:
                 key = score.target, score.case
                 slices[key] = max(slices.get(key, 0), score.n_slices)  # 0 if the tool gave no mask
     whole = f"n = {len(slices)} cases, {sum(slices.values())} slices"

@@ -19,13 +19,21 @@ def display_name(encoder: str) -> str:
     return f"{encoder} (random weights)" if is_random(encoder) else encoder
 
 
-def with_pretraining(encoder: str) -> str:
-    """An encoder's name and what its weights were trained on, as a clause of a caption."""
+def with_pretraining(encoder: str, weights: str = "") -> str:
+    """An encoder's name and what its weights were trained on, as a clause of a caption.
+
+    Args:
+        encoder: Name of the encoder.
+        weights: Name of the file with its weights, if the user named one.
+    """
     entry = encoders().get(encoder)
     if entry is None:
         return f"{encoder} (pretraining unknown: it is not installed here)"
     if entry.pretraining.is_random:
         return display_name(encoder)
+    own = "" if entry.weights is None else entry.weights.filename
+    if weights not in ("", own):
+        return f"{encoder} (weights from {weights}: pretraining unknown)"
     words = f"pretrained on {entry.pretraining.data}"
     if entry.pretraining.is_medical:
         words += f"; targets may have been seen in pretraining: {entry.pretraining.seen}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from desam_model.scoring.metric_table import MAIN, metrics
+from sweeper.records import in_domain_test
 from sweeper.report.entries import REFERENCE_METHOD
 
 if TYPE_CHECKING:
@@ -144,7 +145,11 @@ def _collect(
         # a set, as pooled sources of an upper bound are one measurement per column
         columns[target].add(_column(spec, entry, source, target))
     seed, group = entry.seed, entry.source if spec.columns == "target" else ""
-    for score in entry.scores(spec.protocol):
+    test = in_domain_test(entry.source)
+    scores = list(entry.scores(spec.protocol))
+    if any(score.target == test for score in scores):  # it replaces validation on the diagonal
+        columns[test] = columns.pop(entry.source, set())
+    for score in scores:
         unit = (score.target, score.case, score.structure)
         patient = (score.target, score.patient or score.case)
         value, is_worst = score.values[metric.name], False

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 def encoder_words(query: Query) -> str:
     """The encoders of a table with pretraining and fingerprints, as a clause of the caption."""
-    fingerprints: dict[str, set[str]] = {}
+    fingerprints: dict[tuple[str, str], set[str]] = {}
     for entry in query.entries:
         if entry.run is not None and entry.run.tags.get("encoder"):
-            known = fingerprints.setdefault(entry.run.tags["encoder"], set())
+            key = entry.run.tags["encoder"], entry.run.tags.get("encoder_weights", "")
+            known = fingerprints.setdefault(key, set())
             known.update({entry.run.tags.get("encoder_fingerprint", "")} - {""})
     parts = [
-        " ".join(filter(None, (with_pretraining(name), ", ".join(sorted(known)))))
-        for name, known in sorted(fingerprints.items())
+        " ".join(filter(None, (with_pretraining(name, weights), ", ".join(sorted(known)))))
+        for (name, weights), known in sorted(fingerprints.items())
     ]
     return f"encoder{'s' if len(parts) > 1 else ''} {'; '.join(parts) or 'none'}"
 

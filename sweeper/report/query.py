@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from desam_model.scoring.metric_table import metrics
 from sweeper.config.report import ReportSpec
 from sweeper.errors import ConfigError, TrackingError
+from sweeper.records import is_in_domain_test
 from sweeper.report.entries import REFERENCE_METHOD, gather, label_rows, restrict
 from sweeper.report.measurements import case_shares, is_own_pair, pools
 from sweeper.report.select import select_trainings
@@ -168,7 +169,8 @@ def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query
     selected = select_trainings(entries, chosen.select)
     plans = [sweep.plan for sweep in results.sweeps]
     domains = [d for plan in plans for d in plan.get("dataset", {}).get("domains", ())]
-    measured = [s.target for e in entries if e.run is not None for s in e.run.scores]
+    scores = [score for e in entries if e.run is not None for score in e.run.scores]
+    measured = [score.target for score in scores if not is_in_domain_test(score.target)]
     planned = [e.source for e in entries if e.source not in ("", "all")]
     labelled = label_rows(entries, chosen.rows)
     return Query(

@@ -46,7 +46,7 @@ def short_caption(
         f"{first}{rest.replace(' = ', ': ')}; {average}: mean of the columns.",
         f"Protocol {spec.protocol}: {PROTOCOLS[spec.protocol].rule}.",
         *(empty_predictions(query)),
-        *tests_caption(tests),
+        *(tests_caption(tests) if tests is not None and tests.tests else ()),
         *fewer_sources(query),
         *convergence_notes(query),
         *(f"{words[0].upper()}{words[1:]}." for words in budgets),

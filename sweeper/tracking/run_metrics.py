@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from desam_model.scoring.metric_table import MAIN
 from desam_model.scoring.protocol_table import PROTOCOLS
+from sweeper.records import is_in_domain_test
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +70,12 @@ def final_metrics(record: TrainingRecord, scores: Sequence[Score], now_ms: int) 
     for position, eval_id in enumerate(record.evaluations):
         for protocol in PROTOCOLS:
             by_target = _by_target(record, scores, eval_id, protocol)
-            pooled = [value for values in by_target.values() for value in values]
+            pooled = [
+                value
+                for target, values in by_target.items()
+                if not is_in_domain_test(target)
+                for value in values
+            ]
             prefix = f"{MAIN.name}/{protocol}"
             if pooled:
                 key = f"{prefix}/mean{labels[eval_id]}"

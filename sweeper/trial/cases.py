@@ -98,15 +98,19 @@ def observed_batches(
 
 
 def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:
-    """Training and validation cases of the source; scored are all other domains or the fold."""
+    """Training and validation cases of the source; scored are its test cases and the targets.
+
+    Targets are all cases of the other domains, or the fold; cases of split `test` are in no fold.
+    """
     sources = dataset.domains if config.source == "all" else (config.source,)
     if config.fold is not None:
         return _fold_cases(config, dataset, sources)
     train = [c.case for d in sources for c in dataset.cases_of(d, Split.TRAIN)]
     validation = [c.case for d in sources for c in dataset.cases_of(d, Split.VALIDATION)]
+    tested = [] if config.target else [c for d in sources for c in dataset.cases_of(d, Split.TEST)]
     targets = (config.target,) if config.target else dataset.domains
     scored = [c.case for d in targets if d not in sources for c in dataset.cases_of(d)]
-    return Cases(tuple(train), tuple(validation), (*validation, *scored))
+    return Cases(tuple(train), tuple(validation), (*validation, *(c.case for c in tested), *scored))
 
 
 def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[str]) -> Cases:
@@ -126,6 +130,8 @@ def _fold_cases(config: TrialConfig, dataset: DatasetStore, sources: Sequence[st
     for domain in sources:
         scans: dict[str, list[str]] = {}
         for record in dataset.cases_of(domain):
+            if record.split is Split.TEST:
+                continue
             scans.setdefault(record.patient, []).append(record.case)
         n_least = max(n_folds, 3)  # one is scored, one validates, one trains
         if len(scans) < n_least:

@@ -15,9 +15,10 @@ import torch
 from desam_model.scoring.evaluate import evaluate
 from desam_model.training.process_memory import return_free_memory
 from desam_model.training.state import load_weights
-from desam_model.types import Decision, EpochRecord, Reads
+from desam_model.types import Decision, EpochRecord, Reads, Split
 from sweeper.errors import DataError
 from sweeper.factory import build_method
+from sweeper.records import in_domain_test
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from desam_model.method import SegmentationMethod
     from sweeper.config.trial import TrialConfig
     from sweeper.plan.job import TrainingJob
+    from sweeper.store.dataset.store import CaseRecord
 
 __all__ = ["OnEpoch", "probe", "run_trial"]
 
@@ -133,6 +135,7 @@ def _score(
             "scores": [
                 {
                     **asdict(score),
+                    "domain": _target(records[score.case], config),
                     "patient": records[score.case].patient,
                     "diagonal_mm": records[score.case].diagonal_mm,
                 }
@@ -144,6 +147,12 @@ def _score(
             "seconds_per_slice": seconds / max(len(view) + len(others or ()), 1),
         },
     )
+
+
+def _target(case: CaseRecord, config: TrialConfig) -> str:
+    """Domain of a scored case, or the name of its domain's in-domain test."""
+    is_source = config.source in ("all", case.domain)
+    return in_domain_test(case.domain) if is_source and case.split is Split.TEST else case.domain
 
 
 def _n_empty(mask: np.ndarray) -> int:

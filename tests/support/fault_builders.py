@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 
 import fault_sources as sources
@@ -388,7 +389,7 @@ def csv_row_too_long(root):
 def csv_unknown_split(root):
     path = sources.csv_sound(root)
     head, *rows = path.read_text().splitlines()
-    path.write_text("\n".join([f"{head},split", f"{rows[0]},test", *(f"{r}," for r in rows[1:])]))
+    path.write_text("\n".join([f"{head},split", f"{rows[0]},hidden", *(f"{r}," for r in rows[1:])]))
     return path
 
 
@@ -544,6 +545,15 @@ def csv_modality_unknown_or_mixed(root):
     rows = [f"{line},{m}" for line, m in zip(lines[1:], ("CTA", "", "MRI", ""), strict=True)]
     path.write_text("\n".join([f"{lines[0]},modality", *rows]) + "\n")
     return path
+
+
+def ignored_voxels(root):
+    sources.desam(root)
+    labels = {"background": 0, "prostate": 1, "ignore": 2}
+    (root / "dataset.json").write_text(json.dumps({"labels": labels}))
+    label = sources.label_array()
+    label[2, :4] = 2
+    sources.write(root / "labelsTr" / "prostate_003.nii.gz", label)
 
 
 def missing_voxel_file(root):

@@ -182,6 +182,13 @@ LINES = {
             " has 'MR'; give all cases of a site the same modality, or make two sites of it"
         ),
     ),
+    "ignored_voxels": (
+        (
+            "error [label-ignore] labelsTr/prostate_003.nii.gz: it contains the value 2, which"
+            " dataset.json calls ignore, and ignored voxels cannot be left out of loss and score;"
+            " label these voxels, or leave the case out"
+        ),
+    ),
     "missing_voxel_file": (
         (
             "error [unreadable] UCL/Case01.mhd: its voxels are in Case01.raw, which does not"
@@ -422,8 +429,8 @@ LINES = {
     ),
     "csv_unknown_split": (
         (
-            "error [csv-split] cases.csv line 2: split is 'test', expected train or "
-            "validation; correct it, or leave the cell empty to use the split rule"
+            "error [csv-split] cases.csv line 2: split is 'hidden', expected train, "
+            "validation or test; correct it, or leave the cell empty to use the split rule"
         ),
     ),
     "csv_split_without_validation": (

@@ -23,6 +23,8 @@ _SPLITS = {
     "validation": Split.VALIDATION,
     "val": Split.VALIDATION,
     "valid": Split.VALIDATION,
+    "test": Split.TEST,
+    "testing": Split.TEST,
 }
 
 
@@ -88,7 +90,7 @@ def _split(text: str, where: str, case: str, faults: list[Fault]) -> Split | Non
             Fault(
                 code="csv-split",
                 where=where,
-                problem=f"split is {text!r}, expected train or validation",
+                problem=f"split is {text!r}, expected train, validation or test",
                 remedy="correct it, or leave the cell empty to use the split rule",
                 case=case,
             )

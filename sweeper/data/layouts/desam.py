@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 SITES_CSV = "prostate_patientid.csv"
 COLUMNS = ("center", "patientid")
 CHANNEL = "_0000"
-"""nnU-Net's suffix of the first image channel, the only one that is read."""
+"""nnU-Net's suffix of the first image channel, the only one that is read.
+
+The Medical Segmentation Decathlon has none; it is expected only if an image has it.
+"""
 
 
 def looks_like_desam(root: Path) -> bool:
@@ -38,12 +41,17 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
     """
     home = _home(root) or root
     dataset = _dataset_json(home)
-    names = dict(structures or _structures(dataset))
-    label_map = {value: index for index, value in enumerate(sorted(names), start=1)}
+    labels_json = _labels(dataset)
+    regions, ignored = ({}, ()) if structures else (_regions(labels_json), _ignored(labels_json))
+    names = dict(structures or _structures(labels_json, ignored))
+    values = sorted({v for region in regions.values() for v in region} if regions else names)
+    label_map = {value: index for index, value in enumerate(values, start=1)}
     faults: list[Fault] = []
-    images = _by_stem(home / "imagesTr", CHANNEL, faults)
+    stems = [stem_of(file) for file in _files(home / "imagesTr")]
+    channel = "" if stems and not any(stem.endswith(CHANNEL) for stem in stems) else CHANNEL
+    images = _by_stem(home / "imagesTr", channel, faults)
     labels = _by_stem(home / "labelsTr", "", faults)
-    faults += _unpaired(home, images, labels)
+    faults += _unpaired(home, images, labels, channel)
     if not (home / SITES_CSV).is_file():
         faults.append(
             Fault(
@@ -82,6 +90,7 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
                 image=images[case],
                 label=labels[case],
                 label_map=label_map,
+                ignored=ignored,
             )
     if rows:
         faults += _without_site(home, images, labels, cases)
@@ -89,7 +98,10 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
         root=home,
         layout="desam",
         cases=tuple(cases.values()),
-        structures=tuple(names[value] for value in sorted(names)),
+        structures=tuple(regions) or tuple(names[value] for value in sorted(names)),
+        regions={
+            name: tuple(label_map[value] for value in region) for name, region in regions.items()
+        },
         modalities=_modalities(dataset, cases.values()),
         faults=tuple(faults),
     )
@@ -111,16 +123,44 @@ def _dataset_json(home: Path) -> Mapping[str, Any]:
     return plain if isinstance(plain, dict) else {}
 
 
-def _structures(dataset: Mapping[str, Any]) -> dict[int, str]:
-    """Label value -> name from nnU-Net's `dataset.json`, of version 1 or 2."""
+def _labels(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Name -> value, or values of a region, from `labels` of version 1 or 2."""
+    labels = dataset.get("labels")
+    if not isinstance(labels, dict):
+        return {}
+    return {
+        str(value) if str(key).isdigit() else str(key): int(key) if str(key).isdigit() else value
+        for key, value in labels.items()
+    }
+
+
+def _ignored(labels: Mapping[str, Any]) -> tuple[int, ...]:
+    """Value of the label `ignore` of version 2, which marks voxels that nobody labelled."""
+    value = labels.get("ignore")
+    return (value,) if isinstance(value, int) else ()
+
+
+def _regions(labels: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Structure -> its label values, if any structure has several; else empty."""
+    regions: dict[str, tuple[int, ...]] = {}
+    for name, value in labels.items():
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(v, int) for v in values):
+            return {}
+        if name != "ignore" and any(values):
+            regions[name] = tuple(sorted(set(values) - {0}))
+    return regions if any(len(values) > 1 for values in regions.values()) else {}
+
+
+def _structures(labels: Mapping[str, Any], ignored: tuple[int, ...]) -> dict[int, str]:
+    """Label value -> name; prostate if the file names none."""
     names: dict[int, str] = {}
-    try:
-        for key, value in dataset["labels"].items():
-            number, name = (key, value) if str(key).isdigit() else (value, key)
-            if int(number) > 0:
-                names[int(number)] = str(name)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        names = {}
+    for name, value in labels.items():
+        if not str(value).isdigit():
+            names = {}
+            break
+        if int(value) > 0 and int(value) not in ignored:
+            names[int(value)] = name
     return names or {1: "prostate"}
 
 
@@ -132,13 +172,20 @@ def _modalities(dataset: Mapping[str, Any], cases: Iterable[SourceCase]) -> dict
     return {case.domain: modality for case in cases} if modality else {}
 
 
+def _files(folder: Path) -> list[Path]:
+    """The visible volumes in a folder, in natural order."""
+    if not folder.is_dir():
+        return []
+    files = sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
+    return [file for file in files if suffix_of(file) in SUFFIXES and file.name[0] != "."]
+
+
 def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
     """Case -> file of a folder; a second file of the same case is added to `faults`."""
-    files = sorted(folder.iterdir(), key=lambda f: natural_key(f.name)) if folder.is_dir() else []
     by_case: dict[str, Path] = {}
-    for file in files:
+    for file in _files(folder):
         stem = stem_of(file)
-        if suffix_of(file) in SUFFIXES and file.name[0] != "." and stem.endswith(ending):
+        if stem.endswith(ending):
             case = stem.removesuffix(ending)
             first = by_case.setdefault(case, file)
             if first != file:
@@ -146,11 +193,13 @@ def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
     return by_case
 
 
-def _unpaired(home: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Fault]:
+def _unpaired(
+    home: Path, images: Mapping[str, Path], labels: Mapping[str, Path], channel: str
+) -> list[Fault]:
     faults = []
     for missing, present, counterparts, pattern in (
         ("label", images, labels, "labelsTr/{}"),
-        ("image", labels, images, "imagesTr/{}" + CHANNEL),
+        ("image", labels, images, "imagesTr/{}" + channel),
     ):
         for case in sorted(present.keys() - counterparts.keys(), key=natural_key):
             expected = f"{pattern.format(case)}{suffix_of(present[case])}"

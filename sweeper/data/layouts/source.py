@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from desam_model.types import Split
@@ -48,6 +48,7 @@ class SourceCase:
         image: File of the image.
         label: File of the label map.
         label_map: Value in the file -> value in the store (1.. in the order of the structures).
+        ignored: Values in the file of voxels that nobody labelled (nnU-Net's `ignore`).
         patient: Id of the patient, whose scans are all in the same split. Empty if the source has
             none; then each case is a patient.
         split: The split given by the source, or None to use the split rule.
@@ -58,8 +59,18 @@ class SourceCase:
     image: Path
     label: Path
     label_map: Mapping[int, int]
+    ignored: tuple[int, ...] = ()
     patient: str = ""
     split: Split | None = None
+
+
+def values_of(
+    structures: Sequence[str], regions: Mapping[str, Sequence[int]]
+) -> dict[str, tuple[int, ...]]:
+    """Structure -> the label values of the store that belong to it."""
+    return {
+        name: tuple(regions.get(name, (number,))) for number, name in enumerate(structures, start=1)
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +82,8 @@ class SourceDataset:
         layout: Name of the layout.
         cases: In the order of the source, which DeSAM's split rule uses.
         structures: Names of the label values 1, 2, ... of the store.
+        regions: Structure -> the label values of the store that belong to it, for structures that
+            overlap (nnU-Net's regions); empty if each structure has a value of its own.
         profiles: Domain -> name of its preprocessing profile, if it is not DeSAM's.
         modalities: Domain -> `CT` or `MR`, if the source states it.
         faults: Faults of names and files.
@@ -80,6 +93,7 @@ class SourceDataset:
     layout: str
     cases: tuple[SourceCase, ...]
     structures: tuple[str, ...]
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     profiles: Mapping[str, str] = field(default_factory=dict)
     modalities: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()

@@ -42,7 +42,7 @@ def export_dataset(
         DataError: The source does not exist or has not all cases, or the structure is not given.
     """
     # find the volumes
-    value = _value_of(store, structure)
+    values = _values_of(store, structure)
     root = source or Path(store.source)
     if not store.source:
         raise DataError(
@@ -64,23 +64,23 @@ def export_dataset(
             f"{root} does not contain {len(missing)} of {len(store.cases)} cases of dataset"
             f" {store.name}, such as {missing[0]}; set the right folder with --source"
         )
-    # write them, training cases first
-    order = sorted(store.cases, key=lambda c: (c.domain, c.split is not Split.TRAIN))
+    # write them, training cases first, test cases last
+    order = sorted(store.cases, key=lambda c: (c.domain, list(Split).index(c.split)))
     written = export_desam(
-        [volumes[case.case] for case in order], folder, value=value, progress=progress
+        [volumes[case.case] for case in order], folder, values=values, progress=progress
     )
     return written, _remarks(store)
 
 
-def _value_of(store: DatasetStore, structure: str | None) -> int:
+def _values_of(store: DatasetStore, structure: str | None) -> tuple[int, ...]:
     if structure is None and len(store.structures) == 1:
-        return 1
+        return store.values_of(store.structures[0])
     if structure not in store.structures:
         raise DataError(
             f"structure is {structure!r}, dataset {store.name} has {', '.join(store.structures)};"
             " choose one with --structure"
         )
-    return store.structures.index(structure) + 1
+    return store.values_of(structure)
 
 
 def _remarks(store: DatasetStore) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from sweeper.data.case_pool import default_processes, process_cases
 from sweeper.data.faults import Fault, FaultyDataError, errors
 from sweeper.data.importer import PART_VERSION, CaseJob, CaseResult, hash_files
 from sweeper.data.layouts.registry import read_source
+from sweeper.data.layouts.source import values_of
 from sweeper.data.privacy import salted
 from sweeper.data.set_checks import check_results, check_source
 from sweeper.data.splits import split_cases
@@ -102,7 +103,7 @@ def _import(
         structures=dataset.structures,
         is_synthetic=options.is_synthetic,
         preprocessing={d: s.as_mapping() for d, s in options.settings(dataset).items()},
-        split_rule=options.split_words(),
+        split_rule=options.split_words([result.case for result in good]),
         import_key=key,
         content_key=content_key(dataset, options, [result.source_hash for result in results]),
         skipped=_skipped(faults, options.salt),
@@ -111,6 +112,7 @@ def _import(
         label_values={name: value for value, name in (options.structures or {}).items()},
         keeps_all_slices=True,
         reader_version=PART_VERSION,
+        regions=dataset.regions,
         modalities={d: m for d, m in options.modalities(dataset).items() if m},
     )
     store = write_dataset(target, facts, new_cases(good, split, dataset, options.salt))
@@ -161,7 +163,7 @@ def _process(
         CaseJob(
             case=case,
             root=dataset.root,
-            structures=dataset.structures,
+            structures=values_of(dataset.structures, dataset.regions),
             settings=settings[case.domain],
             modality=modalities[case.domain],
             parts=parts,

@@ -15,7 +15,7 @@ from sweeper.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sweeper.data.layouts.source import SourceDataset
+    from sweeper.data.layouts.source import SourceCase, SourceDataset
     from sweeper.data.preprocessing import LabelResize, Preprocessing
     from sweeper.data.splits import SplitRule
 
@@ -78,8 +78,19 @@ class ImportOptions:
             modalities[domain] = stated or self.modality or ""
         return modalities
 
-    def split_words(self) -> str:
-        """The split rule in words, for the store and the terminal."""
+    def split_words(self, cases: Sequence[SourceCase]) -> str:
+        """The rule that split these cases in words, for the store and the terminal."""
+        given = [case for case in cases if case.split is not None]
+        if len(given) == len(cases):
+            return "the source: its split column decides for all cases"
+        if given:
+            return (
+                f"the source for {len(given)} of {len(cases)} cases; for the others by"
+                f" {self._rule_words()}"
+            )
+        return self._rule_words()
+
+    def _rule_words(self) -> str:
         if self.split == "seeded":
             return (
                 f"seeded: 90 % of the cases of each domain train, drawn with seed {self.split_seed}"
@@ -123,7 +134,8 @@ def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
     salt = options.salt and salted("import", options.salt)
     # a store from before patients were recorded is re-created if the source has patients
     version = ["patients kept"] if any(c.patient for c in source.cases) else []
-    return [cases, chosen, settings, source.structures, salt, *version]
+    regions = [sorted(source.regions.items())] if source.regions else []
+    return [cases, chosen, settings, source.structures, salt, *version, *regions]
 
 
 def _digest(plain: list[Any]) -> str:

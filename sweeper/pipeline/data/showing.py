@@ -32,6 +32,7 @@ class DomainSummary:
         domain: Name of the domain.
         train: Ids of its training cases.
         validation: Ids of its validation cases.
+        test: Ids of its test cases.
         n_slices: Number of slices of all its cases that show a structure; the values below are of
             these slices.
         matrices: Distinct (rows, cols) of its source volumes.
@@ -45,6 +46,7 @@ class DomainSummary:
     domain: str
     train: tuple[str, ...]
     validation: tuple[str, ...]
+    test: tuple[str, ...]
     n_slices: int
     matrices: tuple[tuple[int, int], ...]
     spacings_mm: tuple[tuple[float, ...], ...]
@@ -77,7 +79,7 @@ def _tile(store: DatasetStore, cases: tuple[CaseRecord, ...], column: int) -> Ti
     position = (0.5, 0.85, 0.15)[column % 3]
     offset = case.shown[min(len(case.shown) - 1, int(position * len(case.shown)))]
     index = case.start + offset
-    mark = " val" if case.split is Split.VALIDATION else ""
+    mark = {Split.VALIDATION: " val", Split.TEST: " test"}.get(case.split, "")
     if not case.has_geometry and case.n_source_slices > 1:
         mark += " no orientation"
     return Tile(
@@ -102,6 +104,7 @@ def _summarise_domain(store: DatasetStore, domain: str) -> DomainSummary:
         domain=domain,
         train=tuple(c.case for c in cases if c.split is Split.TRAIN),
         validation=tuple(c.case for c in cases if c.split is Split.VALIDATION),
+        test=tuple(c.case for c in cases if c.split is Split.TEST),
         n_slices=sum(len(case.shown) for case in cases),
         matrices=tuple(dict.fromkeys(case.matrix for case in cases)),
         spacings_mm=tuple(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
 from sweeper.errors import StoreError
+from sweeper.pipeline.data.store_needs import StoreNeed, store_need
 from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
@@ -17,7 +18,6 @@ from sweeper.plan.expand import require_domains
 from sweeper.plan.identity import DataFacts
 from sweeper.store.dataset.place import dataset_path
 from sweeper.store.dataset.store import DatasetStore
-from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.weights import check_checkpoint, encoder_fingerprint, resolve_checkpoint
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from sweeper.config.trial import EncoderConfig, TrialConfig
     from sweeper.pipeline.display import Display
-    from sweeper.store.embeddings.manifest import EmbeddingManifest
     from sweeper.store.workspace import Workspace
 
 
@@ -39,7 +38,7 @@ class DataSource:
             fingerprint and path.
 
     Attributes:
-        missing_bytes: Size of the embeddings that are not computed yet.
+        needs: The embedding stores that the trials read, if these are not made: what is missing.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class DataSource:
         self._facts: dict[tuple[str, EncoderConfig | None, Path | None, bool], DataFacts] = {}
         self._embeddings: dict[tuple[str, str, bool], tuple[str, str]] = {}
         self._is_embedding = False
-        self.missing_bytes = 0
+        self.needs: list[StoreNeed] = []
 
     def facts(self, config: TrialConfig) -> DataFacts:
         """Facts about the data of a trial, for the plan."""
@@ -152,7 +151,7 @@ class DataSource:
                 )
                 path = existing_path(self._workspace, manifest)
                 self._embeddings[key] = manifest.fingerprint, str(path)
-                self.missing_bytes += _missing_bytes(path, manifest)
+                self.needs.append(store_need(path, manifest))
         return self._embeddings[key]
 
     def _embedded(self, progress: EmbedProgress) -> None:
@@ -177,8 +176,3 @@ class DataSource:
             return ensure_abdominal_phantom(self._workspace, self._imported)
         self._display.phase("creating the synthetic six-site phantom and importing it")
         return ensure_phantom(self._workspace, self._imported)
-
-
-def _missing_bytes(path: Path, manifest: EmbeddingManifest) -> int:
-    present = len(EmbeddingStore.open(path).commits) if path.exists() else 0
-    return (manifest.n_slices - present) * manifest.slice_bytes

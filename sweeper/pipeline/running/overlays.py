@@ -63,4 +63,4 @@ def _draw(
     reference = references[z].astype(bool)
     prediction = unpack(packed[z], reference.shape[-1])
     layers = ((reference, REFERENCE_RGB), (prediction, PREDICTION_RGB))
-    Image.fromarray(paint(dataset.image(indices[z])[0], layers, zoom=_ZOOM)).save(path)
+    Image.fromarray(paint(dataset.image(indices[z])[0], layers, zoom=_ZOOM, thickness=2)).save(path)

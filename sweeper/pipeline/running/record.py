@@ -132,6 +132,7 @@ def name_of_sweep(space: str, trainings: Sequence[Training]) -> str:
 
 def _tags(training: Training, fit: Mapping[str, Any]) -> dict[str, str]:
     data, identity = training.data, training.identity
+    given = training.config.encoder.checkpoint
     return {
         "train_id": training.train_id,
         "source": training.config.source,
@@ -141,6 +142,7 @@ def _tags(training: Training, fit: Mapping[str, Any]) -> dict[str, str]:
         "dataset_fingerprint": data.fingerprint,
         "encoder": training.config.encoder.name if identity["embedding"] else "",
         "encoder_fingerprint": str(identity["embedding"] or ""),
+        "encoder_weights": given.name if given is not None and identity["embedding"] else "",
         "synthetic": "true" if data.is_synthetic else "false",
         "device": str(fit.get("device", "")),
         "remedy": str(fit.get("remedy") or ""),

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-REFERENCE_RGB = (64, 220, 96)
-PREDICTION_RGB = (255, 64, 64)
+REFERENCE_RGB = (86, 180, 233)
+PREDICTION_RGB = (230, 159, 0)
+"""Blue and orange of Okabe and Ito's palette, which colour-blind readers tell apart."""
 
 Layer = tuple["NDArray[np.bool_]", tuple[int, int, int]]
 """A mask `(H, W)` and its colour."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import wraps
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 
 from sweeper.report.aggregate import make_cell
 from sweeper.report.build import build_tables
+from sweeper.report.figures import PNG_DPI, WIDTH_CM
 from sweeper.report.statistics.comparison import compare_rows, table_statistics
 from sweeper.report.statistics.contributions import defined_patients
 from sweeper.report.statistics.wilcoxon import patient_means
@@ -28,19 +30,43 @@ if TYPE_CHECKING:
     from sweeper.report.statistics.contributions import Patient
     from sweeper.report.table import Cell
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NEW_LINE = "\n"
+
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """The palette of Okabe and Ito."""
 
 _MARKERS, _HATCHES = ("o", "D", "^"), ("", "////", "xxxx")
 """For the ninth and later rows, whose colours repeat."""
 
-_DPI = 150
+_CM_PER_INCH = 2.54
 _MARGIN_IN = 0.15
+_SMALL_PT, _LARGE_PT = 7.0, 8.0
+_PRINT: dict[Any, Any] = {
+    "font.size": _SMALL_PT,
+    "axes.titlesize": _LARGE_PT,
+    "axes.labelsize": _SMALL_PT,
+    "xtick.labelsize": _SMALL_PT,
+    "ytick.labelsize": _SMALL_PT,
+    "legend.fontsize": _SMALL_PT,
+    "figure.titlesize": _LARGE_PT,
+    "axes.linewidth": 0.6,
+    "pdf.fonttype": 42,  # embedded TrueType, as publishers want
+}
+"""Texts of 7 to 8 pt at print size."""
 
 
-def write_figures(query: Query, folder: Path) -> dict[str, Path]:
-    """Write every figure that the query allows, as PNG and PDF; returns name -> PNG."""
-    makers: dict[str, Callable[[Query], Figure | None]] = {
+def write_figures(query: Query, folder: Path, *, width_cm: float = WIDTH_CM) -> dict[str, Path]:
+    """Write every figure that the query allows, as PNG and PDF; returns name -> PNG.
+
+    Args:
+        query: The table's.
+        folder: Where to write.
+        width_cm: Width on paper, at which texts have 7 to 8 pt.
+    """
+    makers: dict[str, Callable[[Query, float], Figure | None]] = {
         "boxes": box_plot,
         "forest": forest_plot,
         "grid": grid_plot,
@@ -50,18 +76,36 @@ def write_figures(query: Query, folder: Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for name, make in makers.items():
-        figure = make(query)
+        figure = make(query, width_cm)
         if figure is not None:
             written[name] = save(figure, folder / f"{name}.png", query.is_synthetic)
     return written
 
 
+def at_print_size(make: Callable[P, T]) -> Callable[P, T]:
+    """A maker of figures whose texts have the sizes of print."""
+
+    @wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> T:
+        with mpl.rc_context(_PRINT):
+            return make(*args, **kwargs)
+
+    return made
+
+
+def inches(width_cm: float) -> float:
+    """A width on paper, for Matplotlib."""
+    return width_cm / _CM_PER_INCH
+
+
 def save(figure: Figure, path: Path, is_synthetic: bool) -> Path:
     """Write the figure as PNG and PDF, with a note in the top margin if the data is synthetic."""
     if is_synthetic:
-        figure.text(0.998, 0.998, SYNTHETIC, ha="right", va="top", fontsize=6, color="#B00020")
-    with mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(path, dpi=_DPI, pil_kwargs={"compress_level": 1})
+        figure.text(
+            0.998, 0.998, SYNTHETIC, ha="right", va="top", fontsize=_SMALL_PT, color="#B00020"
+        )
+    with mpl.rc_context(_PRINT):
+        figure.savefig(path, dpi=PNG_DPI, pil_kwargs={"compress_level": 1})
         figure.savefig(path.with_suffix(".pdf"))
     # 256 colours are enough for lines and grey pictures, and keep the HTML page small
     Image.open(path).convert("RGB").quantize(256).save(path)
@@ -78,7 +122,8 @@ def _patient_means(query: Query) -> dict[str, dict[Patient, float]]:
     return {label: patient_means(list(query.averaged(label).values())) for label in query.pools}
 
 
-def box_plot(query: Query) -> Figure | None:
+@at_print_size
+def box_plot(query: Query, width_cm: float = WIDTH_CM) -> Figure | None:
     """One group of boxes per target site, one box per row, patients as dots.
 
     A patient with an undefined number has no dot; the legend counts those patients.
@@ -87,9 +132,13 @@ def box_plot(query: Query) -> Figure | None:
     sites = [d for d in query.domains if any(p[0] == d for row in means.values() for p in row)]
     if not sites:
         return None
-    figure = Figure(figsize=(1.5 + 0.9 * len(sites) + 0.25 * len(sites) * len(means), 4.2))
+    columns = _legend_columns(list(means), width_cm)
+    legend_in = 0.16 * -(-len(means) // columns)
+    figure = Figure(figsize=(inches(width_cm), 2.4 + legend_in))
     axes = figure.add_subplot()
     width = 0.8 / len(means)
+    dot = 9 if width_cm > _NARROW_CM else 4
+    shown = [v for row in means.values() for v in row.values() if math.isfinite(v)]
     generator = np.random.default_rng(0)
     for i, (label, by_patient) in enumerate(means.items()):
         colour, again = COLOURS[i % len(COLOURS)], i // len(COLOURS) % len(_MARKERS)
@@ -113,7 +162,7 @@ def box_plot(query: Query) -> Figure | None:
             axes.scatter(
                 x + spread,
                 values,
-                s=9,
+                s=dot,
                 color=colour,
                 marker=_MARKERS[again],
                 linewidths=0,
@@ -121,30 +170,44 @@ def box_plot(query: Query) -> Figure | None:
             )
         undefined = sum(math.isnan(value) for value in by_patient.values())
         name = f"{label} ({undefined} undefined)" if undefined else label
-        axes.scatter([], [], s=40, color=colour, marker=_MARKERS[again], label=name)
+        axes.scatter([], [], s=16, color=colour, marker=_MARKERS[again], label=name)
     axes.set_xticks(range(len(sites)), [query.shown(site) for site in sites])
     axes.set_xlim(-0.6, len(sites) - 0.4)
-    low, high = query.metric.axis
-    # slightly above the limit, so that the dot of a perfect case is not cut
-    axes.set_ylim(bottom=low, top=None if high is None else high + 0.02 * (high - low))
+    axes.set_ylim(*_limits(query, shown))
     axes.set_ylabel(query.metric.label)
-    axes.set_title("One dot a patient of the target site: mean over sources and seeds", fontsize=9)
-    _legend(axes, len(means))
+    title = "One dot per patient of the target site: mean over sources and seeds"
+    axes.set_title(title if width_cm > _NARROW_CM else "One dot per patient")
+    axes.legend(
+        frameon=False, ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.1),
+        handletextpad=0.2, columnspacing=1.0, labelspacing=0.3, borderaxespad=0.2,
+    )  # fmt: skip
     _leave_margin(figure)
     return figure
 
 
-def _legend(axes: mpl.axes.Axes, count: int) -> None:
-    axes.legend(
-        frameon=False,
-        fontsize=8,
-        ncols=min(4, count),
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.1),
-    )
+_NARROW_CM = 9.0
+"""A figure up to this width is one column of two."""
 
 
-def forest_plot(query: Query) -> Figure | None:
+def _legend_columns(labels: Sequence[str], width_cm: float) -> int:
+    """Columns of a legend whose names are no wider than the figure."""
+    widest_in = 0.3 + 0.058 * max(map(len, labels), default=1)
+    return max(1, min(len(labels), int(inches(width_cm) * 0.95 / widest_in)))
+
+
+def _limits(query: Query, values: Sequence[float]) -> tuple[float, float]:
+    """Limits of an axis that uses the space: the data with a margin, inside the metric's limits."""
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 1.0
+    lowest, highest = query.metric.axis
+    # slightly beyond the limit, so that the dot of a perfect case is not cut
+    beyond = 0.02 * (high - low)
+    top = high + margin if highest is None else min(high + margin, highest + beyond)
+    return max(low - margin, lowest - beyond), top
+
+
+@at_print_size
+def forest_plot(query: Query, width_cm: float = WIDTH_CM) -> Figure | None:
     """Differences from the baseline: overall, then by target site.
 
     With 95 % intervals over seeds and patients where both rows have three seeds, and the site two
@@ -162,7 +225,7 @@ def forest_plot(query: Query) -> Figure | None:
             sections[site] = compare_rows(query, labels, overall.baseline, inside)
     order = list(query.pools)  # the box plot's order, so that the colours are the same
     lines = len(sections) * len(labels)
-    figure = Figure(figsize=(7, 1.2 + 0.2 * lines))
+    figure = Figure(figsize=(inches(width_cm), 0.7 + 0.15 * (lines + len(sections))))
     axes = figure.add_subplot()
     ticks = []
     y = 0
@@ -172,22 +235,24 @@ def forest_plot(query: Query) -> Figure | None:
                 continue
             colour = COLOURS[order.index(row.label) % len(COLOURS)]
             if row.delta_interval is not None:
-                axes.plot(row.delta_interval, [y, y], color=colour, linewidth=1.5)
-            axes.plot([row.delta], [y], "s", color=colour, markersize=5)
+                axes.plot(row.delta_interval, [y, y], color=colour, linewidth=1.2)
+            axes.plot([row.delta], [y], "s", color=colour, markersize=3.5)
             ticks.append((y, f"{query.shown(section)}: {row.label}"))
             y += 1
         y += 1
     axes.axvline(0, color="grey", linewidth=0.8)
-    axes.set_yticks([t for t, _ in ticks], [text for _, text in ticks], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_yticks([t for t, _ in ticks], [text for _, text in ticks])
     has_intervals = any(row.delta_interval for rows in sections.values() for row in rows)
     meaning = "95 % interval over seeds and patients" if has_intervals else "no test, no interval"
-    axes.set_xlabel(f"difference to {overall.baseline}, {query.metric.label}, {meaning}")
+    words = f"difference to {overall.baseline}, {query.metric.label}"
+    axes.set_xlabel(f"{words}{', ' if width_cm > _NARROW_CM else ',' + _NEW_LINE}{meaning}")
+    axes.set_ylim(y - 1.5, -0.5)  # the last section's gap takes no space
     _leave_margin(figure)
     return figure
 
 
-def seed_strip(query: Query) -> Figure | None:
+@at_print_size
+def seed_strip(query: Query, width_cm: float = WIDTH_CM) -> Figure | None:
     """The average of each seed as a dot, one line per row, which shows the spread over seeds.
 
     Nothing with a single seed, which has no spread.
@@ -200,17 +265,18 @@ def seed_strip(query: Query) -> Figure | None:
     ]
     if max(map(len, averages.values()), default=0) < 2:
         return None
-    figure = Figure(figsize=(6.5, 1.1 + 0.35 * len(averages)))
+    figure = Figure(figsize=(inches(width_cm), 0.7 + 0.22 * len(averages)))
     axes = figure.add_subplot()
     for y, by_seed in enumerate(averages.values()):
         colour, marker = COLOURS[y % len(COLOURS)], _MARKERS[y // len(COLOURS) % len(_MARKERS)]
         values = [value for value in by_seed.values() if math.isfinite(value)]
-        axes.plot(values, [y] * len(values), marker, color=colour, markersize=6, alpha=0.75)
+        axes.plot(values, [y] * len(values), marker, color=colour, markersize=4, alpha=0.75)
         if values:
-            axes.plot([fmean(values)], [y], "|", color="black", markersize=16)
-    axes.set_yticks(range(len(averages)), names, fontsize=8)
+            axes.plot([fmean(values)], [y], "|", color="black", markersize=10)
+    axes.set_yticks(range(len(averages)), names)
     axes.set_ylim(len(averages) - 0.5, -0.5)
-    axes.set_xlabel(f"average of a seed, {query.metric.label}; bar = mean over seeds")
+    gap = " " if width_cm > _NARROW_CM else _NEW_LINE
+    axes.set_xlabel(f"average of a seed, {query.metric.label};{gap}bar = mean over seeds")
     axes.grid(axis="x", color="#8884", linewidth=0.5)
     _leave_margin(figure)
     return figure
@@ -224,7 +290,8 @@ def _seed_averages(query: Query, label: str) -> dict[str, float]:
     return {seed: fmean(values[seed] for values in made) for seed in sorted(seeds)}
 
 
-def grid_plot(query: Query) -> Figure | None:
+@at_print_size
+def grid_plot(query: Query, width_cm: float = WIDTH_CM) -> Figure | None:
     """The average against the number of prompt points, with its 95 % band if it exists."""
     if query.spec.rows != "grid_size":
         return None
@@ -233,7 +300,7 @@ def grid_plot(query: Query) -> Figure | None:
     )
     if len(points) < 2:
         return None
-    figure = Figure(figsize=(5, 3.6))
+    figure = Figure(figsize=(inches(min(width_cm, 12.2)), 2.4))
     axes = figure.add_subplot()
     sizes = [size for size, _ in points]
     intervals = [row.interval for _, row in points if row.interval is not None]
@@ -241,27 +308,29 @@ def grid_plot(query: Query) -> Figure | None:
         low, high = zip(*intervals, strict=True)
         words = "95 % interval over seeds and patients"
         axes.fill_between(sizes, low, high, color=COLOURS[0], alpha=0.2, label=words)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False)
     axes.plot(sizes, [row.mean for _, row in points], "o-", color=COLOURS[0])
-    axes.set_xticks(sizes, [f"{size}x{size}" for size in sizes], fontsize=8)
+    axes.set_xticks(sizes, [f"{size}x{size}" for size in sizes])
     axes.set_xlabel("prompt grid")
     axes.set_ylabel(query.metric.label)
     _leave_margin(figure)
     return figure
 
 
-def heat_map(query: Query) -> Figure | None:
+@at_print_size
+def heat_map(query: Query, width_cm: float = WIDTH_CM) -> Figure | None:
     """Source x target, one panel per row of the table; the diagonal is source validation."""
     spec = query.spec.model_copy(update={"columns": "matrix"})
     tables = build_tables(replace(query, spec=spec))
     grids = [[row for row in table.rows if not row.is_mean] for table in tables]
     if not any(grids):
         return None
-    side = 0.55 * len(query.domains) + 1.3
-    height = 0.55 * max(map(len, grids)) + 1.3
-    columns = 2 if len(tables) in (2, 4) else min(3, len(tables))
+    most = max(1, int(inches(width_cm) / (0.24 * len(query.domains) + 0.8)))
+    columns = 2 if len(tables) in (2, 4) and most > 1 else min(most, len(tables))
     lines = -(-len(tables) // columns)
-    figure = Figure(figsize=(columns * side + 0.8, lines * height), layout="constrained")
+    cell_in = min(0.4, (inches(width_cm) / columns - 0.9) / len(query.domains))
+    height = cell_in * max(map(len, grids)) + 1.1
+    figure = Figure(figsize=(inches(width_cm), lines * height), layout="constrained")
     top = _MARGIN_IN / (lines * height)
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - top))
     cells = [cell for rows in grids for row in rows for cell in row.cells[:-1]]
@@ -276,11 +345,11 @@ def heat_map(query: Query) -> Figure | None:
         picture = axes.imshow(values, cmap="cividis", vmin=limits[0], vmax=limits[1])
         _write_numbers(axes, [row.cells[:-1] for row in rows], limits)
         names = [table.columns[:-1], [row.label for row in rows]]
-        axes.set_xticks(range(len(names[0])), names[0], rotation=60, ha="right", fontsize=7)
-        axes.set_yticks(range(len(names[1])), names[1], fontsize=7)
-        axes.set_title(table.row_header.removesuffix(": source"), fontsize=9)
-        axes.set_xlabel("target", fontsize=8)
-        axes.set_ylabel("source", fontsize=8)
+        axes.set_xticks(range(len(names[0])), names[0], rotation=60, ha="right")
+        axes.set_yticks(range(len(names[1])), names[1])
+        axes.set_title(table.row_header.removesuffix(": source"))
+        axes.set_xlabel("target")
+        axes.set_ylabel("source")
     figure.colorbar(picture, ax=figure.axes, shrink=0.7, label=query.metric.label)
     return figure
 
@@ -295,4 +364,4 @@ def _write_numbers(
             value = math.nan if cell.value is None else cell.value
             colour = "white" if value < middle else "black"
             words = DASH if cell.value is None else number(value, 0)
-            axes.text(x, y, words, ha="center", va="center", color=colour, fontsize=7)
+            axes.text(x, y, words, ha="center", va="center", color=colour)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from sweeper.report.figures import PNG_DPI
+from sweeper.report.formats.html_details import details_html
 from sweeper.report.table import Mark, Origin
 from sweeper.report.words import (
     caption_lines,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sweeper.report.formats.plain_table import PlainTable
+    from sweeper.report.row_details import RowDetails
     from sweeper.report.table import Cell, ReportTable, TableRow
 
 
@@ -35,6 +38,8 @@ class Page:
         sides: Tables of statistics and costs.
         figures: Caption -> PNG file.
         provenance: Name -> value.
+        rows: What stands behind the rows; may be empty.
+        sources: Where the tables have their sources: `columns`, `rows` (a matrix), or nowhere.
     """
 
     title: str
@@ -42,30 +47,48 @@ class Page:
     sides: Sequence[PlainTable]
     figures: Mapping[str, Path]
     provenance: Mapping[str, str]
+    rows: Sequence[RowDetails] = ()
+    sources: Literal["columns", "rows", ""] = ""
 
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --dim: #777; --warn: #b00020; }
+:root { color-scheme: light dark; --paper: #ffffff; --ink: #1a1a1a; --dim: #5c5c5c;
+  --warn: #b00020; --link: #00568c; --line: #8884 }
+@media (prefers-color-scheme: dark) { :root { --paper: #121212; --ink: #e8e8e8; --dim: #b0b0b0;
+  --warn: #ff8a80; --link: #56b4e9 } }
 * { box-sizing: border-box }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 1rem }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 1rem;
+  background: var(--paper); color: var(--ink) }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 .scroll { overflow-x: auto; max-width: 100% }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
   white-space: nowrap }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: Canvas }
-th { cursor: pointer } th:focus { outline: 2px solid #0072B2 }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
+  background: var(--paper) }
+th { cursor: pointer } th:focus, .scroll:focus { outline: 2px solid var(--link) }
 .published { color: var(--dim); font-style: italic }
 .best { font-weight: 700 } .second { text-decoration: underline }
 .warn { color: var(--warn); font-weight: 600; border-left: 4px solid; padding-left: .6rem }
-.caption { color: var(--dim); font-size: .85rem; max-width: 75ch }
-figure { margin: 1.5rem 0 } figure img { max-width: 100%; height: auto; background: #fff }
-.scroll:focus { outline: 2px solid #0072B2 }
-figcaption { color: var(--dim); font-size: .85rem; max-width: 75ch }
+.caption, figcaption { color: var(--dim); font-size: .85rem; max-width: 75ch }
+figure { margin: 1.5rem 0 } figure img { width: 100%; height: auto; background: #fff }
+details { margin: .4rem 0 } summary { cursor: pointer; color: var(--link) }
+.curve { width: 160px; height: 48px; display: block } small { color: var(--dim) }
+.curve polyline { fill: none; stroke: var(--link); stroke-width: 1.5 }
+[hidden] { display: none }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .85rem }
 dd { margin: 0; overflow-wrap: anywhere }
 @media (max-width: 600px) { body { font-size: 14px; padding: .6rem } dl { display: block }
-  dd { margin: 0 0 .4rem } figure img { max-width: 640px } }
+  dd { margin: 0 0 .4rem } }
+@media print {
+  @page { size: A4; margin: 12mm }
+  :root { --paper: #ffffff; --ink: #000000; --dim: #444444; --warn: #b00020; --link: #00568c }
+  body { font-size: 9pt; max-width: none; padding: 0 } .controls { display: none }
+  .scroll { overflow: visible } table { font-size: 7.5pt; width: 100% }
+  th, td { padding: .1rem .25rem; white-space: normal } th { overflow-wrap: anywhere }
+  th:first-child, td:first-child { position: static }
+  tr, figure { break-inside: avoid } figure img { max-height: 240mm; object-fit: contain }
+}
 """
 _SCRIPT = """
 for (const head of document.querySelectorAll("th")) {
@@ -93,6 +116,11 @@ for (const head of document.querySelectorAll("th")) {
   head.addEventListener("click", sort);
   head.addEventListener("keydown", (e) => { if (e.key === "Enter") sort(); });
 }
+const chosen = document.querySelector("#source");
+chosen?.addEventListener("change", () => {
+  for (const part of document.querySelectorAll("[data-source]"))
+    part.hidden = chosen.value !== "" && part.dataset.source !== chosen.value;
+});
 """
 
 
@@ -107,7 +135,9 @@ def render_html(page: Page) -> str:
         f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(page.title)}</h1>",
         *(f'<p class="warn">{escape(line)}</p>' for line in warnings),
-        *map(html_table, page.tables),
+        _filter(page),
+        *(html_table(table, page.sources) for table in page.tables),
+        details_html(page.rows, page.tables[0].measure, page.tables[0].digits),
         *map(_side, page.sides),
         *(_figure(caption, path) for caption, path in page.figures.items()),
         "<h2>Provenance</h2>",
@@ -117,19 +147,40 @@ def render_html(page: Page) -> str:
     return "\n".join(parts)
 
 
-def html_table(table: ReportTable) -> str:
-    """A table with its caption as a fragment of a page."""
+def _filter(page: Page) -> str:
+    """The choice of a source, which hides the others; empty with fewer than two."""
+    names = dict.fromkeys(training.source for row in page.rows for training in row.trainings)
+    if len(names) < 2:
+        return ""
+    options = "".join(f"<option>{escape(name)}</option>" for name in names)
+    return (
+        '<p class="controls"><label>Source <select id="source"><option value="">all</option>'
+        f"{options}</select></label></p>"
+    )
+
+
+def html_table(table: ReportTable, sources: str = "") -> str:
+    """A table with its caption as a fragment of a page; `sources` is that of a `Page`."""
     header = [table.row_header, *table.columns, *([delta_header(table)] if table.baseline else [])]
-    rows = "\n".join(_row(row, table) for row in table.rows)
+    rows = "\n".join(_row(row, table, sources) for row in table.rows)
     words = "".join(f"<br>{escape(line)}" for line in caption_lines(table))
-    return f'{_grid(header, rows)}<p class="caption">{words.removeprefix("<br>")}</p>'
+    # the last column is an average, which is of no source
+    of_source = table.columns[:-1] if sources == "columns" else ()
+    grid = _grid(header, rows, of_source)
+    return f'{grid}<p class="caption">{words.removeprefix("<br>")}</p>'
 
 
-def _row(row: TableRow, table: ReportTable) -> str:
+def _row(row: TableRow, table: ReportTable, sources: str) -> str:
     css = ' class="published"' if row.origin is Origin.PUBLISHED else ""
+    if sources == "rows" and not row.is_mean:
+        css += _source(row.label)
+    places = [_source(name) if sources == "columns" else "" for name in table.columns[:-1]]
     cells = [
         f"<td>{escape(row_name(row))}</td>",
-        *(_cell(cell, table.digits) for cell in row.cells),
+        *(
+            _cell(cell, table.digits, place)
+            for cell, place in zip(row.cells, [*places, ""], strict=True)
+        ),
     ]
     if table.baseline:
         value = "" if row.delta is None else f' data-value="{row.delta!r}"'
@@ -137,10 +188,14 @@ def _row(row: TableRow, table: ReportTable) -> str:
     return f"<tr{css}>{''.join(cells)}</tr>"
 
 
-def _cell(cell: Cell, digits: int) -> str:
+def _source(name: str) -> str:
+    return f' data-source="{escape(name, quote=True)}"'
+
+
+def _cell(cell: Cell, digits: int, place: str) -> str:
     css = {Mark.BEST: ' class="best"', Mark.SECOND: ' class="second"', None: ""}[cell.mark]
     value = "" if cell.value is None else f' data-value="{cell.value!r}"'
-    return f"<td{css}{value}>{escape(cell_text(cell, digits))}</td>"
+    return f"<td{css}{value}{place}>{escape(cell_text(cell, digits))}</td>"
 
 
 def _side(table: PlainTable) -> str:
@@ -152,8 +207,10 @@ def _side(table: PlainTable) -> str:
     return f'{heading}{_grid(list(table.header), rows)}<p class="caption">{notes}</p>'
 
 
-def _grid(header: Sequence[str], rows: str) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+def _grid(header: Sequence[str], rows: str, of_source: Sequence[str] = ()) -> str:
+    head = "".join(
+        f"<th{_source(name) if name in of_source else ''}>{escape(name)}</th>" for name in header
+    )
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{rows}</tbody></table></div>"
@@ -163,12 +220,12 @@ def _grid(header: Sequence[str], rows: str) -> str:
 def _figure(caption: str, path: Path) -> str:
     content = path.read_bytes()
     data = base64.b64encode(content).decode("ascii")
-    # byte 16 of a PNG has its width; 150 dots per inch on paper are 96 pixels on a page
-    width = round(int.from_bytes(content[16:20], "big") * 96 / 150)
+    # byte 16 of a PNG has its width; an inch on paper has 96 pixels on a page
+    width = round(int.from_bytes(content[16:20], "big") * 96 / PNG_DPI)
     alt = escape(caption, quote=True)
     return (
-        f'<figure><div class="scroll"><img alt="{alt}" width="{width}"'
-        f' src="data:image/png;base64,{data}"></div>'
+        f'<figure><img alt="{alt}" style="max-width: {width}px"'
+        f' src="data:image/png;base64,{data}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

@@ -292,9 +292,14 @@ class DatasetStore:
                 f"dataset {self.name} has no structure {structure!r}; it has"
                 f" {', '.join(self.structures)}"
             )
-        value = self.structures.index(structure) + 1
-        mask: NDArray[np.uint8] = (self.label(index) == value).astype(np.uint8)
+        values = self.values_of(structure)
+        mask: NDArray[np.uint8] = np.isin(self.label(index), values).astype(np.uint8)
         return mask
+
+    def values_of(self, structure: str) -> tuple[int, ...]:
+        """The label values that belong to a structure; several if structures overlap."""
+        regions = self._attributes.get("regions", {})
+        return tuple(regions.get(structure, [self.structures.index(structure) + 1]))
 
     def case_images(self, case: CaseRecord) -> NDArray[np.uint8]:
         """`(n, C, H, W)` uint8, all slices of a case."""

@@ -54,6 +54,7 @@ class DatasetFacts:
         label_values: Structure -> its value in the source's labels, if the user named them.
         keeps_all_slices: True if the cases hold every slice of their scans.
         reader_version: Version of the code that read and prepared the files.
+        regions: Structure -> its label values, if structures overlap; else empty.
         modalities: Domain -> `CT` or `MR`, where it was stated.
     """
 
@@ -70,6 +71,7 @@ class DatasetFacts:
     label_values: Mapping[str, int] = field(default_factory=dict)
     keeps_all_slices: bool = False
     reader_version: int = 0
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     modalities: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -194,14 +196,19 @@ def _foreground_hash(new: NewCase) -> str:
 def _as_attributes(
     facts: DatasetFacts, records: Sequence[CaseRecord], image: Any
 ) -> dict[str, Any]:
+    # regions change the masks of the same label map; without them, as in stores of earlier versions
+    structures = [
+        f"{name}={list(facts.regions[name])}" if name in facts.regions else name
+        for name in facts.structures
+    ]
     return {
         "format": FORMAT,
         "version": VERSION,
         "complete": True,
         "name": facts.name,
-        "fingerprint": fingerprint_of(records, facts.structures, facts.preprocessing),
+        "fingerprint": fingerprint_of(records, structures, facts.preprocessing),
         "scan_fingerprint": (
-            scan_fingerprint_of(records, facts.structures, facts.preprocessing)
+            scan_fingerprint_of(records, structures, facts.preprocessing)
             if facts.keeps_all_slices
             else ""
         ),
@@ -217,6 +224,7 @@ def _as_attributes(
         "source": facts.source,
         "layout": facts.layout,
         "label_values": dict(facts.label_values),
+        "regions": {name: list(values) for name, values in facts.regions.items()},
         "modalities": dict(facts.modalities),
         "reader_version": facts.reader_version,
         "cases": [asdict(record) for record in records],

@@ -14,6 +14,7 @@ from desam_model.desam.desam import build_desam
 from desam_model.encoder.frames import min_max_frames
 from desam_model.encoder.registry import build_encoder, encoder_entry
 from desam_model.encoder.tiny_vit import TinyViT, check_checkpoint, expected_state
+from desam_model.types import Batch
 
 LITE, MOBILE = encoder_entry("lite_medsam"), encoder_entry("mobile_sam")
 
@@ -195,3 +196,34 @@ def test_a_box_from_the_reference_segments_real_prostates(package, shared):
         mask = logits[0, 0] > 0
         overlaps.append(2 * (mask & reference).sum() / (mask.sum() + reference.sum()))
     assert np.mean(overlaps) >= 0.85, overlaps
+
+
+def test_desam_starts_from_its_weights_and_trains_on_its_pooled_embedding(package, images):
+    path = package[1]
+    weights = torch.load(path, weights_only=True)
+    encoder = build_encoder("lite_medsam", path, compute="float32-fused", pool=4)
+    entry = encoder.entry
+    model = build_desam(
+        tap_channels=[tap.channels for tap in entry.taps],
+        tap_grids=[tap.grid_hw for tap in entry.taps],
+        grid_hw=entry.neck.grid_hw,
+        input_px=entry.input_px,
+        sam_checkpoint=path,
+    )
+    assert torch.equal(model.prim.iou_token.weight, weights["mask_decoder.iou_token.weight"])
+    assert torch.equal(
+        model.prompts.encoder.point_embeddings[2].weight,
+        weights["prompt_encoder.point_embeddings.2.weight"],
+    )
+    reference = torch.zeros(1, 1, 256, 256)
+    reference[..., 60:180, 70:200] = 1
+    batch = Batch(reference=reference, embedding=encoder(images))
+    optimizer = torch.optim.Adam(model.trainable_parameters(), lr=1e-3)
+    losses = []
+    for _ in range(6):
+        loss = model.training_loss(batch, torch.Generator().manual_seed(0)).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]

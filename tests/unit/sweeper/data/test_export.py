@@ -23,7 +23,7 @@ def test_an_export_has_the_voxels_geometry_sites_and_order_of_its_cases(tmp_path
     cases = read_source(sources.saml(tmp_path / "src")).cases
     progress: list[tuple[int, int]] = []
     exported = export_desam(
-        cases, tmp_path, value=1, progress=lambda done, total: progress.append((done, total))
+        cases, tmp_path, values=[1], progress=lambda done, total: progress.append((done, total))
     )
     assert [(e.case, e.domain) for e in exported] == [(c.case, c.domain) for c in cases]
     assert progress == [(n, 4) for n in range(1, 5)]
@@ -41,7 +41,7 @@ def test_an_export_has_the_voxels_geometry_sites_and_order_of_its_cases(tmp_path
 
 def test_only_the_chosen_structure_is_exported_as_1(tmp_path: Path) -> None:
     cases = read_source(sources.abdominal(tmp_path / "src")).cases
-    export_desam(cases, tmp_path, value=2)
+    export_desam(cases, tmp_path, values=[2])
     source = read_volume(cases[0].label).array[0]
     written = np.asanyarray(
         nib.load(tmp_path / "raw_data" / "labelsTr" / "prostate_001.nii.gz").dataobj
@@ -57,10 +57,10 @@ def test_existing_data_and_too_many_cases_are_refused(
     cases = read_source(sources.saml(tmp_path / "src")).cases
     monkeypatch.setattr(export, "MAX_CASES", 3)
     with pytest.raises(DataError, match=r"there are 4 cases, but .* at most 3"):
-        export_desam(cases, tmp_path, value=1)
+        export_desam(cases, tmp_path, values=[1])
     (tmp_path / "raw_data").mkdir()
     with pytest.raises(DataError, match="already exists; remove it or name another folder"):
-        export_desam(cases[:2], tmp_path, value=1)
+        export_desam(cases[:2], tmp_path, values=[1])
 
 
 def test_an_interrupted_export_leaves_no_raw_data_and_can_be_repeated(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_an_interrupted_export_leaves_no_raw_data_and_can_be_repeated(tmp_path: 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export_desam(cases, tmp_path, value=1, progress=stop)
+        export_desam(cases, tmp_path, values=[1], progress=stop)
     assert not (tmp_path / "raw_data").exists()
-    export_desam(cases[:1], tmp_path, value=1)
+    export_desam(cases[:1], tmp_path, values=[1])
     assert len(list((tmp_path / "raw_data" / "imagesTr").iterdir())) == 1

@@ -11,6 +11,7 @@ import pytest
 
 from sweeper.data.importer import CaseJob, hash_files, load_part, process_case
 from sweeper.data.layouts.registry import read_source
+from sweeper.data.layouts.source import values_of
 from sweeper.data.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def job(tmp_path: Path) -> CaseJob:
     return CaseJob(
         case=source.cases[0],
         root=root,
-        structures=source.structures,
+        structures=values_of(source.structures, source.regions),
         settings=Preprocessing(image_size_px=64),
         parts=parts,
     )

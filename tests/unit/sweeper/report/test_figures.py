@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hand_made import plain, results, run
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 from sweeper.config.report import ReportSpec
@@ -14,6 +18,7 @@ from sweeper.report.figures.plots import (
     forest_plot,
     grid_plot,
     heat_map,
+    save,
     seed_strip,
     write_figures,
 )
@@ -36,6 +41,45 @@ def test_every_figure_is_written_as_png_and_pdf(tmp_path: Path) -> None:
     for path in written.values():
         assert np.asarray(Image.open(path).convert("L")).std() > 10
         assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("width_cm", [8.5, 12.2, 17.4])
+@pytest.mark.parametrize("make", [box_plot, forest_plot, heat_map, seed_strip])
+def test_figures_have_their_width_on_paper_and_texts_of_7_to_8_pt(
+    make, width_cm: float, tmp_path: Path
+) -> None:
+    runs = [
+        made
+        for method, gain in (("a_method_with_a_long_name", 0.0), ("desam", 0.3))
+        for seed in (0, 1)
+        for made in plain(method=method, gain=gain + 0.1 * seed, seed=seed)
+    ]
+    spec = ReportSpec(columns="source", baseline="desam")
+    figure = make(make_query(results(*runs), spec), width_cm)
+    path = save(figure, tmp_path / "f.png", is_synthetic=True)
+    pdf = path.with_suffix(".pdf").read_bytes()
+    (width_pt,) = re.findall(rb"/MediaBox \[ 0 0 ([0-9.]+) ", pdf)
+    assert float(width_pt) == pytest.approx(width_cm / 2.54 * 72, abs=0.5)
+    assert b"/FontFile2" in pdf  # embedded TrueType
+    drawn = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+    assert drawn.x0 >= -0.01
+    assert drawn.x1 <= width_cm / 2.54 + 0.01
+    for text in figure.findobj(Text):
+        if text.get_text() and text.get_visible():
+            assert 7.0 <= text.get_fontsize() <= 8.0
+
+
+def test_the_axis_of_the_box_plot_is_that_of_its_data() -> None:
+    low, high = box_plot(query()).axes[0].get_ylim()
+    # patients' means are between 10 and 100
+    dots = [
+        y
+        for c in box_plot(query()).axes[0].collections
+        for _, y in c.get_offsets()
+        if math.isfinite(y)
+    ]
+    assert min(dots) - low == pytest.approx(0.05 * (max(dots) - min(dots)))
+    assert high > max(dots)
 
 
 def test_the_box_plot_shows_every_patient_once_a_row() -> None:

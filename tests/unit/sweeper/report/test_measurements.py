@@ -8,6 +8,7 @@ import pytest
 from hand_made import SITES, plain, results, run
 
 from sweeper.config.report import ReportSpec
+from sweeper.report.caption import caption
 from sweeper.report.measurements import case_shares, is_own_pair, planned_pairs, pools
 from sweeper.report.query import make_query
 
@@ -43,6 +44,20 @@ def test_only_the_matrix_has_source_validation() -> None:
     assert is_own_pair("A -> A")
     assert not is_own_pair("A -> B")
     assert not is_own_pair("A")
+
+
+def test_in_domain_tests_are_the_diagonal_of_the_matrix_and_in_no_other_number() -> None:
+    scores = {"A": (0.9,), "A/test": (0.6, 0.8), "B": (0.5,), "C": (0.3,)}
+    tested = run("unet", "A", scores)
+    matrix = pooled(tested, columns="matrix")
+    assert values(matrix["A -> A"]["0"]) == pytest.approx([60, 80])
+    assert values(matrix["A -> B"]["0"]) == pytest.approx([50])
+    assert set(matrix) == {"A -> A", "A -> B", "A -> C"}
+    assert values(pooled(tested)["A"]["0"]) == pytest.approx([30, 50])
+    assert set(pooled(tested, columns="target")) == {"B", "C"}
+    query = make_query(results(tested), ReportSpec(columns="matrix"))
+    text = "the diagonal is the source's own test cases (in-domain test) and in no mean"
+    assert any(text in line for line in caption(query, ()))
 
 
 def test_an_upper_bound_counts_its_held_out_cases_in_all_other_columns() -> None:

@@ -18,9 +18,13 @@ VALUES = {
 }
 
 
-def trained(encoder: str, fingerprint: str = "f" * 16):
+def trained(encoder: str, fingerprint: str = "f" * 16, weights: str = ""):
     """DeSAM on each site, on embeddings of one encoder."""
-    tags = {"encoder": encoder, "encoder_fingerprint": fingerprint}
+    tags = {
+        "encoder": encoder,
+        "encoder_fingerprint": fingerprint,
+        "encoder_weights": weights,
+    }
     return [
         run("desam", source, values, tags=tags, params={"encoder.name": encoder})
         for source, values in VALUES.items()
@@ -52,6 +56,13 @@ def test_natural_images_say_nothing_of_targets():
     _, text = made(*trained("vit_h"))
     assert "encoder vit_h (pretrained on SA-1B" in text
     assert "may have been seen" not in text
+
+
+def test_a_file_of_the_users_has_unknown_pretraining():
+    _, text = made(*trained("vit_b", weights="medsam_vit_b.pth"))
+    assert "encoder vit_b (weights from medsam_vit_b.pth: pretraining unknown) ffff" in text
+    _, text = made(*trained("vit_b", weights="sam_vit_b_01ec64.pth"))
+    assert "encoder vit_b (pretrained on SA-1B" in text
 
 
 def test_an_encoder_that_is_not_installed_is_named_without_a_claim():

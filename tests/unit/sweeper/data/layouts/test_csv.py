@@ -37,7 +37,7 @@ def test_named_structures_are_stored_in_the_order_of_their_values(tmp_path: Path
 
 
 def test_every_spelling_of_a_split_is_read_and_an_unknown_one_is_a_fault(tmp_path: Path) -> None:
-    words = ("train", "Training", "val", "VALID", "validation", "test")
+    words = ("train", "Training", "val", "VALID", "validation", "test", "hidden")
     rows = [f"c{n},a,{n}.nii,{n}-l.nii,{word}," for n, word in enumerate(words)]
     read = read_csv(sources.csv_source(tmp_path, rows, HEADER))
     train, validation = Split.TRAIN, Split.VALIDATION
@@ -47,10 +47,11 @@ def test_every_spelling_of_a_split_is_read_and_an_unknown_one_is_a_fault(tmp_pat
         validation,
         validation,
         validation,
+        Split.TEST,
         None,
     ]
     (fault,) = read.faults
-    assert (fault.code, fault.where, fault.case) == ("csv-split", "cases.csv line 7", "c5")
+    assert (fault.code, fault.where, fault.case) == ("csv-split", "cases.csv line 8", "c6")
 
 
 def test_an_image_as_label_and_a_shared_label_are_faults(tmp_path: Path) -> None:

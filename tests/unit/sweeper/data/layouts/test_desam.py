@@ -35,15 +35,27 @@ def test_a_work_folder_is_recognised_by_its_raw_data(tmp_path: Path) -> None:
     assert read_desam(tmp_path).root == tmp_path / "raw_data"
 
 
+def test_images_without_the_channels_suffix_are_read_if_none_has_it(tmp_path: Path) -> None:
+    sources.desam(tmp_path)
+    for file in (tmp_path / "imagesTr").iterdir():
+        file.rename(file.with_name(file.name.replace("_0000", "")))
+    read = read_desam(tmp_path)
+    assert read.faults == ()
+    assert {case.image.name for case in read.cases} == {
+        f"prostate_{number:03d}.nii.gz" for number in range(1, 5)
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "structures", "label_map"),
     [
         ({"labels": {"0": "background", "2": "b", "1": "a"}}, ("a", "b"), {1: 1, 2: 2}),
         ({"labels": {"background": 0, "gland": 5}}, ("gland",), {5: 1}),
-        ({"labels": {"whole": [1, 2]}}, ("prostate",), {1: 1}),
+        ({"labels": {"whole": [1, 4]}}, ("whole",), {1: 1, 4: 2}),
+        ({"labels": {"gland": 1, "ignore": 2}}, ("gland",), {1: 1}),
         ({}, ("prostate",), {1: 1}),
     ],
-    ids=["version 1", "version 2", "regions", "no labels"],
+    ids=["version 1", "version 2", "regions", "ignore", "no labels"],
 )
 def test_structures_come_from_dataset_json_or_default_to_prostate(
     tmp_path: Path, content: object, structures: tuple[str, ...], label_map: dict[int, int]

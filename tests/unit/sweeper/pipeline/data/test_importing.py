@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import fault_sources as sources
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
@@ -184,6 +185,61 @@ def test_water_is_black_in_mr_only_and_the_store_says_why(tmp_path, stated):
     assert store.modalities == expected.get(stated, dict.fromkeys(store.domains, "CT"))
     assert all(s["keep_zero_background"] != is_ct for s in store.preprocessing.values())
     assert {f.code for f in report.faults} == (set() if is_ct else {"image-like-ct"})
+
+
+def test_overlapping_regions_are_structures_and_ignore_is_none(tmp_path):
+    source = sources.desam(tmp_path / "src")
+    labels = {"background": 0, "gland": [1, 3], "zone": [3], "ignore": 7}
+    (source / "dataset.json").write_text(json.dumps({"labels": labels}))
+    for file in source.glob("labelsTr/*"):
+        label = sources.label_array()
+        label[2:, :, 12:] *= 3
+        sources.write(file, label)
+    store = import_dataset(source, tmp_path / "x.zarr", ONE).store
+    assert store.structures == ("gland", "zone")
+    case = store.cases[0]
+    assert case.foreground == {
+        "gland": (False, True, True, True),
+        "zone": (False, False, True, True),
+    }
+    assert case.volume_ml["gland"] > case.volume_ml["zone"] > 0
+    gland, zone = (store.mask(case.start + 2, name) for name in store.structures)
+    assert (gland >= zone).all()
+    assert gland.sum() > zone.sum() > 0
+    plain = {"background": 0, "gland": 1, "zone": 3}
+    (source / "dataset.json").write_text(json.dumps({"labels": plain}))
+    other = import_dataset(source, tmp_path / "y.zarr", ONE).store
+    assert other.fingerprint != store.fingerprint
+    export_dataset(store, tmp_path / "out", structure="gland")
+    written = sorted((tmp_path / "out").rglob("labelsTr/*"))[0]
+    assert (np.asarray(nib.load(written).dataobj) > 0).sum() == sources.label_array().sum()
+
+
+def test_a_test_split_is_kept_and_the_rule_that_decided_is_said(tmp_path):
+    path = sources.csv_sound(tmp_path / "src", cases=4)
+    rule = "desam: the first 90 % of the cases of each domain, in the order of the source, train"
+    some = "the source for 2 of 8 cases; for the others by"
+    for name, splits, said in (
+        ("none", [""] * 8, rule),
+        (
+            "some",
+            ["test", "", "", ""] * 2,
+            f"{some} {rule}",
+        ),
+        (
+            "all",
+            ["test", "train", "train", "val"] * 2,
+            "the source: its split column decides for all cases",
+        ),
+    ):
+        lines = sources.csv_sound(tmp_path / "src", cases=4).read_text().splitlines()
+        rows = [f"{line},{split}" for line, split in zip(lines[1:], splits, strict=True)]
+        path.write_text("\n".join([f"{lines[0]},split", *rows]))
+        store = import_dataset(path, tmp_path / f"{name}.zarr", ONE).store
+        assert store.split_rule == said
+        tested = {c.case for c in store.cases if c.split is Split.TEST}
+        assert tested == (set() if name == "none" else {"north0", "south0"})
+        assert len(store.cases_of("north", Split.VALIDATION)) == 1
 
 
 def test_a_modality_that_contradicts_the_source_is_an_error(tmp_path):

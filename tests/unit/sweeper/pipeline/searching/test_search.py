@@ -362,7 +362,8 @@ def test_pruned_and_searched_trainings_never_enter_a_table(
     states = sorted(run.status.value for run in logged)
     assert states.count("pruned") == 4  # all of them are kept ...
     assert states.count("completed") == 4
-    (table,) = reporting.tables(reporting.query(workspace, [found.name]), is_final=True)
+    (table,) = reporting.tables(reporting.query(workspace, [found.name]))
+    assert table.draft_reasons == ("random weights in encoder vit_tiny",)
     assert [row.label for row in table.rows] == ["desam grid_points"]  # ... and none is shown
     assert all(cell.seeds_done == 2 for cell in table.rows[0].cells[:-1])
     said = reporting.render_markdown(table)

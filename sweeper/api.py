@@ -348,7 +348,8 @@ class Segmentation:
         from PIL import Image
 
         stream = io.BytesIO()
-        Image.fromarray(self.preview()).save(stream, "PNG")
+        # 64 colours are enough for a grey picture with outlines, and keep notebooks small
+        Image.fromarray(self.preview()).quantize(64).save(stream, "PNG", optimize=True)
         return stream.getvalue()
 
 

@@ -45,6 +45,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.run:clean",
         "Remove checkpoints and temporary files of finished sweeps.",
     ),
+    "remove": (
+        "sweeper.cli.remove:remove",
+        "Remove a sweep or single trainings, after listing what that frees.",
+    ),
     "merge": (
         "sweeper.cli.merge:merge",
         "Take over the finished trainings of another workspace.",

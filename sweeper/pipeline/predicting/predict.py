@@ -15,8 +15,7 @@ from desam_model.scoring.metric_table import metrics
 from sweeper.data.foreign_masks import find_masks
 from sweeper.data.mask_file import mask_name, write_mask
 from sweeper.data.volume import (
-    ITK_SUFFIXES,
-    NIFTI_SUFFIXES,
+    VOLUME_SUFFIXES,
     VolumeError,
     natural_key,
     read_volume,
@@ -201,8 +200,8 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             raise DataError(f"image {path} does not exist; name a file or a folder")
         volumes = []
         if path.is_dir():
-            suffixes = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
-            volumes = [f for f in path.iterdir() if f.is_file() and suffix_of(f) in suffixes]
+            files = (file for file in path.iterdir() if file.is_file())
+            volumes = [file for file in files if suffix_of(file) in VOLUME_SUFFIXES]
         images += sorted(volumes, key=lambda f: natural_key(f.name)) or [path]
     if not images:
         raise DataError("no image is named; name files, or folders of volumes or pictures")

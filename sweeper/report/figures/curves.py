@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sweeper.report.figures.plots import COLOURS
 
@@ -46,6 +47,7 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[Epochs]]]) -> Figur
                 dice.plot(x, [100 * e["source_dice"] for e in epochs], color=colour, lw=1.2)
         loss.set_title(source, fontsize=9)
         dice.set_xlabel("epoch", fontsize=8)
+        dice.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0, 0].set_ylabel("loss (dashed: validation)", fontsize=8)
     panels[1, 0].set_ylabel("source-validation Dice (%)", fontsize=8)
     panels[1, 0].set_ylim(0, 100)

@@ -45,6 +45,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.run:clean",
         "Remove checkpoints and temporary files of finished sweeps.",
     ),
+    "merge": (
+        "sweeper.cli.merge:merge",
+        "Take over the finished trainings of another workspace.",
+    ),
     "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
     "curves": ("sweeper.cli.curves:curves", "Draw the learning curves of a sweep."),

@@ -22,6 +22,8 @@ from sweeper.report.words import counted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sweeper.store.workspace import Workspace
+
 
 @click.group()
 def data() -> None:
@@ -171,7 +173,7 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
 
     opened = Workspace.open(workspace)
     if name is None:
-        _list(opened.datasets)
+        _list(opened)
         return
     with ProgressBar() as progress:
         store = open_dataset(opened, name, progress)
@@ -198,6 +200,39 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     sheet = sheet or opened.reports / f"{store.name}-contact-sheet.png"
     write_sheet(store, sheet)
     click.echo(f"contact sheet: {sheet}")
+
+
+@data.command("list")
+@click.pass_obj
+def list_command(workspace: Path, /) -> None:
+    """List the datasets with their sizes, and how many trainings used each."""
+    from sweeper.store.workspace import Workspace
+
+    _list(Workspace.open(workspace))
+
+
+@data.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def remove(workspace: Path, /, name: str, yes: bool) -> None:
+    """Remove dataset NAME; results of its trainings are kept, and so are its embeddings."""
+    from sweeper.store.dataset.inventory import remove_dataset, summarise_datasets
+    from sweeper.store.workspace import Workspace
+
+    opened = Workspace.open(workspace)
+    for summary in summarise_datasets(opened):
+        if summary.name == name and not yes:
+            click.echo(
+                f"{name}: {summary.size_bytes / 1e6:.1f} MB, used by"
+                f" {counted(len(summary.trainings), 'training')}, whose results are kept; to resume"
+                " or score one again, import the dataset again"
+            )
+            if not click.confirm(f"remove dataset {name}?"):
+                return
+    removed = remove_dataset(opened, name)
+    click.echo(f"removed {name}: {removed.size_bytes / 1e6:.1f} MB freed")
+    click.echo(f"its embeddings: {command_line('embeddings', 'list')}")
 
 
 @data.command()
@@ -281,22 +316,21 @@ def _check_store(path: Path) -> None:
     click.echo(f"{path}: {len(store.cases)} cases, {store.n_slices} slices, all intact")
 
 
-def _list(folder: Path) -> None:
-    from sweeper.errors import StoreError
-    from sweeper.store.dataset.store import DatasetStore
+def _list(workspace: Workspace) -> None:
+    from sweeper.store.dataset.inventory import summarise_datasets
 
-    stores = sorted(folder.glob("[!.]*.zarr")) if folder.is_dir() else []
-    for path in stores:
-        try:
-            store = DatasetStore.open(path)
-        except StoreError as err:
-            click.echo(f"{path.stem}  {err}", err=True)
+    summaries = summarise_datasets(workspace)
+    for summary in summaries:
+        store = summary.store
+        if store is None:
+            click.echo(f"{summary.name}  {summary.problem}", err=True)
             continue
-        mark = " synthetic" if store.is_synthetic else ""
+        mark = "  synthetic" if store.is_synthetic else ""
         click.echo(
-            f"{store.name}  {len(store.cases)} cases  {store.n_slices} slices"
-            f"  {', '.join(store.domains)}  {store.fingerprint}{mark}"
+            f"{summary.name}  {len(store.cases)} cases  {store.n_slices} slices"
+            f"  {', '.join(store.domains)}  {store.fingerprint}  {summary.size_bytes / 1e6:.1f} MB"
+            f"  {counted(len(summary.trainings), 'training')}{mark}"
         )
-    if not stores:
+    if not summaries:
         example = command_line("data", "import", "SOURCE", "--name", "NAME")
         click.echo(f"no dataset yet; import one with `{example}`")

@@ -336,7 +336,6 @@ def _screen_width() -> int | None:
     "--label",
     "labels",
     metavar="VALUE[,VALUE]",
-    default=(),
     callback=lambda _context, _option, text: _label_values(text),
     help="Its values in the files. Default: the only one above 0.",
 )
@@ -379,9 +378,9 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
     return 0
 
 
-def _label_values(text: str | tuple[int, ...]) -> tuple[int, ...]:
-    """`1,2` as numbers."""
-    parts = text.split(",") if isinstance(text, str) else []
+def _label_values(text: str | None) -> tuple[int, ...]:
+    """`1,2` as numbers; none if the option is not given."""
+    parts = [] if text is None else text.split(",")
     if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
         raise click.BadParameter(f"it is {text!r}, expected a number such as 1, or several: 1,2")
     return tuple(int(part) for part in parts)

@@ -25,7 +25,8 @@ HARMLESS_FIELD = re.compile(r"ITK_.*|NRRD_.*|Modality|Software")
 """Fields that ITK sets itself in every NRRD, MetaImage, PNG and TIFF file."""
 
 SUSPICIOUS_PATH = re.compile(
-    r"\d{4}[-_]?[01]\d[-_]?[0-3]\d|\d{7,}|[A-Z][a-z]+[\^,][ _]?[A-Z][a-z]+"
+    r"(?:19|20)\d\d[-_]?(?:0[1-9]|1[0-2])[-_]?(?:0[1-9]|[12]\d|3[01])(?!\d)|\d{7,}"
+    r"|[A-Z][a-z]+[\^,][ _]?[A-Z][a-z]+"
 )
 """Dates, long numbers and `Name^Given` in a file name."""
 

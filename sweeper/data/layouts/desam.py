@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 SITES_CSV = "prostate_patientid.csv"
 COLUMNS = ("center", "patientid")
 CHANNEL = "_0000"
-"""nnU-Net's suffix of the first image channel, the only one that is read."""
+"""nnU-Net's suffix of the first image channel, the only one that is read.
+
+The Medical Segmentation Decathlon has none; it is expected only if an image has it.
+"""
 
 
 def looks_like_desam(root: Path) -> bool:
@@ -44,9 +47,11 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
     values = sorted({v for region in regions.values() for v in region} if regions else names)
     label_map = {value: index for index, value in enumerate(values, start=1)}
     faults: list[Fault] = []
-    images = _by_stem(home / "imagesTr", CHANNEL, faults)
+    stems = [stem_of(file) for file in _files(home / "imagesTr")]
+    channel = "" if stems and not any(stem.endswith(CHANNEL) for stem in stems) else CHANNEL
+    images = _by_stem(home / "imagesTr", channel, faults)
     labels = _by_stem(home / "labelsTr", "", faults)
-    faults += _unpaired(home, images, labels)
+    faults += _unpaired(home, images, labels, channel)
     if not (home / SITES_CSV).is_file():
         faults.append(
             Fault(
@@ -167,13 +172,20 @@ def _modalities(dataset: Mapping[str, Any], cases: Iterable[SourceCase]) -> dict
     return {case.domain: modality for case in cases} if modality else {}
 
 
+def _files(folder: Path) -> list[Path]:
+    """The visible volumes in a folder, in natural order."""
+    if not folder.is_dir():
+        return []
+    files = sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
+    return [file for file in files if suffix_of(file) in SUFFIXES and file.name[0] != "."]
+
+
 def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
     """Case -> file of a folder; a second file of the same case is added to `faults`."""
-    files = sorted(folder.iterdir(), key=lambda f: natural_key(f.name)) if folder.is_dir() else []
     by_case: dict[str, Path] = {}
-    for file in files:
+    for file in _files(folder):
         stem = stem_of(file)
-        if suffix_of(file) in SUFFIXES and file.name[0] != "." and stem.endswith(ending):
+        if stem.endswith(ending):
             case = stem.removesuffix(ending)
             first = by_case.setdefault(case, file)
             if first != file:
@@ -181,11 +193,13 @@ def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
     return by_case
 
 
-def _unpaired(home: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Fault]:
+def _unpaired(
+    home: Path, images: Mapping[str, Path], labels: Mapping[str, Path], channel: str
+) -> list[Fault]:
     faults = []
     for missing, present, counterparts, pattern in (
         ("label", images, labels, "labelsTr/{}"),
-        ("image", labels, images, "imagesTr/{}" + CHANNEL),
+        ("image", labels, images, "imagesTr/{}" + channel),
     ):
         for case in sorted(present.keys() - counterparts.keys(), key=natural_key):
             expected = f"{pattern.format(case)}{suffix_of(present[case])}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sweeper.data.layouts.abdominal import looks_like_one_modality
+from sweeper.data.layouts.abdominal import MODALITIES, looks_like_one_modality
+from sweeper.data.layouts.saml import SITE_CHECKS
 from sweeper.data.volume import VOLUME_SUFFIXES, suffix_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def hint(source: Path, layout_of: Callable[[Path], str | None]) -> str | None:
         if layout is not None:
             return f"its folder {folder.name} looks like layout {layout}; name {folder}"
     parent_layout = layout_of(source.parent)
-    if parent_layout in ("saml", "maxstyle", "abdominal"):
+    if parent_layout is not None and _is_site(source, parent_layout):
         return f"it is one site of layout {parent_layout}; name {source.parent}"
     if looks_like_one_modality(source):
         return (
@@ -49,6 +50,13 @@ def hint(source: Path, layout_of: Callable[[Path], str | None]) -> str | None:
     if not any(source.iterdir()):
         return "it is empty"
     return None
+
+
+def _is_site(folder: Path, layout: str) -> bool:
+    """True if the folder has the files of one site of the layout, not only a site as neighbour."""
+    if layout == "abdominal":
+        return folder.name.lower() in MODALITIES and looks_like_one_modality(folder)
+    return SITE_CHECKS[layout](folder) if layout in SITE_CHECKS else False
 
 
 def _is_hidden(path: Path) -> bool:

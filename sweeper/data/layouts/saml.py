@@ -19,6 +19,7 @@ from sweeper.data.volume import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 PROSTATE = ("prostate",)
@@ -31,9 +32,12 @@ IMAGE_STEM, LABEL_STEM = "t2_img_clipped", "label_clipped"
 
 def looks_like_saml(root: Path) -> bool:
     """True if a folder in `root` contains a `*_segmentation` volume."""
+    return any(_is_saml_site(folder) for folder in _folders(root))
+
+
+def _is_saml_site(folder: Path) -> bool:
     return any(
         _SEGMENTATION.match(stem_of(file)) and suffix_of(file) in SUFFIXES
-        for folder in _folders(root)
         for file in folder.iterdir()
     )
 
@@ -115,12 +119,22 @@ def _ignored_volumes(root: Path, folder: Path, files: list[Path]) -> list[Fault]
 
 def looks_like_maxstyle(root: Path) -> bool:
     """True if a `SITE/patient_N` in `root` contains `t2_img_clipped` or `label_clipped`."""
+    return any(_is_maxstyle_site(folder) for folder in _folders(root))
+
+
+def _is_maxstyle_site(folder: Path) -> bool:
     return any(
         stem_of(file) in (IMAGE_STEM, LABEL_STEM)
-        for folder in _folders(root)
         for patient in _folders(folder)
         for file in patient.iterdir()
     )
+
+
+SITE_CHECKS: Mapping[str, Callable[[Path], bool]] = {
+    "saml": _is_saml_site,
+    "maxstyle": _is_maxstyle_site,
+}
+"""Layout -> whether a folder has the files of one of its sites."""
 
 
 def read_maxstyle(root: Path) -> SourceDataset:

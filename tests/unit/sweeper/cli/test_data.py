@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from sweeper.cli import main
+from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.ledger import TrainingFolder
 
 
 def run(workspace, *args):
@@ -132,15 +134,45 @@ def test_import_tells_equal_warnings_once_and_check_each(tmp_path, capsys):
     run(tmp_path / "ws", "import", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
     assert len(told) == 1
-    assert "UCL/Case00.nii.gz and 2 more (list all: sweeper data check): its header has" in told[0]
+    assert (
+        "UCL/Case00.nii.gz and 2 more (list all: sweeper data check): its header states" in told[0]
+    )
     run(tmp_path / "ws", "check", source, "--processes", 1)
     told = [line for line in capsys.readouterr().err.splitlines() if "geometry-nominal" in line]
-    assert [f"UCL/Case0{i}.nii.gz: its header has no" in told[i] for i in range(3)] == [True] * 3
+    assert [f"UCL/Case0{i}.nii.gz: its header states no" in told[i] for i in range(3)] == [True] * 3
 
 
 def test_an_empty_workspace_says_how_to_make_a_dataset(tmp_path, capsys):
     assert run(tmp_path, "show") == 0
     assert "no dataset yet; import one with `sweeper --workspace " in capsys.readouterr().out
+
+
+def test_datasets_are_listed_with_size_and_users_and_removed(tmp_path, capsys):
+    source = sources.saml(tmp_path / "src")
+    workspace = tmp_path / "ws"
+    run(workspace, "import", source, "--name", "kept", "--processes", 1)
+    run(workspace, "import", source, "--name", "gone", "--split", "seeded", "--processes", 1)
+    fingerprint = DatasetStore.open(workspace / "datasets" / "gone.zarr").fingerprint
+    folder = TrainingFolder(workspace / "trainings" / "t1")
+    folder.write("config", {"name": "desam A", "identity": {"dataset": fingerprint}})
+    capsys.readouterr()
+    assert run(workspace, "list") == 0
+    kept, gone = sorted(capsys.readouterr().out.splitlines(), reverse=True)
+    assert kept.startswith("kept  4 cases  12 slices  A-ISBI, D-UCL  ")
+    assert gone.startswith(f"gone  4 cases  12 slices  A-ISBI, D-UCL  {fingerprint}  ")
+    is_shared = fingerprint in kept
+    assert [line.endswith("  1 training") for line in (kept, gone)] == [is_shared, True]
+    folder.renew_lease("me")
+    assert run(workspace, "remove", "gone", "--yes") == 2
+    assert "dataset gone is read by a running training (desam A); wait" in capsys.readouterr().err
+    folder.remove_records("lease")
+    (workspace / "datasets" / ".gone.zarr.parts").mkdir()
+    assert run(workspace, "remove", "gone", "--yes") == 0
+    assert "removed gone: " in capsys.readouterr().out
+    assert [f.name for f in (workspace / "datasets").iterdir()] == ["kept.zarr"]
+    assert (workspace / "trainings" / "t1" / "config.json").is_file()
+    assert run(workspace, "remove", "gone", "--yes") == 2
+    assert "there is no dataset 'gone' in " in capsys.readouterr().err
 
 
 def test_a_damaged_store_is_found_by_check(tmp_path, capsys):

@@ -50,6 +50,8 @@ def test_every_command_is_known() -> None:
         "check",
         "show",
         "export",
+        "list",
+        "remove",
     }
 
 

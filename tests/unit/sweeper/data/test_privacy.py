@@ -95,6 +95,9 @@ def test_what_tools_write_is_not_listed(tmp_path, text):
 @pytest.mark.parametrize(
     ("name", "is_suspicious"),
     [
+        ("amos_0001_0000.nii.gz", False),
+        ("case_2021-03-04_t2", True),
+        ("s19991231", True),
         ("UCL/Case01.nii.gz", False),
         ("A-ISBI/patient_12/t2.nii.gz", False),
         ("x/1951-03-12_t2.nii.gz", True),

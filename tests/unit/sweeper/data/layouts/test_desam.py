@@ -35,6 +35,17 @@ def test_a_work_folder_is_recognised_by_its_raw_data(tmp_path: Path) -> None:
     assert read_desam(tmp_path).root == tmp_path / "raw_data"
 
 
+def test_images_without_the_channels_suffix_are_read_if_none_has_it(tmp_path: Path) -> None:
+    sources.desam(tmp_path)
+    for file in (tmp_path / "imagesTr").iterdir():
+        file.rename(file.with_name(file.name.replace("_0000", "")))
+    read = read_desam(tmp_path)
+    assert read.faults == ()
+    assert {case.image.name for case in read.cases} == {
+        f"prostate_{number:03d}.nii.gz" for number in range(1, 5)
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "structures", "label_map"),
     [

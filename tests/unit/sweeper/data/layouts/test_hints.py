@@ -45,8 +45,22 @@ def test_a_folder_too_high_names_the_folder_below_and_ignores_hidden_ones(tmp_pa
 def test_a_folder_too_low_names_its_parent_for_layouts_of_sites(tmp_path: Path) -> None:
     site = tmp_path / "UCL"
     site.mkdir()
-    said = hint(site, lambda folder: "saml" if folder == tmp_path else None)
-    assert said == f"it is one site of layout saml; name {tmp_path}"
+    for layout, name in (
+        ("saml", "Case00_segmentation.nii.gz"),
+        ("maxstyle", "patient_1/label_clipped.nii.gz"),
+    ):
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).touch()
+        said = hint(site, lambda folder, of=layout: of if folder == tmp_path else None)
+        assert said == f"it is one site of layout {layout}; name {tmp_path}"
+
+
+def test_a_folder_beside_sites_is_not_called_a_site(tmp_path: Path) -> None:
+    site = tmp_path / "papers"
+    site.mkdir()
+    for layout in ("saml", "maxstyle", "abdominal"):
+        said = hint(site, lambda folder, of=layout: of if folder == tmp_path else None)
+        assert said == "it is empty"
     # a folder beside a CSV, or below imagesTr's parent, is not a site
     assert hint(site, lambda folder: "csv" if folder == tmp_path else None) == "it is empty"
 

@@ -26,8 +26,8 @@ class ReportSpec(Strict):
     title: str = Field(default="", description="First line of the caption.")
     rows: str = Field(
         default="method",
-        description="The key that distinguishes rows: method, ablation, grid_size, or any key of a"
-        " trial such as training.lr; separate several keys with commas.",
+        description="The key that distinguishes rows: method, ablation, grid_size, encoder, pool,"
+        " or any key of a trial such as training.lr; separate several keys with commas.",
     )
     columns: Columns = Field(
         description="The direction; it has no default. source: trained on the column, tested on all"

@@ -58,7 +58,9 @@ class NonFiniteLossError(ValueError):
     """Named as the epoch loop names it."""
 
 
-def scripted_trial(job: TrainingJob, on_epoch: Callable[[EpochRecord], Decision]) -> bool:
+def scripted_trial(
+    job: TrainingJob, on_epoch: Callable[[EpochRecord], Decision], on_progress: Callable[[], None]
+) -> bool:
     """In place of `run_trial`: epochs with a checkpoint each, and what the script says."""
     folder = TrainingFolder(Path(job.folder))
     folder.write("config", {"config": {}, "identity": dict(job.identity), "name": "x"})

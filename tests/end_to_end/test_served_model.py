@@ -33,7 +33,8 @@ IMAGE, _ = tiny.scan(4)
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     before = torch.get_num_threads()
-    yield tiny.make_workspace(tmp_path_factory.mktemp("served"), [{"method": tiny.UNET}])
+    trial = {"method": tiny.UNET, "training": {"epochs": 3, "batch_size": 4, "lr": 1e-4}}
+    yield tiny.make_workspace(tmp_path_factory.mktemp("served"), [trial])
     torch.set_num_threads(before)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,7 +13,7 @@ from sweeper.report.figures.plots import COLOURS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Epochs = Sequence[Mapping[str, float]]
+    Epochs = Sequence[Mapping[str, Any]]
 
 
 _PANEL_IN = (3.0, 2.2)
@@ -42,9 +43,10 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[Epochs]]]) -> Figur
             colour = COLOURS[rows.index(row) % len(COLOURS)]
             for epochs in trainings:
                 x = range(1, len(epochs) + 1)
-                loss.plot(x, [e["train_loss"] for e in epochs], color=colour, lw=1.2)
-                loss.plot(x, [e["validation_loss"] for e in epochs], color=colour, lw=0.9, ls="--")
-                dice.plot(x, [100 * e["source_dice"] for e in epochs], color=colour, lw=1.2)
+                loss.plot(x, _values(epochs, "train_loss"), color=colour, lw=1.2)
+                loss.plot(x, _values(epochs, "validation_loss"), color=colour, lw=0.9, ls="--")
+                percent = [100 * value for value in _values(epochs, "source_dice")]
+                dice.plot(x, percent, color=colour, lw=1.2)
         loss.set_title(source, fontsize=9)
         dice.set_xlabel("epoch", fontsize=8)
         dice.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -63,3 +65,8 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[Epochs]]]) -> Figur
         handles=handles, loc="lower center", ncols=min(4, len(rows)), fontsize=7, frameon=False
     )
     return figure
+
+
+def _values(epochs: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """A value of every epoch; nan where an epoch has not recorded it."""
+    return [math.nan if epoch.get(name) is None else float(epoch[name]) for epoch in epochs]

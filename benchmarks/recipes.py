@@ -148,7 +148,7 @@ def show(path: Path, figure: Path | None) -> None:
 def _draw(by_method: dict[str, dict[float, list[dict[str, Any]]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    columns = 4
+    columns = min(4, len(by_method))
     lines = -(-len(by_method) // columns)
     figure = Figure(figsize=(3 * columns, 2.6 * lines), layout="constrained")
     for i, (method, by_rate) in enumerate(by_method.items()):

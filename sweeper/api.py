@@ -7,11 +7,13 @@ import io
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from multiprocessing import current_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sweeper.errors import ConfigError
 from sweeper.pipeline.curves import draw_curves
 from sweeper.pipeline.display import Silent
 from sweeper.pipeline.predicting.predict import mean_iou, open_predictor
@@ -68,6 +70,11 @@ def run(
         SweeperError: The space or the data is wrong; trainings that fail do not raise, see
             `Sweep.failures`.
     """
+    if getattr(current_process(), "_inheriting", False):  # a worker that reads the script again
+        raise ConfigError(
+            "sweeper.run is called where worker processes read your script; put the call below"
+            ' if __name__ == "__main__":'
+        )
     from sweeper.pipeline.run import RunRequest  # Ray and MLflow: seconds
     from sweeper.pipeline.run import run as run_space
 

@@ -170,3 +170,17 @@ def test_importing_sweeper_imports_nothing_heavy():
     assert set(sweeper.__all__) <= set(dir(sweeper))
     with pytest.raises(AttributeError, match="no attribute 'trane'"):
         _ = sweeper.trane
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_ends_with_the_remedy(tmp_path):
+    space = tmp_path / "space.yaml"
+    space.write_text("name: x\ntrial: {source: A-ISBI, method: {name: unet}}")
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sweeper\nsweeper.run({str(space)!r}, workspace={str(tmp_path / 'ws')!r})\n"
+    )
+    command = [sys.executable, str(script)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 1
+    assert 'put the call below if __name__ == "__main__":' in ended.stderr

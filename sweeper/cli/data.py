@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweeper.cli.data_text import (
+from sweeper.cli.global_options import command_line
+from sweeper.cli.registered import Registered, layouts
+from sweeper.cli.terminal.data_text import (
     ProgressBar,
     print_faults,
     print_headers,
     print_splits,
     print_summary,
 )
-from sweeper.cli.global_options import command_line
-from sweeper.cli.registered import Registered, layouts
 from sweeper.errors import DataError
 from sweeper.report.words import counted
 

@@ -96,7 +96,7 @@ def embed(
     pull: str | None,
 ) -> None:
     """Compute the embeddings of DATASET (a name or a path); existing ones are not recomputed."""
-    from sweeper.cli.data_text import ProgressBar
+    from sweeper.cli.terminal.data_text import ProgressBar
     from sweeper.pipeline.data.named import open_dataset
     from sweeper.pipeline.embed import ensure_embeddings, require_whole_scans
     from sweeper.pipeline.embeddings import precision_cost, pull_store, push_store

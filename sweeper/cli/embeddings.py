@@ -51,7 +51,7 @@ def list_command(workspace: Path, /) -> None:
 @click.pass_obj
 def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repair: bool) -> None:
     """Verify all checksums of the stores NAMES (default: all stores)."""
-    from sweeper.cli.data_text import ProgressBar
+    from sweeper.cli.terminal.data_text import ProgressBar
     from sweeper.pipeline.embeddings import largest_difference, repair_store
     from sweeper.store.embeddings.inventory import damaged_slices, find_store, summarise_stores
     from sweeper.store.workspace import Workspace
@@ -86,7 +86,7 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
 @click.pass_obj
 def convert(workspace: Path, /, name: str, precision: str) -> None:
     """Convert the store NAME to a smaller PRECISION, without running the encoder."""
-    from sweeper.cli.data_text import ProgressBar
+    from sweeper.cli.terminal.data_text import ProgressBar
     from sweeper.pipeline.embeddings import convert_in_workspace
     from sweeper.store.embeddings.inventory import find_store
     from sweeper.store.workspace import Workspace

@@ -52,7 +52,7 @@ def predict(
 
     Exit codes: 0 all images have a mask, 1 some have none, 2 wrong input.
     """
-    from sweeper.cli.progress import display
+    from sweeper.cli.terminal.progress import display
     from sweeper.pipeline.predicting.predict import PredictRequest
     from sweeper.pipeline.predicting.predict import predict as predict_images
     from sweeper.predict.cells import HELP, split_words

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from sweeper.config.report import ReportSpec
     from sweeper.pipeline.page import FigureStyle
+    from sweeper.pipeline.report import LatexFiles
+    from sweeper.report.formats.latex import LatexStyle
     from sweeper.report.formats.plain_table import PlainTable
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
@@ -156,29 +158,15 @@ def report(
     """
     from sweeper.pipeline.report import (
         changed_query,
-        latex_files,
         rows_text,
         side_tables,
         tables,
     )
-    from sweeper.report.formats.latex import latex_document
-    from sweeper.report.formats.registry import join
     from sweeper.store.workspace import Workspace
 
-    if format_ in ROW_FORMATS and (statistics or costs):
-        raise ConfigError(
-            f"--format {format_} prints rows, but --statistics and --costs are tables; remove them,"
-            f" or use one of the formats {', '.join(TABLE_FORMATS)}"
-        )
-    if cases and not publish and format_ != "html":
-        raise ConfigError("--cases: chooses the cases of a figure; add --publish or --format html")
+    _check_options(format_, metric, cases, publish=publish, has_sides=statistics or costs)
     options = {name: query.pop(name) for name in OPTIONS}
     style = latex_style(options, width, format_)
-    if metric is not None and len(metric) > 1 and (publish or format_ not in TABLE_FORMATS):
-        raise ConfigError(
-            f"--metric {','.join(metric)}: several metrics are for the formats"
-            f" {', '.join(TABLE_FORMATS)}; give one"
-        )
     # query the rows and build the tables
     opened = Workspace.open(workspace)
     names, spec = _sweeps_of(spaces)
@@ -217,16 +205,8 @@ def report(
                 has_costs=costs and other is report_query,
             )
         ]
-        if format_ == "latex":
-            files = latex_files(by_metric, style)
-            for warning in files.warnings:
-                click.echo(f"warning: {warning}", err=True)
-            text = join(format_, [files.text, *sides])
-            text = latex_document(text) if options["standalone"] else text
-            beside = {} if output is None else files.beside(output)
-        else:
-            parts = [_render(table, format_) for of_metric in by_metric for table in of_metric]
-            text = join(format_, [*parts, *sides])
+        text, supplements = _tables_text(by_metric, sides, format_, style, options["standalone"])
+        beside = {} if output is None or supplements is None else supplements.beside(output)
     # print or write the text
     if output is None:
         click.echo(text, nl=False)
@@ -235,6 +215,55 @@ def report(
         _write(path, content)
         click.echo(f"written: {path}")
     return 0
+
+
+def _check_options(
+    format_: str,
+    metric: tuple[str, ...] | None,
+    cases: str | None,
+    *,
+    publish: bool,
+    has_sides: bool,
+) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        ConfigError: Names the option and what to do.
+    """
+    if format_ in ROW_FORMATS and has_sides:
+        raise ConfigError(
+            f"--format {format_} prints rows, but --statistics and --costs are tables; remove them,"
+            f" or use one of the formats {', '.join(TABLE_FORMATS)}"
+        )
+    if cases and not publish and format_ != "html":
+        raise ConfigError("--cases: chooses the cases of a figure; add --publish or --format html")
+    if metric is not None and len(metric) > 1 and (publish or format_ not in TABLE_FORMATS):
+        raise ConfigError(
+            f"--metric {','.join(metric)}: several metrics are for the formats"
+            f" {', '.join(TABLE_FORMATS)}; give one"
+        )
+
+
+def _tables_text(
+    by_metric: Sequence[Sequence[ReportTable]],
+    sides: Sequence[str],
+    format_: str,
+    style: LatexStyle,
+    is_standalone: bool,
+) -> tuple[str, LatexFiles | None]:
+    """The tables of all metrics and what stands below them; for LaTeX also the files beside."""
+    from sweeper.pipeline.report import latex_files
+    from sweeper.report.formats.latex import latex_document
+    from sweeper.report.formats.registry import join
+
+    if format_ != "latex":
+        parts = [_render(table, format_) for tables in by_metric for table in tables]
+        return join(format_, [*parts, *sides]), None
+    files = latex_files(by_metric, style)
+    for warning in files.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    text = join(format_, [files.text, *sides])
+    return (latex_document(text) if is_standalone else text), files
 
 
 def _figure_style(width: str | None, cases: str | None) -> FigureStyle:
@@ -349,7 +378,7 @@ def score(workspace: Path, /, folder: Path, dataset: str, **request: Any) -> int
     FOLDER contains one file per case, named after the case. Cases without a usable file are listed;
     their scores are undefined.
     """
-    from sweeper.cli.progress import display
+    from sweeper.cli.terminal.progress import display
     from sweeper.pipeline.data.sources import DataSource
     from sweeper.pipeline.score import ScoreRequest
     from sweeper.pipeline.score import score as score_masks

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from sweeper.cli.approval import approval, cost_options
 from sweeper.cli.global_options import command_line
+from sweeper.cli.terminal.approval import approval, cost_options
 from sweeper.report.words import counted
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 _SIGTERM = 15
 _RESTARTS = "SWEEPER_RAY_RESTARTS"
-"""Environment variable: how often this command has begun anew because its Ray had ended."""
+"""Environment variable: number of times this command was restarted because its Ray had ended."""
 _MAX_RESTARTS = 2
 
 
@@ -99,7 +99,7 @@ def retry(
     workspace: Path, /, space: Path, address: str | None, notify: str | None, **values: Any
 ) -> int:
     """Resume failed trainings from their last checkpoints, and run the missing ones."""
-    from sweeper.cli.progress import display
+    from sweeper.cli.terminal.progress import display
     from sweeper.pipeline.status import forget_failures, status
     from sweeper.store.workspace import Workspace
 
@@ -118,8 +118,8 @@ def _run(
     settings: tuple[str, ...],
     values: dict[str, Any],
 ) -> int:
-    from sweeper.cli.hangup import survive_hangup
-    from sweeper.cli.progress import display
+    from sweeper.cli.terminal.hangup import survive_hangup
+    from sweeper.cli.terminal.progress import display
     from sweeper.pipeline.run import RunRequest
     from sweeper.pipeline.run import run as run_sweep
     from sweeper.store.workspace import Workspace
@@ -134,14 +134,14 @@ def _run(
         notify=notify,
         probes=not values["no_probe"],
         approves=approval(values["yes"] or n_restarts > 0, values["ask_above"]),
-        restarts=_begin_anew if n_restarts < _MAX_RESTARTS else None,
+        restarts=_restart if n_restarts < _MAX_RESTARTS else None,
     )
     outcome = run_sweep(workspace, request, display())
     return finish(workspace, outcome, space, values)
 
 
-def _begin_anew() -> NoReturn:
-    """Replace this process by the same command; it has the same id, so it keeps its leases."""
+def _restart() -> NoReturn:
+    """Replace this process by the same command; the process id stays the same, and so do leases."""
     os.environ[_RESTARTS] = str(int(os.environ.get(_RESTARTS, "0")) + 1)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -151,8 +151,8 @@ def finish(
     workspace: Workspace, outcome: RunOutcome, space: Path, values: Mapping[str, Any]
 ) -> int:
     """Print the table, the folder, and what to run next; return the exit code."""
-    from sweeper.cli.plan_text import comparison_lines
     from sweeper.cli.report import print_table
+    from sweeper.cli.terminal.plan_text import comparison_lines
     from sweeper.plan.states import State
 
     # table and failures
@@ -185,8 +185,8 @@ def finish(
     if left:
         who = "another run is at work on it" if left == 1 else "other runs are at work on them"
         click.echo(
-            f"{counted(left, 'training')} left: {who}, or it ended early; the same command"
-            " prints the whole table once they are done",
+            f"{counted(left, 'training')} left: {who}, or it ended early; run the same command"
+            " again for the complete table",
             err=True,
         )
         return EXIT_ELSEWHERE
@@ -207,7 +207,7 @@ def data_words(values: Mapping[str, Any]) -> list[str]:
 
 def _summary(outcome: RunOutcome) -> str:
     """The number of trainings in each state and the time; a terminal bell rings at the end."""
-    from sweeper.cli.progress import clock
+    from sweeper.cli.terminal.progress import clock
     from sweeper.plan.states import State
 
     counts = ", ".join(f"{outcome.count(s)} {s}" for s in State if outcome.count(s))
@@ -221,8 +221,8 @@ def _summary(outcome: RunOutcome) -> str:
 @click.pass_obj
 def plan(workspace: Path, /, space: Path, no_probe: bool, **values: Any) -> int:
     """Show what a search space needs, how much is done, and what the rest costs on this machine."""
-    from sweeper.cli.plan_text import plan_lines
-    from sweeper.cli.progress import display
+    from sweeper.cli.terminal.plan_text import plan_lines
+    from sweeper.cli.terminal.progress import display
     from sweeper.pipeline.plan import plan_space
     from sweeper.store.workspace import Workspace
 
@@ -242,7 +242,7 @@ def plan(workspace: Path, /, space: Path, no_probe: bool, **values: Any) -> int:
 @click.pass_obj
 def status(workspace: Path, /, space: Path, only_failed: bool, **values: Any) -> int:
     """Show all cells of a sweep: done, running, failed, pruned, stale, missing."""
-    from sweeper.cli.progress import display
+    from sweeper.cli.terminal.progress import display
     from sweeper.pipeline.status import last_lines
     from sweeper.pipeline.status import status as cells_of_space
     from sweeper.plan.states import State

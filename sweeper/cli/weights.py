@@ -23,7 +23,7 @@ def weights() -> None:
 @click.pass_obj
 def get(workspace: Path, /, encoder: str, url: str | None) -> None:
     """Download a checkpoint into the workspace, or check an existing one."""
-    from sweeper.cli.data_text import ProgressBar
+    from sweeper.cli.terminal.data_text import ProgressBar
     from sweeper.errors import WeightsError
     from sweeper.store.download import get_weights
     from sweeper.store.weights import check_checkpoint

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from sweeper.config.search import SEARCH_KEYS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
@@ -32,6 +34,21 @@ def explain(
         keys = (*keys, "name")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{document.where(keys)}: {_sentence(first, model)}{more}"
+
+
+def matching_key(key: str, known: Sequence[str]) -> str:
+    """The full name of a trial's key that is given in full or by its last part.
+
+    Raises:
+        ValueError: No key, or more than one, has that name; the text continues `KEY ...`.
+    """
+    matches = [name for name in known if name == key] or [
+        name for name in known if name.endswith(f".{key}")
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    problem = f"may be {' or '.join(matches)}" if matches else "is not a key of any training"
+    raise ValueError(f"{problem}{nearest(key, list(known))}")
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -52,8 +52,8 @@ class ResourcesConfig(Strict):
     hang_minutes: float = Field(
         default=HANG_MINUTES,
         gt=0,
-        description="Minutes in which nothing moves, no batch and no case, after which a training"
-        " is taken to hang: it goes on once from its last checkpoint, then it has failed.",
+        description="Minutes without a finished batch or scored case after which a training counts"
+        " as hung. It is resumed once from its last checkpoint; the second time it fails.",
     )
 
 

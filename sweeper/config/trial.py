@@ -115,7 +115,7 @@ class TrainingConfig(Strict):
     compile: Annotated[bool, Level.NOTHING] = Field(
         default=False,
         description="torch.compile for the training steps: the same numbers up to rounding. Without"
-        " a compiler on the machine the training says so and goes on without.",
+        " a compiler on the machine the training says so and continues uncompiled.",
     )
 
 

@@ -82,7 +82,7 @@ def stop(*, keeps_logs: bool = False) -> None:
 
 
 def abandon() -> None:
-    """End a Ray of our own of which a process has ended, without waiting for any of it."""
+    """Kill the local Ray after one of its processes has died, without waiting for the others."""
     end_own_processes()
     if _own_folder is not None:
         shutil.rmtree(_own_folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Notices that a Ray of our own has ended, for which Tune itself waits without end."""
+"""Detects that a local Ray process has died; Tune itself would wait forever."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 _POLL_S = 1.0
 _VITAL = {"raylet": "raylet", "gcs_server": "control service (GCS)"}
-"""Ray's processes without which nothing goes on, and what they are called."""
+"""Ray processes that every training needs: process name -> name in messages."""
 
 
 @contextlib.contextmanager
 def guarded(on_lost: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, a thread watches the processes of the Ray that this process started.
+    """Watch the processes of the Ray that this process started, in a background thread.
 
     Args:
-        on_lost: Told, in that thread and once, which of them has ended. The main thread may then
-            wait for ever, so it has to replace or to end the process.
+        on_lost: Called once, in that thread, with the name of the process that has died. The main
+            thread may be blocked forever, so the callback must replace or end this process.
     """
     stop = threading.Event()
 
@@ -43,7 +43,7 @@ def guarded(on_lost: Callable[[str], None]) -> Iterator[None]:
 
 
 def end_own_processes() -> None:
-    """End at once what is left of the Ray that this process started; its workers follow."""
+    """Kill the remaining processes of the Ray that this process started; its workers follow."""
     node = _own_node()
     if node is not None:
         with contextlib.suppress(Exception):  # Ray raises bare Exception; it is going anyway

@@ -67,7 +67,7 @@ class JobSource(Protocol):
 
 
 class Listener(Protocol):
-    """Who is told what happens; called in the driver, one event at a time."""
+    """Receives the events of trainings; called in the driver, one event at a time."""
 
     def on_start(self, train_id: str) -> None:
         """A training has started."""

@@ -124,14 +124,10 @@ def ensure_embeddings(
         manifest = _continued(manifest, existing.manifest, compute, codec)
     say = say or (lambda line: None)
     # a larger precision of the same values needs no encoder
-    larger = None
     if existing is None and (codec, compute) == (None, "auto"):
         larger = _complete_at_larger_precision(workspace, manifest)
-    if larger is not None:
-        from sweeper.store.embeddings.convert import convert_store  # torch: seconds
-
-        say(f"converting {larger.path.name} to {precision}; no slice is encoded again")
-        return convert_store(larger, path, precision)
+        if larger is not None:
+            return _converted(larger, path, precision, say)
     # encode the missing slices
     n_done = 0 if existing is None else len(existing.commits)
     require_disk_space(path, manifest, manifest.n_slices - n_done)
@@ -143,6 +139,15 @@ def ensure_embeddings(
         if missing:
             _fill(store_writer, missing, job, workers, progress, say)
     return EmbeddingStore.open(path)
+
+
+def _converted(
+    larger: EmbeddingStore, path: Path, precision: str, say: Callable[[str], None]
+) -> EmbeddingStore:
+    from sweeper.store.embeddings.convert import convert_store  # torch: seconds
+
+    say(f"converting {larger.path.name} to {precision}; no slice is encoded again")
+    return convert_store(larger, path, precision)
 
 
 def _complete_at_larger_precision(

@@ -52,8 +52,8 @@ class RunRequest:
         probes: True to measure kinds of training that have not been measured on this machine.
         approves: Called with the predicted cost before the run starts; if it returns False, the run
             does not start.
-        restarts: Replaces this process by one that runs the same request, when a process of this
-            machine's own Ray has ended; None ends the process then.
+        restarts: Called when a process of the local Ray has died; replaces this process by one that
+            runs the same request. None ends the process instead.
     """
 
     space: Path
@@ -182,11 +182,11 @@ def _run(
 
 
 def _on_ray_lost(request: RunRequest, notifier: Notifier, display: Display, what: str) -> NoReturn:
-    """A process of our own Ray has ended: begin anew, or end and say so."""
+    """A process of the local Ray has died: restart this command, or end with a message."""
     if request.restarts is not None:
-        display.say(f"Ray's {what} has ended; starting Ray again, nothing computed is lost")
+        display.say(f"Ray's {what} has died; restarting Ray, no results are lost")
         request.restarts()
-    text = f"Ray's {what} has ended again and again; run the same command later to resume"
+    text = f"Ray's {what} has died, and no restart is left; run the same command to resume"
     display.say(f"error: {text}")
     notifier.error(text)
     notifier.wait()

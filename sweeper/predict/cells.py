@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.config.problems import nearest
+from sweeper.config.problems import matching_key, nearest
 from sweeper.config.trial import EvaluationConfig, flatten
 from sweeper.errors import DataError
 from sweeper.store.ledger import Ledger
@@ -160,16 +160,12 @@ def _full_key(key: str, known: list[str]) -> str:
     """The full name of a key, such as `method.ablation` for `ablation`."""
     if key == "method":
         return "method.name"
-    matches = [name for name in known if name == key] or [
-        name for name in known if name.endswith(f".{key}")
-    ]
-    if len(matches) != 1:
-        problem = f"may be {' or '.join(matches)}" if matches else "is not a key of any training"
+    try:
+        return matching_key(key, known)
+    except ValueError as err:
         raise DataError(
-            f"{key!r} {problem}{nearest(key, known)}; use method, source, seed, ablation or one of"
-            f" {', '.join(known)}"
-        )
-    return matches[0]
+            f"{key!r} {err}; use method, source, seed, ablation or one of {', '.join(known)}"
+        ) from err
 
 
 def _require_one_cell(values: Mapping[str, Mapping[str, str]]) -> None:

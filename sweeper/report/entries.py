@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sweeper.config.problems import nearest
+from sweeper.config.problems import matching_key, nearest
 from sweeper.errors import ConfigError
 from sweeper.records import TrialStatus
 from sweeper.report.encoder_names import ENCODER_KEY, display_name
@@ -195,17 +195,13 @@ def _full_key(part: str, entries: Sequence[Entry], option: str) -> str:
     if part == "method":
         return part
     known = sorted({key for entry in entries for key in entry.values})
-    short = _SHORT_ROWS.get(part, part)
-    matches = [key for key in known if key == short] or [
-        key for key in known if key.endswith(f".{short}")
-    ]
-    if len(matches) != 1:
-        problem = f"may be {' or '.join(matches)}" if matches else "is not a key of any training"
+    try:
+        return matching_key(_SHORT_ROWS.get(part, part), known)
+    except ValueError as err:
         raise ConfigError(
-            f"{option}: {part!r} {problem}{nearest(part, known)}; use method, ablation, grid_size"
-            f" or one of {', '.join(known)}"
-        )
-    return matches[0]
+            f"{option}: {part!r} {err}; use method, ablation, grid_size or one of"
+            f" {', '.join(known)}"
+        ) from err
 
 
 def _label(entry: Entry, keys: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ def train(
         return False
     losses = [epoch.train_loss for epoch in result.epochs]
     training = job.config.training
-    # as large as in a step, which may be split for want of memory
+    # as large as in a step, which may be split to save memory
     batch_size = max(1, training.batch_size // training.accumulate)
     batches = partial(observed_batches, on_progress, batch_size=batch_size, device=device)
     folder.write(

@@ -74,8 +74,8 @@ class Watchdog:
             waited, limit = self._active_s - self._moved_at, max(self._hang_s, 10 * self._slowest)
             if waited > limit:
                 text = (
-                    f"nothing moved for {waited:.0f} s (limit {limit:.0f} s;"
-                    " --set resources.hang_minutes=60 allows more)"
+                    f"no batch or case finished for {waited:.0f} s (limit {limit:.0f} s; raise it"
+                    " with --set resources.hang_minutes=60)"
                 )
                 self._end(FailureReason.HUNG, HUNG_EXIT, text)
             # driver and lease

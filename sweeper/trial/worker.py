@@ -96,7 +96,7 @@ def _train_claimed(
             # hangs may have waited for something else, and is tried once more
             return TrialOutcome.FAILED
         if _was_killed_for_memory(last):
-            text = "the kernel killed its process for want of memory"
+            text = "the kernel killed its process because memory ran out"
             folder.fail(FailureReason.HOST_OOM, text)
             return TrialOutcome.FAILED
     folder.remove_records("failure", "pruned")

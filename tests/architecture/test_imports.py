@@ -35,7 +35,7 @@ def test_a_search_space_is_checked_without_torch_ray_or_mlflow() -> None:
 
 
 def test_plan_and_status_need_no_torch_ray_or_mlflow() -> None:
-    code = "import sweeper.pipeline.plan, sweeper.pipeline.status, sweeper.cli.plan_text"
+    code = "import sweeper.pipeline.plan, sweeper.pipeline.status, sweeper.cli.terminal.plan_text"
     assert loaded_after(code, ("torch", "ray", "mlflow", "pandas")) == set()
 
 

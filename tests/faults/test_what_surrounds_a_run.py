@@ -36,16 +36,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("faults") / "workspace"
 
 
-def raylet_of(driver: int) -> int:
-    """Process id of the raylet that a driver started."""
+def child_of(driver: int, name: str) -> int:
+    """Process id of the process with this name that a driver started."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has just ended
-            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
-            if name == "raylet" and int(rest.split()[1]) == driver:
+            called, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            if called == name and int(rest.split()[1]) == driver:
                 found.append(int(stat.parent.name))
-    (raylet,) = found
-    return raylet
+    (child,) = found
+    return child
 
 
 def exists(process: int) -> bool:
@@ -71,7 +71,7 @@ class Run:
         )
         self._wait(lambda: any((f / "last.pt").exists() for f in self._new(workspace, before)))
         (self.folder,) = self._new(workspace, before)
-        self.raylet = raylet_of(self.process.pid)
+        self.raylet = child_of(self.process.pid, "raylet")
 
     def _wait(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 200
@@ -86,16 +86,35 @@ class Run:
 
 
 @pytest.mark.timeout(400)
-def test_a_dead_raylet_is_replaced_and_the_training_goes_on(workspace: Path) -> None:
-    run = Run(workspace, 60)
-    os.kill(run.raylet, signal.SIGKILL)
+@pytest.mark.parametrize(
+    ("name", "title", "epochs"),
+    [
+        ("raylet", "raylet", 60),
+        pytest.param("gcs_server", "control service (GCS)", 62, marks=pytest.mark.slow),
+    ],
+)
+def test_a_dead_ray_process_is_replaced_and_the_training_resumes(
+    workspace: Path, name: str, title: str, epochs: int
+) -> None:
+    run = Run(workspace, epochs)
+    os.kill(child_of(run.process.pid, name), signal.SIGKILL)
     out, err = run.process.communicate(timeout=240)
     assert run.process.returncode == 0, out + err
-    assert out.count("Ray's raylet has ended; starting Ray again") == 1
+    assert out.count(f"Ray's {title} has died; restarting Ray") == 1
     assert "(raylet)" not in out + err
     fit = json.loads((run.folder / "fit.json").read_text())
-    assert [epoch["epoch"] for epoch in fit["epochs"]] == list(range(60))
+    assert [epoch["epoch"] for epoch in fit["epochs"]] == list(range(epochs))
     assert not exists(run.raylet)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_without_a_restart_left_a_dead_raylet_ends_the_run(workspace: Path) -> None:
+    run = Run(workspace, 3002, env={**os.environ, "SWEEPER_RAY_RESTARTS": "2"})
+    os.kill(run.raylet, signal.SIGKILL)
+    out, err = run.process.communicate(timeout=60)
+    assert run.process.returncode == 5, out + err
+    assert "Ray's raylet has died, and no restart is left; run the same command to resume" in out
 
 
 @pytest.mark.slow

@@ -52,6 +52,29 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
     images = _by_stem(home / "imagesTr", channel, faults)
     labels = _by_stem(home / "labelsTr", "", faults)
     faults += _unpaired(home, images, labels, channel)
+    cases = _cases(home, images, labels, label_map, ignored, faults)
+    return SourceDataset(
+        root=home,
+        layout="desam",
+        cases=tuple(cases.values()),
+        structures=tuple(regions) or tuple(names[value] for value in sorted(names)),
+        regions={
+            name: tuple(label_map[value] for value in region) for name, region in regions.items()
+        },
+        modalities=_modalities(dataset, cases.values()),
+        faults=tuple(faults),
+    )
+
+
+def _cases(
+    home: Path,
+    images: Mapping[str, Path],
+    labels: Mapping[str, Path],
+    label_map: Mapping[int, int],
+    ignored: tuple[int, ...],
+    faults: list[Fault],
+) -> dict[str, SourceCase]:
+    """The cases that the table of sites names and that have both files; adds the faults found."""
     if not (home / SITES_CSV).is_file():
         faults.append(
             Fault(
@@ -62,10 +85,9 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
                 " per case; the first 90 % of each site are for training",
             )
         )
-        rows: list[tuple[int, Mapping[str, str]]] = []
-    else:
-        rows, table_faults = read_table(home / SITES_CSV, COLUMNS)
-        faults += table_faults
+        return {}
+    rows, table_faults = read_table(home / SITES_CSV, COLUMNS)
+    faults += table_faults
     cases: dict[str, SourceCase] = {}
     for number, row in rows:
         where = f"{SITES_CSV} line {number}"
@@ -94,17 +116,7 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
             )
     if rows:
         faults += _without_site(home, images, labels, cases)
-    return SourceDataset(
-        root=home,
-        layout="desam",
-        cases=tuple(cases.values()),
-        structures=tuple(regions) or tuple(names[value] for value in sorted(names)),
-        regions={
-            name: tuple(label_map[value] for value in region) for name, region in regions.items()
-        },
-        modalities=_modalities(dataset, cases.values()),
-        faults=tuple(faults),
-    )
+    return cases
 
 
 def _home(root: Path) -> Path | None:

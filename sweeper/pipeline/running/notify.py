@@ -41,7 +41,7 @@ class Notifier:
         self._has_failed = self._is_dead = False
 
     def failure(self, name: str, note: str) -> None:
-        """A training has failed for good; only the first one is told before the end."""
+        """A training has failed for good; only the first one is posted before the end."""
         if not self._has_failed:
             self._has_failed = True
             text = f"sweep {self._sweep}: first failure, {name}: {note}"

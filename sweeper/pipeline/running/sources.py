@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TrainingSource(Protocol):
-    """Hands out trainings, and is told what becomes of them."""
+    """Hands out trainings, and is notified of how they end."""
 
     def next_training(self) -> Training | None:
         """A training to run; None if there is none left."""

@@ -41,8 +41,8 @@ def train(
         display: Told what is being done.
         resources: What a training gets, as the search space says.
         address: Of the Ray cluster to join; None for this machine.
-        on_lost: Told, in another thread, which process of this machine's own Ray has ended; this
-            one may then wait for ever. None leaves that to the caller.
+        on_lost: Called in another thread with the name of a local Ray process that has died; this
+            thread may then be blocked forever. None: Ray is not watched.
 
     Raises:
         ResourceError: There is no such cluster, or no room for the trainings on it.

@@ -71,7 +71,7 @@ class StudyDatabase:
         except RuntimeError as err:
             raise StoreError(
                 f"{self._path}: another version of Optuna wrote it ({err}); upgrade it with"
-                f" 'optuna storage upgrade --storage {url}', or move it away to search anew"
+                f" 'optuna storage upgrade --storage {url}', or move it away to start a new search"
             ) from err
 
 

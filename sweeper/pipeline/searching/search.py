@@ -58,8 +58,8 @@ def search(
 ) -> Searched:
     """Run the searches that are not finished; nothing of a target is read by them.
 
-    `on_failure` is told the name and the note of each final failure, `on_lost` which process of
-    this machine's own Ray has ended.
+    `on_failure` is called with the name and the note of each final failure, `on_lost` with the name
+    of a local Ray process that has died.
     """
     studies = open_studies(workspace, sweep, facts)
     named = make_plan(sweep.spec.name, sweep.trials, facts).trainings

@@ -43,8 +43,8 @@ def former_lines(left: Sequence[OpenStudy]) -> list[str]:
     if not names:
         return []
     return [
-        f"{', '.join(names)}: searched anew, as a former version did not finish it; trainings that"
-        " are proposed again are not trained twice"
+        f"{', '.join(names)}: searched again, because an earlier version did not finish it;"
+        " trainings that are proposed again are not trained twice"
     ]
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import click
 import pytest
 
-from sweeper.cli import approval as module
-from sweeper.cli.approval import approval
+from sweeper.cli.terminal import approval as module
+from sweeper.cli.terminal.approval import approval
 from sweeper.pipeline.costs.forecast import Devices, Prediction
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_dataset import write_small_dataset
 
-from sweeper.cli.data_text import (
+from sweeper.cli.terminal.data_text import (
     ProgressBar,
     print_faults,
     print_headers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.cli.progress import PlainDisplay, clock
+from sweeper.cli.terminal.progress import PlainDisplay, clock
 from sweeper.pipeline.display import Ending
 
 

@@ -63,7 +63,7 @@ def test_what_does_not_move_is_hung(tmp_path: Path) -> None:
     failure = TrainingFolder(tmp_path).failure()
     assert failure is not None
     assert failure.reason == "hung"
-    assert failure.message.startswith("nothing moved for 1 s (limit 0 s; --set resources")
+    assert failure.message.startswith("no batch or case finished for 1 s (limit 0 s; raise it")
 
 
 def test_a_long_first_gap_allows_longer_ones_later(tmp_path: Path) -> None:

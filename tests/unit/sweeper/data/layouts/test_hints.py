@@ -68,7 +68,7 @@ def test_a_folder_beside_sites_is_not_called_a_site(tmp_path: Path) -> None:
 def test_dicom_is_recognised_by_suffix_or_preamble(tmp_path: Path) -> None:
     (tmp_path / "IM0001").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 10)
     assert str(hint(tmp_path, no_layout)).startswith("it contains DICOM files")
-    (tmp_path / "IM0001").write_bytes(b"\0" * 128 + b"XXXX")
+    (tmp_path / "IM0001").write_bytes(b"\0" * 128 + b"NOPE")
     assert hint(tmp_path, no_layout) is None
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.DCM").touch()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from toy_plan import plan_of
 
-from sweeper.cli.plan_text import comparison_lines
+from sweeper.cli.terminal.plan_text import comparison_lines
 from sweeper.config.sweep import ResourcesConfig
 from sweeper.pipeline.costs.accounting import Costs
 from sweeper.pipeline.costs.estimate import Estimate, Pace, kind

@@ -9,7 +9,7 @@ import pytest
 from toy_embeddings import fill, make_manifest
 
 from desam_model.encoder.registry import encoder_entry
-from sweeper.cli.plan_text import store_lines
+from sweeper.cli.terminal.plan_text import store_lines
 from sweeper.config.sweep import load_sweep
 from sweeper.pipeline.data.store_needs import store_need
 

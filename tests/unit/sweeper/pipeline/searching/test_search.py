@@ -340,7 +340,7 @@ def test_a_finished_search_of_a_former_version_keeps_its_winner(
     assert [study.winning_trials() for study in again.studies] == expected
     display = Said()
     run_search(workspace, space(SPACE.replace("samples: 9", "samples: 10")), display)
-    assert any("searched anew" in line for line in display.lines)
+    assert any("searched again" in line for line in display.lines)
 
 
 def test_pruned_and_searched_trainings_never_enter_a_table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sweeper.cli.progress import clock
+from sweeper.cli.terminal.progress import clock
 from sweeper.pipeline.searching.study_text import budget_lines
 from sweeper.plan.states import State
 from sweeper.report.words import DASH, counted

@@ -46,7 +46,7 @@ def approval(yes: bool, ask_above: float) -> Callable[[PlanReport], bool]:
     """
 
     def approves(report: PlanReport) -> bool:
-        from sweeper.cli.plan_text import cost_lines
+        from sweeper.cli.terminal.plan_text import cost_lines
 
         for line in cost_lines(report):
             click.echo(line)

@@ -1,4 +1,4 @@
-"""A closed terminal does not end what runs in it."""
+"""Keeps a command running after its terminal is closed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def survive_hangup() -> None:
-    """On SIGHUP, go on and write to nowhere what would go to the terminal that is gone.
+    """On SIGHUP, continue, and discard all output to the closed terminal.
 
     A SIGHUP that is ignored already (`nohup`) stays so.
     """

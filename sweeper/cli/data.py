@@ -39,12 +39,19 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--structures",
             metavar="1=NAME,2=NAME",
-            help="Names of the label values, for layouts that do not define them.",
+            help="Names of the label values, for layouts that do not define them; values with the"
+            " same name are one structure.",
         ),
         click.option(
             "--modality",
             type=click.Choice(["CT", "MR"], case_sensitive=False),
             help="Modality of all images, if the source does not state it. In CT, 0 is not black.",
+        ),
+        click.option(
+            "--channel",
+            metavar="NUMBER|NAME",
+            help="Channel of images with several (4-D files, _0000 and _0001). Default: the first"
+            " that dataset.json names.",
         ),
         click.option(
             "--processes",
@@ -296,8 +303,8 @@ def _structures(text: str | None) -> dict[int, str] | None:
         value, _, name = part.partition("=")
         if not value.strip().isdigit() or int(value) == 0 or not name.strip():
             raise DataError(f"--structures is {text!r}, expected 1=NAME or 1=NAME,2=NAME")
-        if int(value) in structures or name.strip() in structures.values():
-            raise DataError(f"--structures is {text!r}; use each value and each name only once")
+        if int(value) in structures:
+            raise DataError(f"--structures is {text!r}; use each value only once")
         structures[int(value)] = name.strip()
     return structures
 

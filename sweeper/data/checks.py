@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sweeper.data.faults import Fault, Severity, relative
-from sweeper.data.volume import VolumeError, read_volume
+from sweeper.data.voxel_files import VolumeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -61,10 +61,17 @@ class CaseChecker:
             )
         )
 
-    def read(self, path: Path) -> Volume | None:
-        """The file's volume; if it cannot be read, None and a fault is added."""
+    def read_image(self) -> Volume | None:
+        """The image; if it cannot be read, None and a fault is added."""
+        return self._read(self.case.image, self.case.read_image)
+
+    def read_label(self) -> Volume | None:
+        """The label map; if it cannot be read, None and a fault is added."""
+        return self._read(self.case.label, self.case.read_label)
+
+    def _read(self, path: Path, read: Callable[[], Volume]) -> Volume | None:
         try:
-            return read_volume(path)
+            return read()
         except VolumeError as err:
             remedy = "replace the file or remove the case"
             self.fault("unreadable", path, str(err), remedy)

@@ -453,8 +453,8 @@ def csv_name_with_slash(root):
 
 def csv_unknown_suffix(root):
     path = sources.csv_sound(root)
-    path.write_text(path.read_text().replace("south1.nii.gz", "south1.dcm"))
-    (root / "south1.dcm").write_bytes(b"DICM" * 40)
+    path.write_text(path.read_text().replace("south1.nii.gz", "south1.mat"))
+    (root / "south1.mat").write_bytes(b"MATLAB 5.0" * 40)
     return path
 
 

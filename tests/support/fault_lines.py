@@ -61,8 +61,8 @@ LINES = {
     ),
     "four_dimensional": (
         (
-            "error [unreadable] UCL/Case01.nii.gz: its shape is (24, 20, 4, 2), expected 3 "
-            "axes (or 2); replace the file or remove the case"
+            "error [unreadable] UCL/Case01.nii.gz: it is 4-D: 2 volumes of 24 x 20 x 4; an image"
+            " needs --channel (0 to 1), and a label has one; replace the file or remove the case"
         ),
     ),
     "colour_nifti": (
@@ -481,9 +481,9 @@ LINES = {
     ),
     "csv_unknown_suffix": (
         (
-            "error [unreadable] south1.dcm: its suffix is '.dcm', expected one of .nii, "
-            ".nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .png, .tif, .tiff, .bmp, .jpg, .jpeg; replace"
-            " the file or remove the case"
+            "error [unreadable] south1.mat: its suffix is '.mat', expected one of .nii, "
+            ".nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .png, .tif, .tiff, .bmp, .jpg, .jpeg, or"
+            " DICOM; replace the file or remove the case"
         ),
     ),
     "csv_colour_label": (
@@ -499,8 +499,8 @@ LINES = {
             "cases; name each case's own label"
         ),
         (
-            "error [unreadable] stack: the folder contains no pictures; replace the file or "
-            "remove the case"
+            "error [unreadable] stack: the folder contains neither pictures nor DICOM files;"
+            " replace the file or remove the case"
         ),
     ),
     "csv_pictures_of_two_sizes": (

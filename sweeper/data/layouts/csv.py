@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from desam_model.types import Split
 from sweeper.data.faults import Fault
 from sweeper.data.layouts.csv_table import read_table
-from sweeper.data.layouts.source import MODALITIES, SITE_ALIASES, SourceCase, SourceDataset
+from sweeper.data.layouts.source import (
+    MODALITIES,
+    SITE_ALIASES,
+    SourceCase,
+    SourceDataset,
+    numbered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,8 +58,7 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
             remedy=f"name a CSV file with the columns {','.join(COLUMNS)}",
         )
         return SourceDataset(root=source, layout="csv", cases=(), structures=(), faults=(fault,))
-    names = dict(structures or DEFAULT_STRUCTURES)
-    label_map = {value: index for index, value in enumerate(sorted(names), start=1)}
+    names, label_map = numbered(structures or DEFAULT_STRUCTURES)
     rows, faults = read_table(path, COLUMNS)
     cases = []
     for number, row in rows:
@@ -76,7 +81,7 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
         root=path.parent,
         layout="csv",
         cases=tuple(cases),
-        structures=tuple(names[value] for value in sorted(names)),
+        structures=names,
         modalities=modalities,
         faults=tuple(faults),
     )

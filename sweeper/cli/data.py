@@ -1,7 +1,8 @@
-"""`sweeper data`: imports, checks, shows and exports datasets."""
+"""`sweeper data`: proposes tables for, imports, checks, shows and exports datasets."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +208,40 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     sheet = sheet or opened.reports / f"{store.name}-contact-sheet.png"
     write_sheet(store, sheet)
     click.echo(f"contact sheet: {sheet}")
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--to", "target", type=click.Path(path_type=Path), help="File. Default: print it.")
+@click.option("--images", default="", metavar="TEXT", help="Part of the path of every image.")
+@click.option("--labels", default="", metavar="TEXT", help="Part of the path of every label.")
+def table(folder: Path, target: Path | None, images: str, labels: str) -> None:
+    """Propose a CSV of the cases in FOLDER, to check, edit and import."""
+    from sweeper.data.table import propose_table, write_table
+
+    if target is not None and target.exists():
+        raise DataError(f"{target} exists already; remove it, or choose another file with --to")
+    proposal = propose_table(folder, images=images, labels=labels)
+    for remark in proposal.remarks:
+        click.echo(f"note: {remark}", err=True)
+    if target is None:
+        write_table(proposal, sys.stdout)
+        return
+    try:
+        with target.open("w", newline="", encoding="utf-8") as file:
+            write_table(proposal, file, target.absolute().parent)
+    except OSError as err:
+        raise DataError(
+            f"{target} cannot be written ({err.strerror}); choose another file with --to"
+        ) from err
+    sites = sorted({row.site for row in proposal.rows})
+    click.echo(
+        f"{target}: {counted(len(proposal.rows), 'case')}, {counted(len(sites), 'site')}"
+        f" ({', '.join(sites)}); check it before you import it"
+    )
+    structures = ",".join(f"{value}=NAME" for value in proposal.values)
+    names = [] if set(proposal.values) <= {1, 255} else ["--structures", structures]
+    click.echo(f"next: {command_line('data', 'import', str(target), '--name', 'NAME', *names)}")
 
 
 @data.command("list")

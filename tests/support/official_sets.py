@@ -183,7 +183,8 @@ def i2cvb(root, cases: int = 2):
     for number in range(383, 383 + cases):
         patient = root / f"Patient_{number}"
         dicom.write_series(patient / "T2W", sources.image_array(number), uid=f"1.5.{number}")
-        dicom.write_series(patient / "ADC", sources.image_array(2 * number), uid=f"1.6.{number}")
+        adc = sources.image_array(2 * number)
+        dicom.write_series(patient / "ADC", adc, uid=f"1.6.{number}", description="ADC")
         for place, name in enumerate(("prostate", "pz")):
             mask = (sources.label_array() * (255 if place == 0 else 1)).astype(np.int16)
             dicom.write_series(patient / "GT" / name, mask, uid=f"1.7.{number}.{place}")

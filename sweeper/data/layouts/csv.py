@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,19 @@ def find_csv(source: Path) -> Path | None:
         return source if source.suffix.lower() in (".csv", ".tsv") else None
     files = sorted(source.glob("*.csv"))
     return files[0] if len(files) == 1 else None
+
+
+def looks_like_csv(source: Path) -> bool:
+    """True for a CSV file, and for a folder whose only CSV file has columns of this layout."""
+    path = find_csv(source)
+    return path is not None and (path == source or looks_like_table(path))
+
+
+def looks_like_table(path: Path) -> bool:
+    """True if a file's first line has at least two of the required columns."""
+    with path.open("rb") as file:
+        head = file.readline(4096).decode("utf-8", errors="replace").lower()
+    return len(set(re.findall(r"\w+", head)) & set(COLUMNS)) > 1
 
 
 def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from desam_model.plugins import registry
 from sweeper.data.layouts.abdominal import looks_like_abdominal, read_abdominal
 from sweeper.data.layouts.channels import select_channel
-from sweeper.data.layouts.csv import find_csv, read_csv
+from sweeper.data.layouts.csv import looks_like_csv, read_csv
 from sweeper.data.layouts.desam import looks_like_desam, read_desam
-from sweeper.data.layouts.hints import hint
+from sweeper.data.layouts.hints import hint, propose
 from sweeper.data.layouts.saml import (
     looks_like_maxstyle,
     looks_like_saml,
@@ -90,7 +90,7 @@ _BUILT_IN = (
     Layout(
         name="csv",
         marker="one CSV file",
-        fits=lambda source: find_csv(source) is not None,
+        fits=looks_like_csv,
         read=read_csv,
         names_structures=True,
         is_file=True,
@@ -167,7 +167,10 @@ def detect(source: Path) -> Layout:
         if layout.is_last_resort and layout.fits(source):
             return layout
     markers = "; ".join(f"{layout.name}: {layout.marker}" for layout in layouts().values())
-    advice = hint(source, _layout_name) or f"a layout is recognised by {markers}"
+    advice = (
+        hint(source, _layout_name)
+        or f"a layout is recognised by {markers}; for other folders {propose(source)}"
+    )
     raise DataError(f"{source} has no known layout; {advice}")
 
 

@@ -7,6 +7,7 @@ import os
 
 import fault_sources as sources
 import numpy as np
+import official_sets as official
 import pytest
 
 from sweeper.cli import main
@@ -49,6 +50,31 @@ def test_import_show_check_and_export_in_a_row(tmp_path, capsys):
     assert run(workspace, "export", "prostate", "--to", tmp_path / "work") == 0
     assert "6 cases and prostate_patientid.csv" in capsys.readouterr().out
     assert len(list((tmp_path / "work" / "raw_data" / "imagesTr").iterdir())) == 6
+
+
+def test_a_folder_without_a_layout_is_imported_by_the_table_that_is_proposed(tmp_path, capsys):
+    folder, workspace, table = official.prostate158(tmp_path / "set"), tmp_path / "ws", "cases.csv"
+    assert run(workspace, "import", folder) == 2
+    assert f"sweeper data table {folder} --to cases.csv" in capsys.readouterr().err
+    assert run(workspace, "table", folder, "--to", tmp_path / table) == 0
+    said = capsys.readouterr()
+    assert f"{tmp_path / table}: 3 cases, 1 site (set); check it before you import it" in said.out
+    assert said.out.endswith(
+        f"next: sweeper --workspace {workspace} data import {tmp_path / table} --name NAME"
+        " --structures 1=NAME,2=NAME\n"
+    )
+    assert "note: 6 images not in the table, such as train/020/adc (3)" in said.err
+    zones = "1=prostate,2=prostate"
+    arguments = (tmp_path / table, "--name", "p158", "--structures", zones, "--processes", 1)
+    assert run(workspace, "import", *arguments) == 0
+    assert "p158: 3 cases, 9 slices, 1 domain" in capsys.readouterr().out
+    # printed without --to, and never over an existing file
+    assert run(workspace, "table", folder) == 0
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "case,site,image,label,split,patient,modality"
+    )
+    assert run(workspace, "table", folder, "--to", tmp_path / table) == 2
+    assert "exists already; remove it, or choose another file" in capsys.readouterr().err
 
 
 def test_check_prints_every_fault_and_returns_2(tmp_path, capsys):

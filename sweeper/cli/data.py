@@ -138,8 +138,8 @@ def check(workspace: Path, /, source: str, structures: str | None, **chosen: Any
     from sweeper.store.dataset.place import find_dataset, looks_like_a_path
     from sweeper.store.workspace import Workspace
 
-    # an imported dataset; Workspace.open would create the workspace
-    store_path = find_dataset(Workspace(workspace), source)
+    # an imported dataset
+    store_path = find_dataset(Workspace.for_reading(workspace), source)
     if store_path is not None:
         _check_store(store_path)
         return
@@ -179,7 +179,7 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     from sweeper.pipeline.data.showing import summarise, write_sheet
     from sweeper.store.workspace import Workspace
 
-    opened = Workspace.open(workspace)
+    opened = Workspace.for_reading(workspace)
     if name is None:
         _list(opened)
         return
@@ -206,8 +206,13 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     for case, reason in store.skipped.items():
         click.echo(f"skipped {case}: {reason}")
     sheet = sheet or opened.reports / f"{store.name}-contact-sheet.png"
-    write_sheet(store, sheet)
-    click.echo(f"contact sheet: {sheet}")
+    try:
+        write_sheet(store, sheet)
+    except OSError as err:
+        reason = f"{sheet} cannot be written ({err.strerror}); choose a file with --sheet"
+        click.echo(f"no contact sheet: {reason}", err=True)
+    else:
+        click.echo(f"contact sheet: {sheet}")
 
 
 @data.command()
@@ -250,7 +255,7 @@ def list_command(workspace: Path, /) -> None:
     """List the datasets with their sizes, and how many trainings used each."""
     from sweeper.store.workspace import Workspace
 
-    _list(Workspace.open(workspace))
+    _list(Workspace.for_reading(workspace))
 
 
 @data.command()

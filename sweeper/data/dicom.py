@@ -114,8 +114,8 @@ def read_stack(path: Path) -> Stack:
             shown = "; ".join(one.words() for one in series[:5])
             more = f"; and {len(series) - 5} more" if len(series) > 5 else ""
             raise VolumeError(
-                f"it contains {len(series)} DICOM series, expected one: {shown}{more}; name a file"
-                " of the right one instead of the folder"
+                f"it contains {len(series)} DICOM series, expected one: {shown}{more}",
+                "name a file of the right one instead of the folder",
             )
         return _stack(series[0])
     path.open("rb").close()  # a missing file is an OSError
@@ -159,8 +159,8 @@ def list_series(files: Sequence[Path]) -> list[Series]:
 def _stack(series: Series) -> Stack:
     if series.modality in _NOT_IMAGES:
         raise VolumeError(
-            f"it is DICOM {series.modality} ({_NOT_IMAGES[series.modality]}), not images; convert"
-            " it to a label map (3D Slicer, dcmqi)"
+            f"it is DICOM {series.modality} ({_NOT_IMAGES[series.modality]}), not images",
+            "convert it to a label map (3D Slicer, dcmqi)",
         )
     images = [(file, _image(file)) for file in series.files]
     sizes = {image.GetSize()[:2] for _, image in images}
@@ -209,14 +209,16 @@ def _by_position(
         twice = int((gaps < 1e-3).sum())
         raise VolumeError(
             f"{twice + 1} of its slices share positions, such as {placed[at][1].name} and"
-            f" {placed[at + 1][1].name}; it has several images per slice (time points, echoes or"
-            " b-values), so keep one of them in a folder of its own"
+            f" {placed[at + 1][1].name}, so it has several images per slice (time points, echoes or"
+            " b-values)",
+            "put one of them in a folder of its own",
         )
     if gaps.max() - gaps.min() > UNEVEN_MM:
         at = int(gaps.argmax())
         raise VolumeError(
-            f"its slices are {gaps.min():.4g} to {gaps.max():.4g} mm apart, expected equal gaps; a"
-            f" file may be missing between {placed[at][1].name} and {placed[at + 1][1].name}"
+            f"its slices are {gaps.min():.4g} to {gaps.max():.4g} mm apart, expected equal gaps",
+            f"add what is missing between {placed[at][1].name} and {placed[at + 1][1].name}, or"
+            " remove the case",
         )
     first, last = placed[0][2], placed[-1][2]
     # also right for tilted gantries, whose slices are not above each other

@@ -25,6 +25,7 @@ from sweeper.data.dicom import dicom_files, is_dicom, read_stack
 from sweeper.data.voxel_files import (
     PAIR_SUFFIX,
     VolumeError,
+    header_fields,
     natural_key,
     states_axes,
     voxel_files,
@@ -161,7 +162,9 @@ def _read(path: Path, *, is_one_of_several: bool) -> Volume:
         return _read_nifti(path, is_one_of_several=is_one_of_several)
     if suffix == PAIR_SUFFIX:
         return _read_pair(path, is_one_of_several=is_one_of_several)
-    return _read_itk(path, is_picture=suffix in PICTURE_SUFFIXES)
+    return _read_itk(
+        path, is_picture=suffix in PICTURE_SUFFIXES, is_one_of_several=is_one_of_several
+    )
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -201,7 +204,7 @@ def _read_folder(path: Path) -> Volume:
     if suffix_of(files[0]) not in PICTURE_SUFFIXES:
         return _read_series(path)
     if dicom_files(path):
-        raise VolumeError("the folder contains both pictures and DICOM files; separate them")
+        raise VolumeError("the folder contains both pictures and DICOM files", "separate them")
     return _stacked(files)
 
 
@@ -249,16 +252,15 @@ def _read_pair(path: Path, *, is_one_of_several: bool) -> Volume:
 def _nifti_volume(image: Any, data: NDArray[Any], *, is_one_of_several: bool) -> Volume:
     if data.dtype.fields is not None or np.iscomplexobj(data):
         raise VolumeError(f"its voxels are of type {data.dtype}, expected one number per voxel")
+    if data.ndim > 4:  # ITK writes the channels as fifth axis
+        extra = [n for n in data.shape[3:] if n != 1]
+        data = data.reshape(*data.shape[:3], *extra) if len(extra) < 2 else data
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim == 2:
         data = data[..., None]
     if data.ndim == 4 and data.shape[-1] and not is_one_of_several:
-        x, y, z, n_channels = data.shape
-        raise VolumeError(
-            f"it is 4-D: {n_channels} volumes of {x} x {y} x {z}; an image needs --channel"
-            f" (0 to {n_channels - 1}), and a label has one"
-        )
+        raise _four_dimensional(data.shape)
     if data.ndim not in (3, 4) or 0 in data.shape:
         raise VolumeError(f"its shape is {data.shape}, expected 3 axes (or 2)")
     data = np.moveaxis(data, 3, 0) if data.ndim == 4 else data[None]
@@ -369,7 +371,17 @@ def _is_default_affine(affine: NDArray[np.float64]) -> bool:
     )
 
 
-def _read_itk(path: Path, *, is_picture: bool) -> Volume:
+def _four_dimensional(shape: Sequence[int]) -> VolumeError:
+    """The error of a file of shape (x, y, z, channels) if no channel was chosen."""
+    x, y, z, n_channels = shape
+    return VolumeError(
+        f"it is 4-D: {n_channels} volumes of {x} x {y} x {z}",
+        f"choose one with --channel (0 to {n_channels - 1}) if it is an image; a label may have"
+        " only one",
+    )
+
+
+def _read_itk(path: Path, *, is_picture: bool, is_one_of_several: bool) -> Volume:
     import SimpleITK as sitk  # noqa: N813  (takes 0.8 s; most datasets do not need it)
 
     try:
@@ -379,8 +391,14 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
             raise VolumeError(
                 "its pixel type is not supported, such as grey with transparency"
             ) from err
-        raise VolumeError("it is truncated or damaged, or its suffix is wrong") from err
+        raise VolumeError(_unread(path)) from err
     array = sitk.GetArrayFromImage(image)
+    if np.iscomplexobj(array):
+        raise VolumeError(f"its voxels are of type {array.dtype}, expected one number per voxel")
+    if image.GetDimension() == 4 and image.GetNumberOfComponentsPerPixel() == 1:
+        if not is_one_of_several:
+            raise _four_dimensional(image.GetSize())
+        return _itk_volume(image, array, path)
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)
         array = array[:3] if is_picture else array  # an alpha channel is not an intensity
@@ -403,12 +421,33 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
             has_geometry=False,
             headers=headers,
         )
+    return _itk_volume(image, array, path)
+
+
+def _itk_volume(image: Any, array: NDArray[Any], path: Path) -> Volume:
+    """The volume of `array` `(C, z, y, x)` in the frame of the image's first three axes."""
+    n_axes = image.GetDimension()
     affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
+    direction = np.array(image.GetDirection()).reshape(n_axes, n_axes)[:3, :3]
+    affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
+    affine[:3, 3] = image.GetOrigin()[:3]
     return _canonical(
-        array.transpose(0, 3, 2, 1), _LPS_FROM_RAS @ affine, headers, is_stated=states_axes(path)
+        array.transpose(0, 3, 2, 1),
+        _LPS_FROM_RAS @ affine,
+        _itk_headers(image),
+        is_stated=states_axes(path),
     )
+
+
+def _unread(path: Path) -> str:
+    """Why ITK cannot read a file, as far as its header says."""
+    fields = header_fields(path)
+    n_axes = fields.get("ndims") or fields.get("dimension") or ""
+    if n_axes.isdecimal() and not 2 <= int(n_axes) <= 4:
+        return f"its dimension is {int(n_axes)}, expected 2 or 3 (4 with --channel)"
+    if fields.get("type") == "block":
+        return "its voxels are of type block, expected one number per voxel"
+    return "it is truncated or damaged, or its suffix is wrong"
 
 
 def _itk_headers(image: Any) -> dict[str, str]:

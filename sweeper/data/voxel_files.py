@@ -25,7 +25,16 @@ _NUMBERED = re.compile(r"%0?\d*d")
 
 
 class VolumeError(ValueError):
-    """A file is not a volume; the message says why, without the file's name."""
+    """A file is not a volume; the message says why, without the file's name.
+
+    Attributes:
+        problem: What is wrong.
+        remedy: How to fix it, if that is more than replacing the file; else empty.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem, self.remedy = problem, remedy
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SITES_CSV = "prostate_patientid.csv"
 COLUMNS = ("center", "patientid")
 
+_CHANNEL_NUMBER = re.compile(r"_(\d{4})$")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._ -]+")
 
 
@@ -57,14 +58,11 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
         label_map = {value: index for index, value in enumerate(values, start=1)}
     faults: list[Fault] = []
     stems = [stem_of(file) for file in _files(home / "imagesTr")]
-    # the Medical Segmentation Decathlon has no suffix, but 4-D files
-    ending = "" if stems and not any(stem.endswith(CHANNEL) for stem in stems) else CHANNEL
+    ending = _image_ending(home, stems)
     images = _by_stem(home / "imagesTr", ending, faults)
     labels = _by_stem(home / "labelsTr", _label_ending(home), faults)
     faults += _unpaired(home, images, labels, ending)
     channels = _channels(dataset, stems)
-    if channels:
-        faults.append(channels_left_out(home.name, channels))
     paired = {
         case: SourceCase(
             case=case,
@@ -77,6 +75,8 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
         )
         for case in sorted(images.keys() & labels.keys(), key=natural_key)
     }
+    if channels and paired:
+        faults.append(channels_left_out(home.name, channels))
     cases = _with_sites(home, dataset, paired, images.keys() | labels.keys(), faults)
     return SourceDataset(
         root=home,
@@ -104,7 +104,8 @@ def _with_sites(
     Without a table, a source with `dataset.json` is one site.
     """
     if not (home / SITES_CSV).is_file():
-        faults.append(_no_table(home, dataset, len(paired)))
+        if paired or not dataset:
+            faults.append(_no_table(home, dataset, len(paired)))
         site = _one_site(home, dataset)
         return {k: replace(case, domain=site) for k, case in paired.items()} if dataset else {}
     rows, table_faults = read_table(home / SITES_CSV, COLUMNS)
@@ -230,7 +231,7 @@ def _channel_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _channels(dataset: Mapping[str, Any], stems: Sequence[str]) -> tuple[str, ...]:
     """Names, or numbers, of the channels if there are several; else empty."""
-    numbers = {match[1] for stem in stems if (match := re.search(r"_(\d{4})$", stem))}
+    numbers = {match[1] for stem in stems if (match := _CHANNEL_NUMBER.search(stem))}
     names = _channel_names(dataset)
     if len(names) > 1:
         return names
@@ -251,6 +252,19 @@ def _files(folder: Path) -> list[Path]:
         return []
     files = sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
     return [file for file in files if suffix_of(file) in SUFFIXES and file.name[0] != "."]
+
+
+def _image_ending(home: Path, stems: Sequence[str]) -> str:
+    """`_0000`, or nothing if no image has the number of a channel after a label's name.
+
+    The Medical Segmentation Decathlon has no such numbers, but 4-D files.
+    """
+    labels = {stem_of(file) for file in _files(home / "labelsTr")}
+    has_number = any(
+        stem.endswith(CHANNEL) or (stem not in labels and _CHANNEL_NUMBER.sub("", stem) in labels)
+        for stem in stems
+    )
+    return CHANNEL if has_number or not stems else ""
 
 
 def _label_ending(home: Path) -> str:

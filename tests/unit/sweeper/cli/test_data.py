@@ -77,6 +77,30 @@ def test_a_folder_without_a_layout_is_imported_by_the_table_that_is_proposed(tmp
     assert "exists already; remove it, or choose another file" in capsys.readouterr().err
 
 
+def test_what_only_reads_leaves_the_workspace_untouched_so_that_it_may_be_read_only(
+    tmp_path, capsys, monkeypatch
+):
+    workspace = tmp_path / "ws"
+    run(workspace, "import", sources.saml(tmp_path / "set"), "--processes", 1)
+
+    def state():
+        return {path: path.stat().st_mtime_ns for path in (workspace, *workspace.rglob("*"))}
+
+    before = state()
+    assert run(workspace, "check", "set") == 0
+    assert run(workspace, "list") == 0
+    assert run(workspace, "show", "set", "--sheet", tmp_path / "sheet.png") == 0
+    for words in (("report",), ("embeddings", "list"), ("embeddings", "verify")):
+        with pytest.raises(SystemExit):
+            main(["--workspace", str(workspace), *words])
+    assert state() == before
+    # as on a read-only disk; the tests may run as root, whom permissions do not stop
+    monkeypatch.setattr(os, "mkdir", lambda *_: (tmp_path / "gone").stat())
+    capsys.readouterr()
+    assert run(workspace, "show", "set") == 0
+    assert "no contact sheet: " in capsys.readouterr().err
+
+
 def test_check_prints_every_fault_and_returns_2(tmp_path, capsys):
     source = sources.saml(tmp_path / "src")
     (source / "UCL" / "Case00.nii.gz").write_bytes(b"")

@@ -87,10 +87,13 @@ def test_rescaled_values_are_hounsfield_units(tmp_path):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"drop": (2,)}, "its slices are 3 to 6 mm apart, expected equal gaps; a file may be"),
+        (
+            {"drop": (2,)},
+            "its slices are 3 to 6 mm apart, expected equal gaps; add what is missing between",
+        ),
         (
             {"tags": {"0020|0032": "-12\\-9\\-30"}},
-            "4 of its slices share positions, such as IM0000.dcm and IM0001.dcm; it has several",
+            "4 of its slices share positions, such as IM0000.dcm and IM0001.dcm, so it has several",
         ),
         ({"modality": "RTSTRUCT"}, "it is DICOM RTSTRUCT (contours), not images; convert it"),
     ],

@@ -168,7 +168,7 @@ def report(
     options = {name: query.pop(name) for name in OPTIONS}
     style = latex_style(options, width, format_)
     # query the rows and build the tables
-    opened = Workspace.open(workspace)
+    opened = Workspace.open(workspace) if publish else Workspace.for_reading(workspace)
     names, spec = _sweeps_of(spaces)
     report_query, *others = [
         changed_query(opened, names, spec, {**query, "metric": name}) for name in metric or (None,)

@@ -30,7 +30,7 @@ def domains_in(source: str, domains: Sequence[str] = ()) -> tuple[str, ...]:
 
     Args:
         source: A resolved source, such as `A`, `A+B` or `all`.
-        domains: The dataset's domains, which `all` stands for.
+        domains: The dataset's domains, which `all` stands for; without them `all` names none.
     """
     return tuple(domains) if source == ALL else tuple(source.split(_PLUS))
 

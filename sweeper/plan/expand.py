@@ -52,6 +52,12 @@ class Training:
     data: DataFacts
     evaluations: tuple[Evaluation, ...]
 
+    @property
+    def n_source_slices(self) -> int:
+        """Slices of its source that show a structure."""
+        slices = self.data.slices
+        return sum(slices[domain] for domain in domains_in(self.config.source, tuple(slices)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from sweeper.report.statistics.significance import TableTests
     from sweeper.report.table import Cell
 
-AVERAGE = {"source": "Overall", "target": "Overall", "structure": "Average", "matrix": "Mean"}
+AVERAGE = {
+    "source": "Overall",
+    "target": "Overall",
+    "structure": "Average",
+    "by_structure": "Average",
+    "matrix": "Mean",
+}
 
 
 def build_tables(query: Query) -> tuple[ReportTable, ...]:

@@ -31,6 +31,7 @@ _DIRECTIONS = {
     "target": "column = target site (tested on it, {others})",
     "matrix": "row = source, column = target; the diagonal is source validation and in no mean",
     "structure": "column = source -> target and structure",
+    "by_structure": "column = structure (all sources and their targets)",
 }
 _AGGREGATES = {
     "source": {
@@ -40,6 +41,10 @@ _AGGREGATES = {
     "target": {
         "cases": "cell = mean over all pairs of source and case pooled",
         "sites": "cell = mean of the sources' means",
+    },
+    "by_structure": {
+        "cases": "cell = mean over all pairs of source and case pooled",
+        "sites": "cell = mean of the target sites' means",
     },
 }
 
@@ -57,7 +62,8 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     ]
     lines += empty_predictions(query)
     structures = sorted({e.structure for e in query.entries} - {""})
-    if len(structures) > 1 and spec.columns != "structure":
+    pooled = any(len({e.structure for e in entries}) > 1 for entries in query.rows.values())
+    if pooled and spec.columns not in ("structure", "by_structure"):
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
     lines += _paired_ablations(query)
     if spec.where:
@@ -206,7 +212,8 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     if cells <= {len(slices)}:
         return whole
     low, high = min(cells), max(cells)
-    noun = "pairs of source and case" if query.spec.columns == "target" else "cases"
+    pools_sources = query.spec.columns in ("target", "by_structure")
+    noun = "pairs of source and case" if pools_sources else "cases"
     return f"{whole}, {low if low == high else f'{low} to {high}'} {noun} per cell and seed"
 
 

@@ -87,7 +87,7 @@ def _unplanned_sources(query: Query) -> list[str]:
 
     A target's column pools the trainings on all other domains, unless `where` restricts them.
     """
-    if query.spec.columns not in ("target", "matrix"):
+    if query.spec.columns not in ("target", "matrix", "by_structure"):
         return []
     by_row = {
         label: {entry.source for entry in entries}

@@ -209,4 +209,6 @@ def _column(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
         return source
     if spec.columns == "target":
         return target
+    if spec.columns == "by_structure":
+        return entry.structure
     return f"{source} -> {target} {entry.structure}"

@@ -12,7 +12,7 @@ from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
 from sweeper.cli.global_options import command_line
 from sweeper.cli.latex_options import OPTIONS, WIDTHS, latex_options, latex_style
 from sweeper.config.metric import metric_choices, metric_names
-from sweeper.config.report import Undefined
+from sweeper.config.report import Columns, Undefined
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def _query_options(command: Any) -> Any:
             ),
             click.option(
                 "--columns",
-                type=click.Choice(("source", "target", "matrix", "structure")),
-                help="Key of the columns: domain trained on, domain tested on, source x target, or"
-                " source and target with the organ.",
+                type=click.Choice(get_args(Columns)),
+                help="Key of the columns: domain trained on, domain tested on, source x target,"
+                " source and target with the organ, or the organ alone.",
             ),
             click.option(
                 "--aggregate",

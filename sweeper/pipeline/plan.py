@@ -12,8 +12,8 @@ from sweeper.errors import CellError, ConfigError
 from sweeper.pipeline.costs.estimate import Pace, estimate, kind, measured_paces, probed_paces
 from sweeper.pipeline.costs.forecast import Devices, Prediction, devices, predict
 from sweeper.pipeline.data.sources import DataSource
-from sweeper.pipeline.searching.studies import OpenStudy, open_studies
-from sweeper.plan.expand import Plan, make_plan
+from sweeper.pipeline.searching.studies import OpenStudy, first_trial, open_studies
+from sweeper.plan.expand import Plan, axis_words, make_plan
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.store.ledger import Ledger
 
@@ -43,6 +43,7 @@ class PlanReport:
         stores: The embedding stores that it reads, and what is missing in each.
         checkpoint_bytes: Size of the checkpoints of the missing trainings; 0 if unknown.
         free_bytes: Free space on the disk of the workspace.
+        axes: Which sources an axis over the dataset's domains means; empty without an axis.
     """
 
     sweep: Sweep
@@ -56,6 +57,7 @@ class PlanReport:
     stores: tuple[StoreNeed, ...]
     checkpoint_bytes: int
     free_bytes: int
+    axes: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -133,6 +135,9 @@ def assess(
         stores=tuple(source.needs),
         checkpoint_bytes=cost.checkpoint_bytes,
         free_bytes=workspace.free_bytes(),
+        axes=axis_words(
+            (*sweep.trials, *(first_trial(sweep, study) for study in sweep.studies)), source.facts
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sweeper.config.sources import domains_in
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.convergence import convergence_reasons, unequal_budgets
@@ -86,7 +87,7 @@ def _unplanned_sources(query: Query) -> list[str]:
 
     A target's column pools the trainings on all other domains, unless `where` restricts them.
     """
-    if query.spec.columns not in ("target", "matrix"):
+    if query.spec.columns not in ("target", "matrix", "by_structure"):
         return []
     by_row = {
         label: {entry.source for entry in entries}
@@ -95,7 +96,8 @@ def _unplanned_sources(query: Query) -> list[str]:
     }
     expected = set.union(set(), *by_row.values())
     is_restricted = any(condition.split("=")[0] == "source" for condition in query.spec.where)
-    if query.spec.columns == "target" and not is_restricted:
+    has_several = any(len(domains_in(source)) > 1 for source in expected)
+    if query.spec.columns == "target" and not is_restricted and not has_several:
         expected |= set(query.domains)
     return [
         f"{label} has no plan at source {', '.join(sorted(expected - planned))}"

@@ -25,6 +25,8 @@ def plan_lines(report: PlanReport) -> Iterator[str]:
         yield from _searches(report)
     cells, scorings = (counted(plan.n_evaluations, noun) for noun in ("cell", "evaluation"))
     yield f"sweep {plan.sweep}: {cells} = {counted(len(plan.trainings), 'training')} + {scorings}"
+    if report.axes:
+        yield f"  trained on {report.axes}"
     counts = Counter(cell.state for cell in report.cells)
     if counts:
         yield "  " + ", ".join(f"{counts[state]} {state}" for state in State if counts[state])

@@ -18,7 +18,6 @@ from sweeper.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweeper.config.report import ReportSpec
     from sweeper.pipeline.page import FigureStyle
     from sweeper.pipeline.report import LatexFiles
     from sweeper.report.formats.latex import LatexStyle
@@ -158,6 +157,7 @@ def report(
     """
     from sweeper.pipeline.report import (
         changed_query,
+        named_sweeps,
         rows_text,
         side_tables,
         tables,
@@ -169,7 +169,7 @@ def report(
     style = latex_style(options, width, format_)
     # query the rows and build the tables
     opened = Workspace.open(workspace)
-    names, spec = _sweeps_of(spaces)
+    names, spec = named_sweeps(spaces)
     report_query, *others = [
         changed_query(opened, names, spec, {**query, "metric": name}) for name in metric or (None,)
     ]
@@ -311,21 +311,6 @@ def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
         click.echo(f"page with figures: {publish(workspace, report_query, built)}")
     else:
         log_tables(workspace, report_query, built)
-
-
-def _sweeps_of(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | None]:
-    """Names of the sweeps, and `report:` of the last file; an argument is a file or a name."""
-    names: list[str] = []
-    spec = None
-    for space in spaces:
-        if space.endswith((".yaml", ".yml")) or Path(space).is_file():
-            from sweeper.pipeline.report import read_report_key
-
-            name, spec = read_report_key(Path(space))
-            names.append(name)
-        else:
-            names.append(space)
-    return (names or None), spec
 
 
 def _render(table: ReportTable, format_: str) -> str:

@@ -100,6 +100,7 @@ class ReportTable:
         digits: Number of decimals.
         short_caption: Sentences for a paper, without fingerprints and remarks.
         measure: Metric and unit, such as `Dice (%)`.
+        draft_remedies: What to do about each of `draft_reasons`.
     """
 
     name: str
@@ -116,3 +117,4 @@ class ReportTable:
     digits: int
     short_caption: tuple[str, ...] = ()
     measure: str = ""
+    draft_remedies: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,6 +10,7 @@ import click
 from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
 from sweeper.cli.global_options import command_line
 from sweeper.cli.latex_options import OPTIONS, WIDTHS, latex_options, latex_style
+from sweeper.cli.terminal.screen import screen_width
 from sweeper.config.metric import metric_choices, metric_names
 from sweeper.config.report import Undefined
 from sweeper.errors import ConfigError
@@ -334,7 +334,7 @@ def _render(table: ReportTable, format_: str) -> str:
     if format_ == "terminal":
         from sweeper.report.formats.terminal import render_terminal
 
-        width = _screen_width()
+        width = screen_width()
         return render_terminal(table, width=width, has_colour=width is not None)
     return RENDERERS[format_](table)
 
@@ -343,15 +343,8 @@ def _render_side(table: PlainTable, format_: str) -> str:
     from sweeper.report.formats.plain_table import PLAIN_RENDERERS, render_plain
 
     if format_ == "terminal":
-        return render_plain(table, width=_screen_width())
+        return render_plain(table, width=screen_width())
     return PLAIN_RENDERERS[format_](table)
-
-
-def _screen_width() -> int | None:
-    """Columns of the terminal; None if stdout is a pipe or a file."""
-    import shutil
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @click.command()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.cli import cli
+from sweeper.cli.command_reference import reference
 from sweeper.config.reference import json_schema, reference_markdown
 from sweeper.config.yaml_reader import parse_yaml, read_yaml
 
@@ -14,6 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_reference_of_search_spaces_is_made_from_the_models() -> None:
     page = (ROOT / "docs" / "search-spaces.md").read_text()
     assert page == reference_markdown(), "run: sweeper schema --markdown > docs/search-spaces.md"
+
+
+def test_the_reference_of_commands_is_made_from_the_commands() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert page == reference(cli) + "\n", "run: sweeper commands > docs/commands.md"
 
 
 def test_the_schema_allows_a_searched_value_where_a_constant_stands() -> None:

@@ -14,6 +14,7 @@ from sweeper.cli.terminal.screen import screen_width
 from sweeper.config.metric import metric_choices, metric_names
 from sweeper.config.report import Undefined
 from sweeper.errors import ConfigError
+from sweeper.report.words import without_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,6 +119,11 @@ def _query_options(command: Any) -> Any:
 )
 @click.option("--statistics", is_flag=True, help="Add tests, intervals and ranks.")
 @click.option("--costs", is_flag=True, help="Add parameters, memory, time and disk space.")
+@click.option(
+    "--provenance",
+    is_flag=True,
+    help="Add the fingerprints of data and encoder; other formats than terminal have them anyway.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file.")
 @click.option(
     "--width",
@@ -146,6 +152,7 @@ def report(
     final: bool,
     statistics: bool,
     costs: bool,
+    provenance: bool,
     width: str | None,
     cases: str | None,
     metric: tuple[str, ...] | None,
@@ -195,6 +202,8 @@ def report(
         text = make_page(opened, report_query, built, _figure_style(width, cases))
     else:
         by_metric = [built, *(tables(other, is_final=final) for other in others)]
+        if format_ == "terminal" and not provenance:
+            by_metric = [tuple(map(without_provenance, part)) for part in by_metric]
         sides = [
             _render_side(side, format_)
             for other in (report_query, *others)
@@ -301,7 +310,7 @@ def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
         click.echo(f"no table: {err}")  # a space without `report:`
         return
     built = tables(report_query)
-    for table in built:
+    for table in map(without_provenance, built):
         click.echo(_render(table, "terminal"), nl=False)
     if is_published(report_query, built):
         return

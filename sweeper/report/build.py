@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sweeper.report.aggregate import average_cell, make_cell
-from sweeper.report.caption import caption, notes, tests_caption
+from sweeper.report.caption import caption, notes, provenance, tests_caption
 from sweeper.report.convergence import unconverged
 from sweeper.report.draft import draft_reasons
 from sweeper.report.published_rows import published_rows
@@ -155,6 +155,7 @@ def _finish(
         notes=notes(query, rows),
         short_caption=short_caption(query, rows, query.shown(columns[-1]), tests),
         measure=query.metric.label,
+        provenance=provenance(query),
         draft_reasons=draft_reasons(query, rows),
         is_synthetic=query.is_synthetic,
         baseline=spec.baseline if tests is not None or spec.columns != "matrix" else None,

@@ -100,6 +100,7 @@ class ReportTable:
         digits: Number of decimals.
         short_caption: Sentences for a paper, without fingerprints and remarks.
         measure: Metric and unit, such as `Dice (%)`.
+        provenance: Fingerprints of data and encoder; files have it, a terminal if asked.
     """
 
     name: str
@@ -116,3 +117,4 @@ class ReportTable:
     digits: int
     short_caption: tuple[str, ...] = ()
     measure: str = ""
+    provenance: str = ""

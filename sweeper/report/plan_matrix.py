@@ -73,7 +73,7 @@ def plan_matrix(
             is_done = cell.is_trained and evaluation.eval_id not in cell.missing
             states.append(State.DONE if is_done else cell.state)
     counts: dict[str, dict[str, Counter[State]]] = {}
-    for entry, state in zip(label_rows(entries, chosen.rows), states, strict=True):
+    for entry, state in zip(label_rows(entries, chosen.rows, chosen.columns), states, strict=True):
         row = counts.setdefault(chosen.names.get(entry.label, entry.label), {})
         pairs = planned_pairs(entry, domains)
         for column in dict.fromkeys(column_of(chosen, entry, *pair) for pair in pairs):

@@ -12,8 +12,8 @@ from sweeper.errors import CellError, ConfigError
 from sweeper.pipeline.costs.estimate import Pace, estimate, kind, measured_paces, probed_paces
 from sweeper.pipeline.costs.forecast import Devices, Prediction, devices, predict
 from sweeper.pipeline.data.sources import DataSource
-from sweeper.pipeline.searching.studies import OpenStudy, open_studies
-from sweeper.plan.expand import Plan, make_plan
+from sweeper.pipeline.searching.studies import OpenStudy, first_trial, open_studies
+from sweeper.plan.expand import Plan, axis_words, make_plan
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.store.ledger import Ledger
 
@@ -44,6 +44,7 @@ class PlanReport:
         checkpoint_bytes: Size of the checkpoints of the missing trainings; 0 if unknown.
         free_bytes: Free space on the disk of the workspace.
         is_probed: True if this machine's speed was measured for the plan where it was not known.
+        axes: Which sources an axis over the dataset's domains means; empty without an axis.
     """
 
     sweep: Sweep
@@ -58,6 +59,7 @@ class PlanReport:
     checkpoint_bytes: int
     free_bytes: int
     is_probed: bool
+    axes: str = ""
 
     @property
     def table_cells(self) -> list[Cell]:
@@ -140,6 +142,9 @@ def assess(
         stores=tuple(source.needs),
         checkpoint_bytes=cost.checkpoint_bytes,
         free_bytes=workspace.free_bytes(),
+        axes=axis_words(
+            (*sweep.trials, *(first_trial(sweep, study) for study in sweep.studies)), source.facts
+        ),
         is_probed=probes,
     )
 

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from desam_model.scoring.protocol_table import PROTOCOLS
-from sweeper.records import domain_of, in_domain_test, is_in_domain_test
+from sweeper.config.sources import domains_in, joined
+from sweeper.records import domain_of, is_in_domain_test
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
@@ -30,6 +31,7 @@ _DIRECTIONS = {
     "target": "Each column is a target site: tested on it, {others}",
     "matrix": "Rows are sources, columns targets; the diagonal is source validation and in no mean",
     "structure": "Each column is a source, a target and a structure",
+    "by_structure": "Each column is a structure (all sources and their targets)",
 }
 _AGGREGATES = {
     "source": {
@@ -39,6 +41,10 @@ _AGGREGATES = {
     "target": {
         "cases": "A cell is the mean over all pairs of source and case pooled",
         "sites": "A cell is the mean of the sources' means",
+    },
+    "by_structure": {
+        "cases": "A cell is the mean over all pairs of source and case pooled",
+        "sites": "A cell is the mean of the target sites' means",
     },
 }
 
@@ -56,7 +62,8 @@ def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     ]
     lines += empty_predictions(query)
     structures = sorted({e.structure for e in query.entries} - {""})
-    if len(structures) > 1 and spec.columns != "structure":
+    pooled = any(len({e.structure for e in entries}) > 1 for entries in query.rows.values())
+    if pooled and spec.columns not in ("structure", "by_structure"):
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
     lines += _paired_ablations(query)
     if spec.where:
@@ -129,16 +136,19 @@ def direction(query: Query) -> str:
     for entry in query.entries:
         if entry.label not in query.references:
             for source, target in planned_pairs(entry, query.domains):
-                if source != target:
+                if target not in domains_in(source):
                     column, other = (source, target) if is_source else (target, source)
                     partners.setdefault(column, set()).add(other)
     verb, each = ("tested on", "all others") if is_source else ("trained on", "each other site")
-    has_all = all(set(query.domains) - {column} == others for column, others in partners.items())
-    if has_all and len(query.domains) > 2:
-        return words.format(others=f"{verb} {each}")
+    rest = {c: [d for d in query.domains if d not in domains_in(c)] for c in partners}
+    if len(query.domains) > 2:
+        if all(set(rest[column]) == others for column, others in partners.items()):
+            return words.format(others=f"{verb} {each}")
+        if all({joined(rest[column])} == others for column, others in partners.items()):
+            return words.format(others=f"{verb} all others together")
     by_others: dict[str, list[str]] = {}
     for column, others in partners.items():
-        names = " and ".join(query.shown(d) for d in query.domains if d in others)
+        names = " and ".join(query.shown(s) for s in query.sources if s in others)
         by_others.setdefault(names, []).append(query.shown(column))
     if len(by_others) == 1:
         return words.format(others=f"{verb} {next(iter(by_others))}")
@@ -185,13 +195,12 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     slices: dict[tuple[str, str], int] = {}
     is_matrix = query.spec.columns == "matrix"
     for entry in query.entries:
-        test, is_fold = in_domain_test(entry.source), bool(entry.values.get("fold"))
-        scores = list(entry.scores(query.spec.protocol))
-        is_tested = any(score.target == test for score in scores)
+        is_fold, scores = bool(entry.values.get("fold")), list(entry.scores(query.spec.protocol))
+        tested = {domain_of(s.target) for s in scores if is_in_domain_test(s.target)}
         for score in scores:
-            is_validation = score.target == entry.source and not is_fold
-            is_hidden = is_validation and (is_tested or not is_matrix)
-            if not is_hidden and (is_matrix or score.target != test):
+            is_validation = score.target in entry.sources and not is_fold
+            is_hidden = is_validation and (score.target in tested or not is_matrix)
+            if not is_hidden and (is_matrix or not is_in_domain_test(score.target)):
                 key = domain_of(score.target), score.case
                 slices[key] = max(slices.get(key, 0), score.n_slices)  # 0 if the tool gave no mask
     whole = f"n = {len(slices)} cases, {sum(slices.values())} slices"
@@ -205,7 +214,8 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     if cells <= {len(slices)}:
         return whole
     low, high = min(cells), max(cells)
-    noun = "pairs of source and case" if query.spec.columns == "target" else "cases"
+    pools_sources = query.spec.columns in ("target", "by_structure")
+    noun = "pairs of source and case" if pools_sources else "cases"
     return f"{whole}, {low if low == high else f'{low} to {high}'} {noun} per cell and seed"
 
 
@@ -286,7 +296,8 @@ def _within_spread(rows: Sequence[TableRow], baseline: str | None, digits: int) 
 
 def fewer_sources(query: Query) -> list[str]:
     """A note if the columns, and so their mean, are not all of the dataset's domains."""
-    if query.spec.columns != "source" or set(query.domains) <= set(query.columns):
+    has_several = any(len(domains_in(column)) > 1 for column in query.columns)
+    if query.spec.columns != "source" or has_several or set(query.domains) <= set(query.columns):
         return []
     return [
         f"Sources here are {len(query.columns)} of the dataset's {len(query.domains)} domains, and"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.config.problems import matching_key, nearest
+from sweeper.config.sources import domains_in
 from sweeper.errors import ConfigError
 from sweeper.records import TrialStatus
 from sweeper.report.encoder_names import ENCODER_KEY, display_name
@@ -46,8 +47,13 @@ class Entry:
 
     @property
     def source(self) -> str:
-        """Domain that the training used; `all` for a training on all domains."""
+        """What it was trained on: a domain, several as `A+B`, or `all`."""
         return self.values.get("source", "")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The domains that its source names; none for `all`."""
+        return domains_in(self.source)
 
     @property
     def seed(self) -> str:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from desam_model.scoring.metric_table import metrics
 from sweeper.config.report import ReportSpec
+from sweeper.config.sources import domains_in, joined
 from sweeper.errors import ConfigError, TrackingError
 from sweeper.records import is_in_domain_test
 from sweeper.report.entries import REFERENCE_METHOD, gather, label_rows, restrict
@@ -56,8 +57,23 @@ class Query:
         return self.spec.digits or self.metric.digits
 
     def shown(self, name: str) -> str:
-        """The printed name of a column; the names of rows are those of the entries."""
-        return self.spec.names.get(name, name)
+        """The printed name of a column; the names of rows are those of the entries.
+
+        A source of several domains is named after them, or after the only one that it leaves out.
+        """
+        names, parts = self.spec.names, domains_in(name)
+        if name in names or len(parts) < 2 or not set(parts) <= set(self.domains):
+            return names.get(name, name)
+        left_out = [domain for domain in self.domains if domain not in parts]
+        if len(left_out) == 1:
+            return f"all but {names.get(left_out[0], left_out[0])}"
+        return joined([names.get(part, part) for part in parts])
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The domains of the dataset, then the planned sources of several domains."""
+        several = [entry.source for entry in self.planned if len(entry.sources) > 1]
+        return tuple(dict.fromkeys((*self.domains, *several)))
 
     @property
     def is_synthetic(self) -> bool:
@@ -79,7 +95,8 @@ class Query:
     def pools(self) -> dict[str, dict[str, dict[str, Pool]]]:
         """Row -> column -> seed -> pool."""
         return {
-            label: pools(entries, self.spec, self.domains) for label, entries in self.rows.items()
+            label: pools(entries, self.spec, self.domains, self.sources)
+            for label, entries in self.rows.items()
         }
 
     @cached_property
@@ -171,7 +188,7 @@ def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query
     domains = [d for plan in plans for d in plan.get("dataset", {}).get("domains", ())]
     scores = [score for e in entries if e.run is not None for score in e.run.scores]
     measured = [score.target for score in scores if not is_in_domain_test(score.target)]
-    planned = [e.source for e in entries if e.source not in ("", "all")]
+    planned = [domain for e in entries if e.source for domain in e.sources]
     labelled = label_rows(entries, chosen.rows)
     return Query(
         spec=_with_shown_baseline(chosen, labelled),

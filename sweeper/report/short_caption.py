@@ -33,7 +33,9 @@ def short_caption(
         tests: The tests that the stars show, if any.
     """
     spec = query.spec
-    cells = _CELLS[spec.aggregate] if spec.columns in ("source", "target") else "mean over cases"
+    cells = (
+        _CELLS[spec.aggregate] if spec.columns not in ("structure", "matrix") else "mean over cases"
+    )
     seeds = {entry.seed for entry in query.entries}
     of_seeds = f", {len(seeds)} seeds" if len(seeds) > 1 else ", one seed"
     has_spread = any(cell.deviation is not None for row in rows for cell in row.cells)

@@ -45,6 +45,8 @@ def plan_lines(report: PlanReport, width: int | None = None) -> Iterator[str]:
         yield from _searches(report)
     cells, scorings = (counted(plan.n_evaluations, noun) for noun in ("cell", "evaluation"))
     yield f"sweep {plan.sweep}: {cells} = {counted(len(plan.trainings), 'training')} + {scorings}"
+    if report.axes:
+        yield f"  trained on {report.axes}"
     yield from matrix_lines(report, width)
     counts = Counter(cell.state for cell in report.cells)
     if counts:

@@ -65,6 +65,8 @@ class FakeDataset:
             mask[50 : 60 + index, 40:90] = 1
         return mask
 
+    reference = mask  # nothing is ignored
+
 
 def write_small_dataset(path: Path, per_case: int = 3) -> DatasetStore:
     """A real store of a fake dataset: case-1 to train on, case-2 to validate with."""

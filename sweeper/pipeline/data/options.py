@@ -127,7 +127,14 @@ def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
         name: getattr(options, name) for name in ("skip_bad", "split", "split_seed", "is_synthetic")
     }
     cases = [
-        [c.case, c.domain, c.patient, c.split and c.split.value, sorted(c.label_map.items())]
+        [
+            c.case,
+            c.domain,
+            c.patient,
+            c.split and c.split.value,
+            sorted(c.label_map.items()),
+            *c.ignored,
+        ]
         for c in source.cases
     ]
     settings = {d: s.as_mapping() for d, s in options.settings(source).items()}

@@ -56,6 +56,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
     "curves": ("sweeper.cli.curves:curves", "Draw the learning curves of a sweep."),
+    "bundle": (
+        "sweeper.cli.bundle:bundle",
+        "Write a sweep's results as one zip file that others can check.",
+    ),
+    "verify": (
+        "sweeper.cli.bundle:verify",
+        "Repeat random trainings of a bundle and compare.",
+    ),
     "score": ("sweeper.cli.report:score", "Score masks from another tool."),
     "predict": (
         "sweeper.cli.predict:predict",
@@ -74,6 +82,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "List, verify, convert and remove embedding stores.",
     ),
     "weights": ("sweeper.cli.weights:weights", "Download and check SAM's checkpoints."),
+    "commands": (
+        "sweeper.cli.command_reference:commands",
+        "Print the reference of all commands and options.",
+    ),
+    "completion": (
+        "sweeper.cli.completion:completion",
+        "Print the script that lets bash, zsh or fish complete commands.",
+    ),
 }
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from desam_model.types import IGNORED_LABEL
 from sweeper.data.faults import Fault, Severity, relative
-from sweeper.data.volume import VolumeError, read_volume
+from sweeper.data.volume import VOLUME_SUFFIXES, files_of, suffix_of
+from sweeper.data.voxel_files import VolumeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -62,13 +63,20 @@ class CaseChecker:
             )
         )
 
-    def read(self, path: Path) -> Volume | None:
-        """The file's volume; if it cannot be read, None and a fault is added."""
+    def read_image(self) -> Volume | None:
+        """The image; if it cannot be read, None and a fault is added."""
+        return self._read(self.case.image, self.case.read_image)
+
+    def read_label(self) -> Volume | None:
+        """The label map; if it cannot be read, None and a fault is added."""
+        return self._read(self.case.label, self.case.read_label)
+
+    def _read(self, path: Path, read: Callable[[], Volume]) -> Volume | None:
         try:
-            return read_volume(path)
+            return read()
         except VolumeError as err:
-            remedy = "replace the file or remove the case"
-            self.fault("unreadable", path, str(err), remedy)
+            remedy = err.remedy or "replace the file or remove the case"
+            self.fault("unreadable", path, err.problem, remedy)
         except FileNotFoundError:
             remedy = "correct the path or remove the case"
             self.fault("file-missing", path, "the file does not exist", remedy)
@@ -165,9 +173,18 @@ class CaseChecker:
         """The label map `(z, y, x)` in the store's values; None if faults were added."""
         path, values = self.case.label, volume.array[0]
         if volume.array.shape[0] > 1 and not (volume.array == values).all():
-            self.fault(
-                "label-colour", path, "it is a colour image", "export it as a grey label map"
-            )
+            if suffix_of(path) in VOLUME_SUFFIXES:
+                n_layers = volume.array.shape[0]
+                self.fault(
+                    "label-layers",
+                    path,
+                    f"it has {n_layers} layers that differ, expected one label map",
+                    "export it as one label map (3D Slicer: a binary label map, not .seg.nrrd)",
+                )
+            else:
+                self.fault(
+                    "label-colour", path, "it is a colour image", "export it as a grey label map"
+                )
             return None
         if values.dtype.kind == "f":
             if not np.isfinite(values).all():
@@ -208,7 +225,9 @@ class CaseChecker:
                 self.case.label,
                 f"it contains the unknown value{'s' if len(unknown) > 1 else ''} {shown}; this"
                 f" layout has {', '.join(str(v) for v in sorted({0, *mapping}))}",
-                "set it to 0 (with layouts csv, desam and abdominal you can also name it with"
+                "save it as PNG: JPEG does not keep values"
+                if any(suffix_of(file) in (".jpg", ".jpeg") for file in files_of(self.case.label))
+                else "set it to 0 (with layouts csv, desam and abdominal you can also name it with"
                 " --structures)",
             )
             return None

@@ -225,6 +225,7 @@ def tracked_plan(sweep: Sweep, plan: Plan, studies: Sequence[OpenStudy] = ()) ->
         "searches": summaries(studies),
         "report": {} if spec.report is None else spec.report.model_dump(mode="json"),
         "description": spec.description,
+        "space": sweep.document.value,
         "dataset": {
             "name": data.name,
             "fingerprint": data.fingerprint,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.config.sources import domains_in
 from sweeper.report.aggregate import average_cell, make_cell
-from sweeper.report.caption import caption, notes, tests_caption
+from sweeper.report.caption import caption, notes, provenance, tests_caption
 from sweeper.report.convergence import unconverged
 from sweeper.report.draft import draft_reasons
 from sweeper.report.published_rows import published_rows
@@ -153,6 +153,7 @@ def _finish(
     tests: TableTests | None = None,
 ) -> ReportTable:
     spec = query.spec
+    reasons = draft_reasons(query, rows)
     return ReportTable(
         name="".join(c if c.isalnum() or c in "._-" else "_" for c in name),
         title=spec.title,
@@ -163,7 +164,9 @@ def _finish(
         notes=notes(query, rows),
         short_caption=short_caption(query, rows, query.shown(columns[-1]), tests),
         measure=query.metric.label,
-        draft_reasons=draft_reasons(query, rows),
+        provenance=provenance(query),
+        draft_reasons=tuple(reasons),
+        draft_remedies=tuple(reasons.values()),
         is_synthetic=query.is_synthetic,
         baseline=spec.baseline if tests is not None or spec.columns != "matrix" else None,
         is_lower_better=not query.metric.is_higher_better,

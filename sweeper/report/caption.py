@@ -27,38 +27,38 @@ if TYPE_CHECKING:
     from sweeper.report.table import TableRow
 
 _DIRECTIONS = {
-    "source": "column = source site (trained on it, {others})",
-    "target": "column = target site (tested on it, {others})",
-    "matrix": "row = source, column = target; the diagonal is source validation and in no mean",
-    "structure": "column = source -> target and structure",
-    "by_structure": "column = structure (all sources and their targets)",
+    "source": "Each column is a source site: trained on it, {others}",
+    "target": "Each column is a target site: tested on it, {others}",
+    "matrix": "Rows are sources, columns targets; the diagonal is source validation and in no mean",
+    "structure": "Each column is a source, a target and a structure",
+    "by_structure": "Each column is a structure (all sources and their targets)",
 }
 _AGGREGATES = {
     "source": {
-        "cases": "cell = mean over all target cases pooled",
-        "sites": "cell = mean of the target sites' means",
+        "cases": "A cell is the mean over all target cases pooled",
+        "sites": "A cell is the mean of the target sites' means",
     },
     "target": {
-        "cases": "cell = mean over all pairs of source and case pooled",
-        "sites": "cell = mean of the sources' means",
+        "cases": "A cell is the mean over all pairs of source and case pooled",
+        "sites": "A cell is the mean of the sources' means",
     },
     "by_structure": {
-        "cases": "cell = mean over all pairs of source and case pooled",
-        "sites": "cell = mean of the target sites' means",
+        "cases": "A cell is the mean over all pairs of source and case pooled",
+        "sites": "A cell is the mean of the target sites' means",
     },
 }
 
 
 def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
-    """The caption: metric, direction, aggregator, protocol, seeds, counts, spread, fingerprints."""
+    """The caption: metric, direction, aggregator, protocol, seeds, counts, spread, data."""
     spec = query.spec
-    aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
+    aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "A cell is the mean of cases")
     lines = [
-        f"{query.metric.meaning} per case volume; {direction(query)}; {aggregate}; last column ="
-        " plain mean of the columns.",
-        f"Protocol {spec.protocol} ({PROTOCOLS[spec.protocol].rule}); {_seeds(query)};"
-        f" {_counts(query, rows)}; {_spread(query, rows)}.",
-        _fingerprints(query),
+        f"{query.metric.meaning} per case volume. {direction(query)}. {aggregate}, the last column"
+        " the plain mean of the columns.",
+        f"Protocol {spec.protocol}: {PROTOCOLS[spec.protocol].rule}. {_seeds(query)},"
+        f" {_spread(query, rows)}; {_counts(query, rows)}.",
+        _data(query),
     ]
     lines += empty_predictions(query)
     structures = sorted({e.structure for e in query.entries} - {""})
@@ -125,7 +125,7 @@ def _paired_ablations(query: Query) -> list[str]:
 
 
 def direction(query: Query) -> str:
-    """The meaning of a column, with the domains it was tested or trained on."""
+    """The meaning of a column, a sentence with the domains it was tested or trained on."""
     words = _DIRECTIONS[query.spec.columns]
     if query.spec.columns == "matrix" and _has_test(query):
         words = words.replace("source validation", "the source's own test cases (in-domain test)")
@@ -167,7 +167,7 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
     )
     lines = [stars] if tests.tests else []
     if tests.refused:
-        lines.append(f"Stars: none; {tests.refused}.")
+        lines.append(f"No stars ({tests.refused}).")
     if tests.left_out:
         lines.append(f"Not tested: {'; '.join(tests.left_out)}.")
     return (" ".join(lines),) if lines else ()
@@ -175,7 +175,9 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
 
 def _seeds(query: Query) -> str:
     seeds = sorted({e.seed for e in query.entries}, key=lambda seed: (len(seed), seed))
-    return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
+    return (
+        f"One seed ({seeds[0]})" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
+    )
 
 
 def _has_test(query: Query) -> bool:
@@ -219,19 +221,31 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
 
 def _spread(query: Query, rows: Sequence[TableRow]) -> str:
     if any(cell.deviation is not None for row in rows for cell in row.cells):
-        return "± = standard deviation over seeds"
+        return "± is the standard deviation over them"
     n_seeds = max((cell.seeds_planned for row in rows for cell in row.cells), default=0)
-    return "no ± with a single seed" if n_seeds < 2 else "no ±, as seeds are missing"
+    return "so there is no ±" if n_seeds < 2 else "no ± because some are missing"
 
 
-def _fingerprints(query: Query) -> str:
-    def known(tag: str) -> str:
-        values = {e.run.tags.get(tag, "") for e in query.entries if e.run is not None} - {""}
-        return ", ".join(sorted(values))
-
-    dataset = " ".join(filter(None, (known("dataset"), known("dataset_fingerprint")))) or "none"
-    code = known("code_version") or "none"
+def _data(query: Query) -> str:
+    dataset, code = _known(query, "dataset") or "none", _known(query, "code_version") or "none"
     return f"Dataset {dataset}; {encoder_words(query)}; training code {code}."
+
+
+def provenance(query: Query) -> str:
+    """A line of fingerprints: what exactly was read and run; empty if nothing ran."""
+    parts = {
+        "dataset": _known(query, "dataset_fingerprint"),
+        "encoder": _known(query, "encoder_fingerprint"),
+        "sweeper": _known(query, "sweeper_version"),
+    }
+    known = "; ".join(f"{name} {value}" for name, value in parts.items() if value)
+    return f"Provenance: {known}." if known else ""
+
+
+def _known(query: Query, tag: str) -> str:
+    """All values of a tag of the runs, in order."""
+    values = {e.run.tags.get(tag, "") for e in query.entries if e.run is not None} - {""}
+    return ", ".join(sorted(values))
 
 
 def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
@@ -312,8 +326,9 @@ def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
     if not differing:
         return []
     return [
-        f"The aggregators differ by more than {notable}: overall by"
-        f" {query.spec.aggregate} / by {other.aggregate}: {'; '.join(differing)}."
+        f"Averaged by {other.aggregate} instead of by {query.spec.aggregate}, the last column"
+        f" changes by more than {notable} ({query.spec.aggregate} / {other.aggregate}):"
+        f" {'; '.join(differing)}."
     ]
 
 

@@ -83,7 +83,7 @@ def pools(
     for entry in entries:
         pairs = planned_pairs(entry, domains, sources)
         is_measured = entry.measures(spec.metric, spec.protocol)
-        for column in filter(None, dict.fromkeys(_column(spec, entry, *pair) for pair in pairs)):
+        for column in filter(None, dict.fromkeys(column_of(spec, entry, *pair) for pair in pairs)):
             planned[column, entry.seed] += 1
             done[column, entry.seed] += is_measured
         if is_measured:
@@ -162,7 +162,7 @@ def _collect(
     columns: dict[str, set[str]] = defaultdict(set)
     for source, target in pairs:
         # a set, as pooled sources of an upper bound are one measurement per column
-        columns[target].add(_column(spec, entry, source, target))
+        columns[target].add(column_of(spec, entry, source, target))
     seed, group = entry.seed, entry.source if spec.columns == "target" else ""
     scores = list(entry.scores(spec.protocol))
     targets = {score.target for score in scores}
@@ -198,7 +198,7 @@ def is_own_pair(column: str) -> bool:
     return bool(is_pair) and target in domains_in(source)
 
 
-def _column(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
+def column_of(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
     """Name of the column to which a pair belongs; empty if to none."""
     if spec.columns == "matrix":
         return f"{source}{_PAIR}{target}"

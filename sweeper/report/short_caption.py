@@ -40,12 +40,10 @@ def short_caption(
     of_seeds = f", {len(seeds)} seeds" if len(seeds) > 1 else ", one seed"
     has_spread = any(cell.deviation is not None for row in rows for cell in row.cells)
     spread = " (± standard deviation over seeds)" if has_spread else ""
-    columns = direction(query)
-    first, rest = columns[0].upper(), columns[1:]
     budgets = unequal_budgets(query).values()
     return (
         f"{query.metric.meaning} per case volume: {cells}{of_seeds}{spread}.",
-        f"{first}{rest.replace(' = ', ': ')}; {average}: mean of the columns.",
+        f"{direction(query)}; {average}: mean of the columns.",
         f"Protocol {spec.protocol}: {PROTOCOLS[spec.protocol].rule}.",
         *(empty_predictions(query)),
         *(tests_caption(tests) if tests is not None and tests.tests else ()),

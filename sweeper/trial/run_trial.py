@@ -23,6 +23,7 @@ from sweeper.records import in_domain_test
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
+from sweeper.trial.bits import machine
 from sweeper.trial.cases import Cases, Reader, choose_cases, observed_batches, sizes_of
 from sweeper.trial.probe import probe
 from sweeper.trial.same_code import require_same_code
@@ -82,6 +83,7 @@ def _train_and_score(job: TrainingJob, on_epoch: OnEpoch, on_progress: Callable[
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method.to(device)
     if folder.fit() is None:
+        folder.add_machine(machine(device))
         if not train(job, folder, method, sizes, reader, cases, device, on_epoch, on_progress):
             return False
     else:
@@ -133,6 +135,7 @@ def _score(
         {
             "settings": config.evaluation.model_dump(mode="json"),
             "target": config.target,
+            "machine": dict(machine(device)),
             "scores": [
                 {
                     **asdict(score),

@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.faults import Fault, Severity, duplicate_file, relative
 from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
-from sweeper.data.volume import (
-    SUFFIXES,
-    VOLUME_SUFFIXES,
-    natural_key,
-    stem_of,
-    suffix_of,
-)
+from sweeper.data.volume import SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
+from sweeper.data.voxel_files import natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +20,9 @@ if TYPE_CHECKING:
 PROSTATE = ("prostate",)
 ZONES = {1: 1, 2: 1}
 """Some sites label the two zones 1 and 2; both are prostate (sources.md S8)."""
+
+PROMISE12 = re.compile(r"TrainingData_Part\d+|promise12|training_data", re.IGNORECASE)
+"""Folders of PROMISE12's download, which does not state the hospital of a case (sources.md S93)."""
 
 _SEGMENTATION = re.compile(r"^(?P<stem>.+?)_segmentation$", re.IGNORECASE)
 IMAGE_STEM, LABEL_STEM = "t2_img_clipped", "label_clipped"
@@ -43,11 +41,14 @@ def _is_saml_site(folder: Path) -> bool:
 
 
 def read_saml(root: Path) -> SourceDataset:
-    """The cases `SITE/CaseNN.nii.gz` + `CaseNN_segmentation.nii.gz`, in upper or lower case."""
+    """The cases `SITE/CaseNN.nii.gz` + `CaseNN_segmentation.nii.gz`, in upper or lower case.
+
+    The parts of PROMISE12's download are one site.
+    """
     cases: list[SourceCase] = []
     faults = _ignored_volumes(root, root, [file for file in root.iterdir() if file.is_file()])
     for folder in _folders(root):
-        site = SITE_ALIASES.get(folder.name.lower(), folder.name)
+        site = _site(folder)
         images, labels = _images_and_labels(root, folder, site, faults)
         if not labels and folder.name.lower() not in SITE_ALIASES:
             faults += _ignored_volumes(root, folder, list(images.values()))
@@ -75,6 +76,12 @@ def read_saml(root: Path) -> SourceDataset:
         structures=PROSTATE,
         faults=tuple(faults),
     )
+
+
+def _site(folder: Path) -> str:
+    if PROMISE12.fullmatch(folder.name):
+        return "PROMISE12"
+    return SITE_ALIASES.get(folder.name.lower(), folder.name)
 
 
 def _images_and_labels(
@@ -145,7 +152,7 @@ def read_maxstyle(root: Path) -> SourceDataset:
     cases: list[SourceCase] = []
     faults: list[Fault] = []
     for folder in _folders(root):
-        site = SITE_ALIASES.get(folder.name.lower(), folder.name)
+        site = _site(folder)
         if site.startswith("G-"):
             continue
         for patient in _folders(folder):

@@ -54,10 +54,11 @@ def export_dataset(
             f"{root}, from which dataset {store.name} was imported, does not exist any more; set"
             " its new folder with --source"
         )
-    structures = {value: name for name, value in store.label_values.items()} or None
-    volumes = {
-        case.case: case for case in read_source(root, store.layout, structures=structures).cases
-    }
+    named = {v: name for name, values in store.label_values.items() for v in values}
+    source_now = read_source(
+        root, store.layout, structures=named or None, channel=store.channel or None
+    )
+    volumes = {case.case: case for case in source_now.cases}
     missing = [case.case for case in store.cases if case.case not in volumes]
     if missing:
         raise DataError(

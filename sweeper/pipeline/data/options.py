@@ -33,6 +33,7 @@ class ImportOptions:
         split_seed: Seed of the `seeded` rule.
         structures: Names by label value, for layouts that do not define them.
         modality: `CT` or `MR` for all domains; None for what the source states.
+        channel: Number or name of the channel of images with several; None for the layout's choice.
         salt: If given, the store has salted ids and no file names.
         processes: Number of processes; None for one per core.
         is_synthetic: True if the data is a phantom.
@@ -46,6 +47,7 @@ class ImportOptions:
     split_seed: int = 0
     structures: Mapping[int, str] | None = None
     modality: str | None = None
+    channel: str | None = None
     salt: str | None = None
     processes: int | None = None
     is_synthetic: bool = False
@@ -77,6 +79,14 @@ class ImportOptions:
                 )
             modalities[domain] = stated or self.modality or ""
         return modalities
+
+    def label_values(self) -> dict[str, tuple[int, ...]]:
+        """Structure -> its values in the labels, where the user named them."""
+        named = self.structures or {}
+        return {
+            name: tuple(value for value in sorted(named) if named[value] == name)
+            for name in named.values()
+        }
 
     def split_words(self, cases: Sequence[SourceCase]) -> str:
         """The rule that split these cases in words, for the store and the terminal."""
@@ -133,7 +143,8 @@ def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
             c.patient,
             c.split and c.split.value,
             sorted(c.label_map.items()),
-            *c.ignored,
+            *([list(c.ignored)] if c.ignored else []),
+            *([] if c.channel is None else [c.channel]),
         ]
         for c in source.cases
     ]

@@ -204,9 +204,17 @@ class DatasetStore:
         return str(self._attributes["layout"])
 
     @property
-    def label_values(self) -> Mapping[str, int]:
-        """Structure -> its value in the source's labels, if the user named the structures."""
-        return dict(self._attributes["label_values"])
+    def label_values(self) -> Mapping[str, tuple[int, ...]]:
+        """Structure -> its values in the source's labels, if the user named the structures."""
+        return {
+            name: (values,) if isinstance(values, int) else tuple(values)  # one in older stores
+            for name, values in self._attributes["label_values"].items()
+        }
+
+    @property
+    def channel(self) -> str:
+        """The channel of the source's images that the user chose; empty if none was."""
+        return str(self._attributes.get("channel", ""))
 
     @property
     def structures(self) -> tuple[str, ...]:

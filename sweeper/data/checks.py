@@ -227,8 +227,7 @@ class CaseChecker:
                 f" layout has {', '.join(str(v) for v in sorted({0, *mapping}))}",
                 "save it as PNG: JPEG does not keep values"
                 if any(suffix_of(file) in (".jpg", ".jpeg") for file in files_of(self.case.label))
-                else "set it to 0 (with layouts csv, desam and abdominal you can also name it with"
-                " --structures)",
+                else "set it to 0, or name it with --structures",
             )
             return None
         out = np.zeros(values.shape, dtype=np.uint8)

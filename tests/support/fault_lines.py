@@ -236,15 +236,15 @@ LINES = {
     "unknown_label": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown "
-            "value 4; this layout has 0, 1, 2; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "value 4; this layout has 0, 1, 2; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "negative_label": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown "
-            "value -1; this layout has 0, 1, 2; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "value -1; this layout has 0, 1, 2; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "label_on_one_slice": (
@@ -457,8 +457,8 @@ LINES = {
         ),
         (
             "error [label-unknown] south1.nii.gz: it contains the unknown values 20, 21, 22, "
-            "23, 24 ...; this layout has 0, 1; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "23, 24 ...; this layout has 0, 1; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "csv_label_shared": (
@@ -829,8 +829,8 @@ LINES = {
     "label_value_of_sixteen_bits": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown value"
-            " 300; this layout has 0, 1, 2; set it to 0 (with layouts csv, desam and abdominal you"
-            " can also name it with --structures)"
+            " 300; this layout has 0, 1, 2; set it to 0, or name it"
+            " with --structures"
         ),
     ),
     "folder_named_as_a_volume": (

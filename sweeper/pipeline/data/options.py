@@ -31,7 +31,7 @@ class ImportOptions:
         label_resize: Label resizing; None for that of the profile.
         split: Rule that assigns cases to training or validation.
         split_seed: Seed of the `seeded` rule.
-        structures: Names by label value, for layouts that do not define them.
+        structures: Names by label value, instead of the layout's.
         modality: `CT` or `MR` for all domains; None for what the source states.
         channel: Number or name of the channel of images with several; None for the layout's choice.
         salt: If given, the store has salted ids and no file names.

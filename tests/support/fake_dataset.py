@@ -29,6 +29,7 @@ class FakeDataset:
     structures: tuple[str, ...] = ("prostate",)
     path: Path = Path("fake.zarr")
     scan_fingerprint: str = ""
+    image_channels: int = 1
     image_reads: list[int] = field(default_factory=list)
 
     @property

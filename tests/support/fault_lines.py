@@ -635,8 +635,8 @@ LINES = {
     "abdominal_label_of_black_and_white": (
         (
             "error [label-unknown] MR/label_2.nii.gz: it contains the unknown value 255; this"
-            " layout has 0, 1, 2, 3, 4, 63, 126, 189, 252; set it to 0 (with layouts csv, "
-            "desam and abdominal you can also name it with --structures)"
+            " layout has 0, 1, 2, 3, 4, 63, 126, 189, 252; set it to 0, or name it with"
+            " --structures"
         ),
     ),
     "csv_image_shared": (

@@ -56,14 +56,15 @@ def plan_matrix(
     Args:
         cells: The trainings with their states.
         spec: The space's report; None for methods x sources. A matrix of source x target has
-            one column per source here, because a training is tested on all targets together.
+            one column per source here, because a training is tested on all targets together; so
+            has a table over structures, which are known after scoring.
         domains: All domains of the dataset, in order.
 
     Raises:
         ConfigError: The report's `rows` are a key that no trial has.
     """
     chosen = spec or _DEFAULT
-    if chosen.columns == "matrix":
+    if chosen.columns in ("matrix", "by_structure"):
         chosen = chosen.model_copy(update={"columns": "source"})
     entries, states = [], []
     for cell in cells:

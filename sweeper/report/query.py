@@ -62,7 +62,7 @@ class Query:
         A source of several domains is named after them, or after the only one that it leaves out.
         """
         names, parts = self.spec.names, domains_in(name)
-        if name in names or len(parts) == 1 or not set(parts) <= set(self.domains):
+        if name in names or len(parts) < 2 or not set(parts) <= set(self.domains):
             return names.get(name, name)
         left_out = [domain for domain in self.domains if domain not in parts]
         if len(left_out) == 1:

@@ -40,7 +40,7 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--structures",
             metavar="1=NAME,2=NAME",
-            help="Names of the label values, for layouts that do not define them; values with the"
+            help="Names of the label values, for layouts that define others; values with the"
             " same name are one structure.",
         ),
         click.option(

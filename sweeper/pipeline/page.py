@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from sweeper.errors import SweeperError
 from sweeper.pipeline.curves import curves_of
 from sweeper.pipeline.data.named import open_dataset
-from sweeper.pipeline.report import PAGE, SUFFIXES, side_tables
+from sweeper.pipeline.report import PAGE, SUFFIXES, attach_report, side_tables
 from sweeper.report.figures import WIDTH_CM
 from sweeper.report.figures.curves import curves_figure
 from sweeper.report.figures.plots import save, write_figures
@@ -21,7 +21,6 @@ from sweeper.report.formats.long import render_long
 from sweeper.report.formats.registry import RENDERERS, join
 from sweeper.report.published_rows import bibliography
 from sweeper.report.row_details import row_details
-from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,8 +128,7 @@ def publish(
         (folder / "table.bib").write_text(cited, encoding="utf-8")
     (folder / "rows.csv").write_text(render_long(query), encoding="utf-8")
     files = {f"report/{file.name}": file for file in sorted(folder.iterdir()) if file.is_file()}
-    note = "\n".join(map(RENDERERS["markdown"], tables))
-    MlflowTracker(workspace).attach(query.results.sweeps[-1], files, note)
+    attach_report(workspace, query, tables, files)
     return page
 
 

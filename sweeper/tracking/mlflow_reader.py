@@ -48,6 +48,11 @@ FROM tags s JOIN runs r ON r.run_uuid = s.run_uuid
 JOIN tags i ON i.run_uuid = r.run_uuid AND i.key = 'train_id'
 WHERE s.key = 'sweep' AND s.value = ? AND r.status = 'RUNNING' AND r.lifecycle_stage = 'active'
 """
+_LAST_END = """
+SELECT MAX(r.end_time) FROM tags s JOIN runs r ON r.run_uuid = s.run_uuid
+JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'kind' AND k.value = 'training'
+WHERE s.key = 'sweep' AND s.value = ? AND r.lifecycle_stage = 'active'
+"""
 _VALUES = """
 SELECT v.run_uuid, v.key, v.value FROM {table} v
 WHERE v.run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'sweep' AND value = ?)
@@ -115,6 +120,10 @@ class MlflowReader:
     def unfinished(self, sweep: str) -> tuple[tuple[str, str], ...]:
         """(train_id, run_id) of the runs whose status in MLflow is RUNNING."""
         return tuple((str(train_id), str(run_id)) for train_id, run_id in self._query(_OPEN, sweep))
+
+    def last_end_ms(self, sweep: str) -> int | None:
+        """When a sweep's last training ended, in ms since 1970; None if none has ended."""
+        return next((end for (end,) in self._query(_LAST_END, sweep)), None)
 
     def _with_scores(self, run: TrackedRun) -> TrackedRun:
         return replace(run, scores=decode(run.artifacts / ROWS_FILE))

@@ -16,7 +16,7 @@ from sweeper.tracking.mlflow_reader import PLAN_FILE, MlflowReader
 from sweeper.tracking.mlflow_store import MlflowStore, log_file, log_metrics, log_texts
 from sweeper.tracking.relocate import artifact_folder
 from sweeper.tracking.rows_file import ROWS_FILE, decode, encode, scores_of
-from sweeper.tracking.run_metrics import CURVE, epoch_metrics, final_metrics, record_tags
+from sweeper.tracking.run_metrics import CURVE, epoch_metrics, final_metrics, legal_key, record_tags
 from sweeper.tracking.tracker import TrackedResults, space_of
 
 if TYPE_CHECKING:
@@ -149,15 +149,28 @@ class MlflowTracker:
                 for run_id in interrupted:
                     client.set_terminated(run_id, "KILLED")
 
-    def attach(self, sweep: TrackedSweep, files: Mapping[str, Path], note: str = "") -> None:
-        """Store files (tables, figures, the page) with a sweep's parent run.
+    def attach(
+        self,
+        sweep: TrackedSweep,
+        files: Mapping[str, Path],
+        note: str = "",
+        overall: Mapping[str, float] | None = None,
+    ) -> None:
+        """Store files (tables, figures, the page) and overall values with a sweep's parent run.
+
+        The parent run lasts until the end of its last training.
 
         Args:
             sweep: The sweep.
             files: Name in the run -> file.
             note: Markdown for the run's page, shown below the sweep's description.
+            overall: Name -> value of the table's last column, such as `overall dice/strict/unet`.
         """
+        ended = self._reader.last_end_ms(sweep.name)
         with self._store.writing() as client:
+            client.set_terminated(sweep.run_id, "FINISHED", ended)
+            for key, value in (overall or {}).items():
+                client.log_metric(sweep.run_id, legal_key(key), value)
             for name, path in files.items():
                 log_file(client, sweep.run_id, name, path)
             if note:

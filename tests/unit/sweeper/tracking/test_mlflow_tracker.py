@@ -316,6 +316,18 @@ def test_a_moved_workspace_keeps_its_artifacts_and_a_copy_leaves_the_first_alone
     assert before == {p: p.stat().st_mtime_ns for p in old.root.rglob("*") if p.is_file()}
 
 
+def test_the_parent_run_has_the_overall_values_and_lasts_as_long_as_its_trainings(
+    places: Places, tracker: MlflowTracker
+) -> None:
+    tracker.prepare("whole@d", PLAN)
+    child = mlflow_run(places, tracker.log_training(replace(RECORD, sweep="whole@d")))
+    (sweep,) = tracker.results().sweeps
+    tracker.attach(sweep, {}, overall={"overall dice/strict/desam (pool 4)": 71.5})
+    parent = mlflow_run(places, sweep.run_id)
+    assert parent.data.metrics == {"overall dice/strict/desam _pool 4_": 71.5}
+    assert parent.info.end_time == child.info.end_time
+
+
 def test_one_space_on_two_datasets_is_two_sweeps_in_one_experiment(
     tracker: MlflowTracker,
 ) -> None:

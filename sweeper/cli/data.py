@@ -283,6 +283,30 @@ def remove(workspace: Path, /, name: str, yes: bool) -> None:
 
 
 @data.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--name", required=True, help="Name of the new dataset.")
+@click.pass_obj
+def merge(workspace: Path, /, names: tuple[str, ...], name: str) -> None:
+    """Merge the datasets NAMES into a new one, such as hospitals that came one at a time."""
+    from sweeper.pipeline.data.joining import merge_datasets
+    from sweeper.store.workspace import Workspace
+
+    _check_name(name)
+    with ProgressBar() as progress:
+        store, is_new = merge_datasets(Workspace.open(workspace), names, name, progress)
+    if is_new:
+        click.echo(
+            f"{name}: {counted(len(store.cases), 'case')}, {counted(store.n_slices, 'slice')},"
+            f" {counted(len(store.domains), 'domain')}, fingerprint {store.fingerprint}:"
+            f" {store.path}"
+        )
+    else:
+        click.echo(f"{name} was merged before, and nothing has changed: {store.path}")
+    print_splits(store)
+    click.echo(f"next: {command_line('data', 'show', name)}")
+
+
+@data.command()
 @click.argument("name")
 @click.option("--layout", type=click.Choice(["desam"]), default="desam", show_default=True)
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True)

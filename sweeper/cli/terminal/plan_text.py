@@ -29,6 +29,8 @@ _DIRECTIONS = {
     "source": "column = source site (tested on the others)",
     "target": "column = target site (trained on each of the others)",
     "structure": "column = direction and organ",
+    "by_structure": "column = organ",
+    "encoder": "column = encoder (all sources and their targets)",
 }
 
 

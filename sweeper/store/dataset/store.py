@@ -222,6 +222,11 @@ class DatasetStore:
         return tuple(self._attributes["structures"])
 
     @property
+    def regions(self) -> Mapping[str, tuple[int, ...]]:
+        """Structure -> its label values, if structures overlap; else empty."""
+        return {name: tuple(v) for name, v in self._attributes.get("regions", {}).items()}
+
+    @property
     def image_size_px(self) -> int:
         """Side length of the square slices."""
         return int(self._attributes["image_size_px"])
@@ -313,8 +318,7 @@ class DatasetStore:
 
     def values_of(self, structure: str) -> tuple[int, ...]:
         """The label values that belong to a structure; several if structures overlap."""
-        regions = self._attributes.get("regions", {})
-        return tuple(regions.get(structure, [self.structures.index(structure) + 1]))
+        return self.regions.get(structure, (self.structures.index(structure) + 1,))
 
     def case_images(self, case: CaseRecord) -> NDArray[np.uint8]:
         """`(n, C, H, W)` uint8, all slices of a case."""

@@ -40,7 +40,7 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--structures",
             metavar="1=NAME,2=NAME",
-            help="Names of the label values, for layouts that do not define them; values with the"
+            help="Names of the label values, for layouts that define others; values with the"
             " same name are one structure.",
         ),
         click.option(
@@ -280,6 +280,30 @@ def remove(workspace: Path, /, name: str, yes: bool) -> None:
     removed = remove_dataset(opened, name)
     click.echo(f"removed {name}: {removed.size_bytes / 1e6:.1f} MB freed")
     click.echo(f"its embeddings: {command_line('embeddings', 'list')}")
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--name", required=True, help="Name of the new dataset.")
+@click.pass_obj
+def merge(workspace: Path, /, names: tuple[str, ...], name: str) -> None:
+    """Merge the datasets NAMES into a new one, such as hospitals that came one at a time."""
+    from sweeper.pipeline.data.joining import merge_datasets
+    from sweeper.store.workspace import Workspace
+
+    _check_name(name)
+    with ProgressBar() as progress:
+        store, is_new = merge_datasets(Workspace.open(workspace), names, name, progress)
+    if is_new:
+        click.echo(
+            f"{name}: {counted(len(store.cases), 'case')}, {counted(store.n_slices, 'slice')},"
+            f" {counted(len(store.domains), 'domain')}, fingerprint {store.fingerprint}:"
+            f" {store.path}"
+        )
+    else:
+        click.echo(f"{name} was merged before, and nothing has changed: {store.path}")
+    print_splits(store)
+    click.echo(f"next: {command_line('data', 'show', name)}")
 
 
 @data.command()

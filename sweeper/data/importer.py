@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from desam_model.types import IGNORED_LABEL
 from sweeper.data.checks import CaseChecker
 from sweeper.data.faults import Fault, Severity, errors
 from sweeper.data.preprocessing import prepare_slices
@@ -170,7 +171,7 @@ def _prepare(
     if part is None:
         return None
     slices = prepare_slices(image.array, labels, image.spacing_mm, job.settings)
-    if not slices.label.any():
+    if not ((slices.label > 0) & (slices.label != IGNORED_LABEL)).any():
         checker.fault(
             "label-vanishes",
             job.case.label,
@@ -265,6 +266,7 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
             job.case.case,
             source_hash,
             sorted(job.case.label_map.items()),
+            *job.case.ignored,
             list(job.structures.items()),
             job.settings.as_mapping(),
             job.modality,

@@ -249,9 +249,12 @@ def _is_label(item: Item) -> bool:
 
 
 def _by_role(items: Sequence[Item], images: str, labels: str) -> tuple[list[Item], list[Item]]:
-    """(labels, images); if no name says label, files beside DICOM series are labels."""
-    chosen = [item for item in items if (labels in item.text if labels else _is_label(item))]
-    if not chosen and not labels and any(item.modality for item in items):
+    """(labels, images); if no name says label, the user's labels, or files beside DICOM series."""
+    matching = [item for item in items if labels in item.text]
+    chosen = [item for item in matching if _is_label(item)]
+    if not chosen and labels:
+        chosen = matching
+    elif not chosen and any(item.modality for item in items):
         chosen = [item for item in items if not item.modality]
     others = [item for item in items if item not in chosen and not _is_label(item)]
     return chosen, [item for item in others if images in item.text]

@@ -73,7 +73,7 @@ def plan_matrix(
             entries.append(_entry(cell, evaluation.eval_id))
             is_done = cell.is_trained and evaluation.eval_id not in cell.missing
             states.append(State.DONE if is_done else cell.state)
-    labelled = label_rows(entries, chosen.rows)
+    labelled = label_rows(entries, chosen.rows, chosen.columns)
     query = Query(
         spec=chosen,
         name="",

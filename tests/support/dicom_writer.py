@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from typing import TYPE_CHECKING
 
 import fault_sources as sources
@@ -47,6 +48,7 @@ def write_series(
         drop: Slices that are not written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    before = locale.setlocale(locale.LC_CTYPE)
     normal = np.cross(cosines[:3], cosines[3:])
     for number in range(len(array)):
         z = len(array) - 1 - number if reverse else number
@@ -71,6 +73,7 @@ def write_series(
         writer.KeepOriginalImageUIDOn()
         writer.SetFileName(str(folder / name.format(number)))
         writer.Execute(image)
+    locale.setlocale(locale.LC_CTYPE, before)  # GDCM's writer, not its reader, sets it to C
     return folder
 
 

@@ -78,17 +78,40 @@ def nnunet(root, cases: int = 3, *, csv: bool = False):
     return root
 
 
+AMOS_ORGANS = (
+    "spleen",
+    "right_kidney",
+    "left_kidney",
+    "gallbladder",
+    "esophagus",
+    "liver",
+    "stomach",
+    "aorta",
+    "postcava",
+    "pancreas",
+    "right_adrenal_gland",
+    "left_adrenal_gland",
+    "duodenum",
+    "bladder",
+    "prostate_uterus",
+)
+
+
 def amos(root, cases: int = 2):
     """AMOS22: CT below 500, MR from 500 on, 15 organs, `dataset.json` without `_0000`."""
+    label = np.zeros((4, 40, 40), np.uint8)
+    for place in range(15):
+        row, col = 4 + 7 * (place // 3), 6 + 10 * (place % 3)
+        label[1:, row : row + 5, col : col + 6] = place + 1
     for number in (*range(1, 1 + cases), *range(507, 507 + cases)):
-        image = sources.image_array(number)
+        image = sources.image_array(number, (4, 40, 40))
         image[:, :2] = -1000 if number < 500 else 0
         sources.write(root / "imagesTr" / f"amos_{number:04d}.nii.gz", image)
-        sources.write(root / "labelsTr" / f"amos_{number:04d}.nii.gz", _zones())
+        sources.write(root / "labelsTr" / f"amos_{number:04d}.nii.gz", label)
     facts = {
         "name": "AMOS",
         "modality": {"0": "CT"},
-        "labels": {"0": "background", "1": "spleen", "2": "right kidney"},
+        "labels": {"0": "background"} | {str(n): o for n, o in enumerate(AMOS_ORGANS, start=1)},
     }
     (root / "dataset.json").write_text(json.dumps(facts))
     return root

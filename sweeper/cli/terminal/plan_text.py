@@ -30,6 +30,7 @@ _DIRECTIONS = {
     "target": "column = target site (trained on each of the others)",
     "structure": "column = direction and organ",
     "by_structure": "column = organ",
+    "encoder": "column = encoder (all sources and their targets)",
 }
 
 

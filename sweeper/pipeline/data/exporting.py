@@ -11,6 +11,7 @@ from sweeper.data.export import Exported, export_desam
 from sweeper.data.layouts.registry import read_source
 from sweeper.data.layouts.source import SITE_ALIASES
 from sweeper.errors import DataError
+from sweeper.pipeline.data.joining import MERGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,11 @@ def export_dataset(
     # find the volumes
     values = _values_of(store, structure)
     root = source or Path(store.source)
+    if store.layout == MERGED:
+        raise DataError(
+            f"dataset {store.name} was merged, so its cases are in several folders; export the"
+            " datasets of which it was merged"
+        )
     if not store.source:
         raise DataError(
             f"dataset {store.name} has salted ids, so its cases cannot be found in a folder; import"

@@ -31,7 +31,7 @@ class ImportOptions:
         label_resize: Label resizing; None for that of the profile.
         split: Rule that assigns cases to training or validation.
         split_seed: Seed of the `seeded` rule.
-        structures: Names by label value, for layouts that do not define them.
+        structures: Names by label value, instead of the layout's.
         modality: `CT` or `MR` for all domains; None for what the source states.
         channel: Number or name of the channel of images with several; None for the layout's choice.
         salt: If given, the store has salted ids and no file names.
@@ -143,6 +143,7 @@ def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
             c.patient,
             c.split and c.split.value,
             sorted(c.label_map.items()),
+            *([list(c.ignored)] if c.ignored else []),
             *([] if c.channel is None else [c.channel]),
         ]
         for c in source.cases

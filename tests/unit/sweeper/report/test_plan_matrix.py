@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from toy_plan import FACTS, plan_of
 
 from sweeper.cli.terminal.plan_text import matrix_lines
-from sweeper.config.report import ReportSpec
+from sweeper.config.report import Columns, ReportSpec
 from sweeper.config.sweep import check_sweep
 from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import ConfigError
@@ -138,3 +138,10 @@ def test_a_long_matrix_is_cut_and_says_how_much_is_not_shown() -> None:
 
 def test_a_space_without_trainings_has_no_matrix() -> None:
     assert list(matrix_lines(report([], None), 80)) == []
+
+
+@pytest.mark.parametrize("columns", get_args(Columns))
+def test_every_kind_of_column_has_a_matrix(columns) -> None:
+    lines = list(matrix_lines(report(cells(METHODS), ReportSpec(columns=columns)), 80))
+    assert any("csdg" in line for line in lines)
+    assert "column = " in lines[-1]

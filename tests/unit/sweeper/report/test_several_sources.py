@@ -32,7 +32,7 @@ def test_a_target_column_shows_what_the_training_on_all_others_scores_there() ->
     assert table.columns == ("A", "B", "C", "Overall")
     assert values(table) == pytest.approx([50, 30, 20, 100 / 3])
     words = " ".join(caption(query, table.rows))
-    assert "column = target site (tested on it, trained on all others together)" in words
+    assert "Each column is a target site: tested on it, trained on all others together" in words
     assert "n = 6 cases" in words
     assert not [reason for reason in draft_reasons(query, table.rows) if "no plan" in reason]
 

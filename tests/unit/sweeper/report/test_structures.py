@@ -47,7 +47,7 @@ def test_a_column_per_structure_pools_all_directions(aggregate, gland, zone) -> 
     assert table.columns == ("gland", "zone", "Average")
     (row,) = table.rows
     assert values(row) == pytest.approx([gland, zone, (gland + zone) / 2])
-    assert "column = structure (all sources and their targets)" in words
+    assert "Each column is a structure (all sources and their targets)" in words
     assert "Plain mean over 2 structures" not in words
     assert "5 pairs of source and case per cell" in words
     assert not [r for r in draft_reasons(query, table.rows) if "plan" in r]

@@ -24,20 +24,24 @@ def imported(source: Path, target: Path, **options):
     return report.store, {fault.code for fault in report.faults}
 
 
+def checked(source: Path, **options):
+    dataset, faults, _ = check_dataset(source, ImportOptions(processes=1, **options))
+    return dataset, {fault.code for fault in faults}
+
+
 def test_the_three_parts_of_promise12_are_one_site(tmp_path: Path) -> None:
-    store, codes = imported(official.promise12(tmp_path / "set"), tmp_path)
-    assert store.domains == ("PROMISE12",)
-    assert [case.case for case in store.cases] == [f"PROMISE12_Case{n:02d}" for n in range(3)]
+    dataset, codes = checked(official.promise12(tmp_path / "set"))
+    assert {case.domain for case in dataset.cases} == {"PROMISE12"}
+    assert [case.case for case in dataset.cases] == [f"PROMISE12_Case{n:02d}" for n in range(3)]
     assert codes == {"site-unknown"}
 
 
 def test_the_decathlons_prostate_reads_t2_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     source = official.decathlon(tmp_path / "Task05_Prostate")
-    store, codes = imported(source, tmp_path)
-    assert (store.domains, store.structures) == (("PROSTATE",), ("PZ", "TZ"))
-    assert store.modalities == {"PROSTATE": "MR"}
-    assert codes == {"csv-missing", "channels-left-out"}
-    _, faults, _ = check_dataset(source, ImportOptions(processes=1))
+    dataset, faults, _ = check_dataset(source, ImportOptions(processes=1))
+    assert {case.domain for case in dataset.cases} == {"PROSTATE"}
+    assert dataset.structures == ("PZ", "TZ")
+    assert dataset.modalities == {"PROSTATE": "MR"}
     assert [fault.line() for fault in faults] == [
         "warning [channels-left-out] Task05_Prostate: its images have 2 channels (T2, ADC), of"
         " which only the first is read; choose another with --channel",
@@ -85,9 +89,10 @@ def test_nnunet_version_2_imports_with_and_without_a_table_of_sites(
     tmp_path: Path, csv: bool
 ) -> None:
     source = official.nnunet(tmp_path / "Dataset005_Gland", csv=csv)
-    store, codes = imported(source, tmp_path)
-    assert store.structures == ("gland",)
-    assert store.domains == (("D-UCL", "F-HK") if csv else ("Dataset005_Gland",))
+    dataset, codes = checked(source)
+    assert dataset.structures == ("gland",)
+    domains = {case.domain for case in dataset.cases}
+    assert domains == ({"D-UCL", "F-HK"} if csv else {"Dataset005_Gland"})
     assert "channels-left-out" in codes
     second = read_source(source, channel="ADC").cases[0]
     assert second.image.name == "gland_000_0001.nrrd"
@@ -103,16 +108,20 @@ def test_amos_is_one_site_with_its_organs_unless_a_table_names_two(tmp_path: Pat
 @pytest.mark.parametrize("named", ["RawData", "Abdomen"])
 def test_btcvs_raw_data_is_ct_of_the_abdominal_layout(tmp_path: Path, named: str) -> None:
     home = official.btcv(tmp_path)
-    store, _ = imported(home if named == "RawData" else home.parent, tmp_path)
-    assert (store.domains, store.structures[0]) == (("CT",), "liver")
-    assert len(store.cases) == 2
+    dataset, codes = checked(home if named == "RawData" else home.parent)
+    assert codes == set()
+    assert [(case.case, case.domain) for case in dataset.cases] == [
+        ("CT_0001", "CT"),
+        ("CT_0002", "CT"),
+    ]
+    assert dataset.profiles == {"CT": "ct"}
 
 
 def test_chaos_is_mr_of_the_abdominal_layout_and_its_masks_are_in_place(tmp_path: Path) -> None:
     home = official.chaos(tmp_path / "set")
-    store, codes = imported(home, tmp_path)
-    assert store.domains == ("MR",)
-    assert store.structures == ("liver", "right_kidney", "left_kidney", "spleen")
+    dataset, codes = checked(home)
+    assert {case.domain for case in dataset.cases} == {"MR"}
+    assert dataset.structures == ("liver", "right_kidney", "left_kidney", "spleen")
     assert codes == {"folder-left-out"}
     read = read_source(home).cases[0]
     image, label = read.read_image(), read.read_label()

@@ -25,7 +25,8 @@ from sweeper.pipeline.display import Silent
 from sweeper.plan.expand import Plan, Training, make_plan
 from sweeper.plan.states import State, cells_of
 from sweeper.records import FailureReason
-from sweeper.store.ledger import Ledger, TrainingFolder, write_json
+from sweeper.store.json_file import write_json
+from sweeper.store.ledger import Ledger, TrainingFolder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -53,6 +53,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.merge:merge",
         "Take over the finished trainings of another workspace.",
     ),
+    "doctor": (
+        "sweeper.cli.doctor:doctor",
+        "Check the workspace for damage and repair it; describe this machine.",
+    ),
     "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
     "curves": ("sweeper.cli.curves:curves", "Draw the learning curves of a sweep."),

@@ -19,7 +19,7 @@ from sweeper.records import TrialStatus
 from sweeper.sealed import unseal
 from sweeper.tracking.relocate import artifact_folder
 from sweeper.tracking.rows_file import ROWS_FILE, decode
-from sweeper.tracking.run_checksum import ROWS_TAG, is_unchanged
+from sweeper.tracking.run_checksum import ROWS_TAG, is_unchanged, is_written
 from sweeper.tracking.run_metrics import EVALUATION_TAG
 from sweeper.tracking.tracker import TrackedRun, TrackedSweep
 
@@ -139,14 +139,41 @@ class MlflowReader:
         )
         return params, tags, metrics
 
+    def sweep_names(self) -> tuple[str, ...]:
+        """Names of all sweeps, without reading their plans."""
+        return tuple(str(name) for _, _, _, name in self._query(_SWEEPS))
+
+    def damaged_plans(self) -> tuple[Path, ...]:
+        """Plans of sweeps that are not as they were written."""
+        damaged = []
+        for _, _, uri, _ in self._query(_SWEEPS):
+            plan = artifact_folder(uri, self.artifacts) / PLAN_FILE
+            try:
+                _read_plan(plan)
+            except TrackingError:
+                damaged.append(plan)
+        return tuple(damaged)
+
+    def problem(self) -> str:
+        """What SQLite finds wrong with the database; empty if nothing, or if there is none."""
+        try:
+            found = [str(line) for (line,) in self._query("PRAGMA integrity_check(1)")]
+        except TrackingError as err:
+            return str(err.__cause__)
+        return "" if found in ([], ["ok"]) else found[0].replace("\n", " ")
+
     def damaged_runs(self, sweep: str) -> tuple[tuple[str, str], ...]:
         """(run_id, name) of the runs of a sweep that are not as they were written."""
-        tables = ("params", "tags", "latest_metrics")
-        params, tags, metrics = (self._values(table, sweep) for table in tables)
+        params, tags, metrics = (
+            self._values(table, sweep) for table in ("params", "tags", "latest_metrics")
+        )
         return tuple(
             (str(run_id), str(name))
-            for run_id, name, _ in self._query(_RUNS, sweep)
+            for run_id, name, uri in self._query(_RUNS, sweep)
             if not is_unchanged(params[run_id], tags[run_id], metrics[run_id])
+            or not is_written(
+                artifact_folder(uri, self.artifacts) / ROWS_FILE, tags[run_id].get(ROWS_TAG, "")
+            )
         )
 
     def _values(self, table: str, sweep: str) -> defaultdict[str, dict[str, Any]]:

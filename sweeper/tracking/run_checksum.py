@@ -13,6 +13,7 @@ from sweeper.sealed import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 CHECKSUM_TAG = "checksum"
 """The digest, then the names of the tags that it covers; empty while the run is being written."""
@@ -49,6 +50,11 @@ def is_unchanged(
 def rows_checksum(content: bytes) -> str:
     """The value of the tag `ROWS_TAG` for the content of a file of scores."""
     return hashlib.sha256(content).hexdigest()
+
+
+def is_written(file: Path, recorded: str) -> bool:
+    """False if a file of scores is not as it was written; True also if nothing is recorded."""
+    return not recorded or (file.is_file() and rows_checksum(file.read_bytes()) == recorded)
 
 
 def _name(key: str) -> str:

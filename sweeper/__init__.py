@@ -1,7 +1,7 @@
 """Sweeps for DeSAM and its comparison methods in single-source domain generalization.
 
-The Python API is `run`, `open_sweep` and `load_model` (docs/python.md). It is imported when it is
-used, because torch takes seconds.
+The Python API is `run`, `open_sweep`, `load_model` and `verify` (docs/python.md). It is imported
+when it is used, because torch takes seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.version import __version__
 
 if TYPE_CHECKING:
-    from sweeper.api import Model, Segmentation, Sweep, Table, load_model, open_sweep, run
+    from sweeper.api import Model, Segmentation, Sweep, Table, load_model, open_sweep, run, verify
 
 __all__ = [
     "Model",
@@ -22,6 +22,7 @@ __all__ = [
     "load_model",
     "open_sweep",
     "run",
+    "verify",
 ]
 
 

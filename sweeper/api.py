@@ -24,6 +24,7 @@ from sweeper.predict.scan import read_scan, scan_of_array
 from sweeper.report.formats.html import html_table
 from sweeper.report.formats.registry import RENDERERS
 from sweeper.report.formats.terminal import render_terminal
+from sweeper.report.words import without_provenance
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sweeper.data.volume import Volume
+    from sweeper.pipeline.bundling.bundle import Bundled
+    from sweeper.pipeline.bundling.verify import Verification
     from sweeper.pipeline.display import Display
     from sweeper.predict.flags import Flag
     from sweeper.predict.predictor import Predictor
@@ -40,7 +43,16 @@ if TYPE_CHECKING:
     from sweeper.report.query import Query
     from sweeper.report.table import ReportTable
 
-__all__ = ["Model", "Segmentation", "Sweep", "Table", "load_model", "open_sweep", "run"]
+__all__ = [
+    "Model",
+    "Segmentation",
+    "Sweep",
+    "Table",
+    "load_model",
+    "open_sweep",
+    "run",
+    "verify",
+]
 
 Place = str | Path
 
@@ -128,6 +140,33 @@ def load_model(path: Place, *more: Place, workspace: Place | None = None) -> Mod
     return Model(open_predictor(_workspace(workspace), folders))
 
 
+def verify(
+    bundle: Place,
+    *,
+    sample: int = 3,
+    seed: int = 0,
+    workspace: Place | None = None,
+    display: Display | None = None,
+) -> Verification:
+    """Repeat random trainings of a bundle on this workspace's data, and compare all their values.
+
+    Args:
+        bundle: The zip file of `Sweep.bundle`.
+        sample: Trainings to repeat.
+        seed: Seed of their choice.
+        workspace: As for `run`.
+        display: As for `run`.
+
+    Raises:
+        SweeperError: The bundle is damaged; trainings that disagree do not raise, see
+            `Verification.agrees`.
+    """
+    from sweeper.pipeline.bundling.verify import verify as verify_bundle
+
+    opened = _workspace(workspace)
+    return verify_bundle(opened, Path(bundle), display or Silent(), sample=sample, seed=seed)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
     """The results of a search space.
@@ -174,6 +213,20 @@ class Sweep:
             query: As for `table`.
         """
         return draw_curves(self.workspace, self._query(query))
+
+    def bundle(self, path: Place, **query: Any) -> Bundled:
+        """Write tables, values, configs, versions and hashes as one zip file for `verify`.
+
+        Args:
+            path: The zip file.
+            query: As for `table`.
+
+        Raises:
+            SweeperError: The file cannot be written, or an earlier version ran the sweep.
+        """
+        from sweeper.pipeline.bundling.bundle import bundle
+
+        return bundle(self.workspace, self._query(query), Path(path))
 
     def cell(self, **conditions: Any) -> Model:
         """The model of a cell; conditions that leave only seeds and folds open are an ensemble.
@@ -247,7 +300,7 @@ class Table:
         return RENDERERS[form](self.report)
 
     def __str__(self) -> str:
-        return render_terminal(self.report)
+        return render_terminal(without_provenance(self.report))
 
     def _repr_html_(self) -> str:
         return html_table(self.report)

@@ -16,7 +16,7 @@ import click
 from desam_model.plugins import PluginError
 from sweeper.cli.global_options import add_to_command, add_to_root
 from sweeper.errors import SweeperError
-from sweeper.version import __version__
+from sweeper.version import version_text
 
 EXIT_INTERRUPTED = 130
 
@@ -60,6 +60,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
     "curves": ("sweeper.cli.curves:curves", "Draw the learning curves of a sweep."),
+    "bundle": (
+        "sweeper.cli.bundle:bundle",
+        "Write a sweep's results as one zip file that others can check.",
+    ),
+    "verify": (
+        "sweeper.cli.bundle:verify",
+        "Repeat random trainings of a bundle and compare.",
+    ),
     "score": ("sweeper.cli.report:score", "Score masks from another tool."),
     "predict": (
         "sweeper.cli.predict:predict",
@@ -78,6 +86,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "List, verify, convert and remove embedding stores.",
     ),
     "weights": ("sweeper.cli.weights:weights", "Download and check SAM's checkpoints."),
+    "commands": (
+        "sweeper.cli.command_reference:commands",
+        "Print the reference of all commands and options.",
+    ),
+    "completion": (
+        "sweeper.cli.completion:completion",
+        "Print the script that lets bash, zsh or fish complete commands.",
+    ),
 }
 
 
@@ -100,8 +116,17 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(version_text())
+        ctx.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="sweeper")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the versions of sweeper and of its main packages.",
+)  # fmt: skip
 def cli() -> None:
     """Hyperparameter and ablation sweeps for DeSAM and comparison methods."""
 

@@ -25,18 +25,13 @@ def curves(
     SPACE is a search space or the name of a sweep; by default the latest sweep.
     """
     from sweeper.pipeline.curves import draw_curves
-    from sweeper.pipeline.report import changed_query, read_report_key
+    from sweeper.pipeline.report import changed_query, named_sweeps
     from sweeper.report.figures.plots import save
     from sweeper.store.workspace import Workspace
 
     if output is not None and output.suffix not in (".png", ".pdf"):
         raise ConfigError(f"--output is {output}, expected a .png or .pdf file")
-    names, spec = None, None
-    if space is not None and space.endswith((".yaml", ".yml")):
-        name, spec = read_report_key(Path(space))
-        names = [name]
-    elif space is not None:
-        names = [space]
+    names, spec = named_sweeps([] if space is None else [space])
     opened = Workspace.open(workspace)
     query = changed_query(opened, names, spec, {"where": where})
     figure = draw_curves(opened, query)

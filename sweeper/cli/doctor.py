@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     "--repair", is_flag=True,
     help="Move what is damaged to the folder damaged/; `sweeper run` then makes it again.",
 )  # fmt: skip
+@click.option(
+    "--environment", is_flag=True,
+    help="Describe this machine instead: paste it into a report of a problem.",
+)  # fmt: skip
 @click.pass_obj
-def doctor(workspace: Path, /, repair: bool) -> int:
+def doctor(workspace: Path, /, repair: bool, environment: bool) -> int:
     """Check the workspace: datasets, embeddings, weights, trainings and MLflow's store.
 
     Every file that can become a number is read and compared with its checksum. Nothing is deleted.
@@ -33,6 +37,12 @@ def doctor(workspace: Path, /, repair: bool) -> int:
     from sweeper.store.workspace import Workspace
 
     opened = Workspace(workspace)
+    if environment:
+        from sweeper.pipeline.health.environment import environment_lines
+
+        for line in environment_lines(opened):
+            click.echo(line)
+        return 0
     examination = examine(opened, _say)
     for finding in examination.findings:
         click.echo(f"damaged: {finding.path}: {finding.problem}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,18 +10,20 @@ import click
 from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
 from sweeper.cli.global_options import command_line
 from sweeper.cli.latex_options import OPTIONS, WIDTHS, latex_options, latex_style
+from sweeper.cli.terminal.screen import screen_width
 from sweeper.config.metric import metric_choices, metric_names
-from sweeper.config.report import Undefined
+from sweeper.config.report import Columns, Undefined
 from sweeper.errors import ConfigError
+from sweeper.report.words import without_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweeper.config.report import ReportSpec
     from sweeper.pipeline.page import FigureStyle
     from sweeper.pipeline.report import LatexFiles
     from sweeper.report.formats.latex import LatexStyle
     from sweeper.report.formats.plain_table import PlainTable
+    from sweeper.report.query import Query
     from sweeper.report.table import ReportTable
     from sweeper.store.workspace import Workspace
 
@@ -55,9 +56,9 @@ def _query_options(command: Any) -> Any:
             ),
             click.option(
                 "--columns",
-                type=click.Choice(("source", "target", "matrix", "structure")),
-                help="Key of the columns: domain trained on, domain tested on, source x target, or"
-                " source and target with the organ.",
+                type=click.Choice(get_args(Columns)),
+                help="Key of the columns: domain trained on, domain tested on, source x target,"
+                " source and target with the organ, the organ alone, or the encoder.",
             ),
             click.option(
                 "--aggregate",
@@ -118,6 +119,11 @@ def _query_options(command: Any) -> Any:
 )
 @click.option("--statistics", is_flag=True, help="Add tests, intervals and ranks.")
 @click.option("--costs", is_flag=True, help="Add parameters, memory, time and disk space.")
+@click.option(
+    "--provenance",
+    is_flag=True,
+    help="Add the fingerprints of data and encoder; other formats than terminal have them anyway.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file.")
 @click.option(
     "--width",
@@ -133,7 +139,12 @@ def _query_options(command: Any) -> Any:
     help="Write page, figures and tables to reports/ in the workspace and to MLflow.",
 )
 @click.option(
-    "--final", is_flag=True, help="If the table is a draft, print the reasons and exit with 3."
+    "--final",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="If the table is a draft, print the reasons and exit with 3; else write tables, figures,"
+    " captions, citations and the bundle to DIR. Put it after SPACE.",
 )
 @click.pass_obj
 def report(
@@ -143,9 +154,10 @@ def report(
     format_: str,
     output: Path | None,
     publish: bool,
-    final: bool,
+    final: str | None,
     statistics: bool,
     costs: bool,
+    provenance: bool,
     width: str | None,
     cases: str | None,
     metric: tuple[str, ...] | None,
@@ -158,25 +170,40 @@ def report(
     """
     from sweeper.pipeline.report import (
         changed_query,
+        named_sweeps,
         rows_text,
         side_tables,
         tables,
     )
     from sweeper.store.workspace import Workspace
 
-    _check_options(format_, metric, cases, publish=publish, has_sides=statistics or costs)
+    is_elsewhere = publish or query["standalone"] or output is not None or format_ != "terminal"
+    folder = _final_folder(final, is_elsewhere=is_elsewhere)
+    writes_figures = publish or format_ == "html" or folder is not None
+    _check_options(
+        format_,
+        metric,
+        cases,
+        is_one_page=publish or format_ == "html",
+        has_figures=writes_figures,
+        has_sides=statistics or costs,
+    )
     options = {name: query.pop(name) for name in OPTIONS}
-    style = latex_style(options, width, format_)
+    style = latex_style(options, width, format_ if folder is None else "latex")
     # query the rows and build the tables
-    opened = Workspace.open(workspace)
-    names, spec = _sweeps_of(spaces)
+    writes = publish or folder is not None
+    opened = Workspace.open(workspace) if writes else Workspace.for_reading(workspace)
+    names, spec = named_sweeps(spaces)
     report_query, *others = [
         changed_query(opened, names, spec, {**query, "metric": name}) for name in metric or (None,)
     ]
     if report_query.results.others:
         other_sweeps = ", ".join(report_query.results.others)
         click.echo(f"other sweeps: {other_sweeps} (pass a name to see its table)", err=True)
-    built = tables(report_query, is_final=final)
+    if folder is not None:
+        return _write_final(opened, [report_query, *others], folder, style, width, cases)
+    is_final = final is not None
+    built = tables(report_query, is_final=is_final)
     if publish:
         from sweeper.pipeline.page import publish as publish_page
 
@@ -194,7 +221,9 @@ def report(
 
         text = make_page(opened, report_query, built, _figure_style(width, cases))
     else:
-        by_metric = [built, *(tables(other, is_final=final) for other in others)]
+        by_metric = [built, *(tables(other, is_final=is_final) for other in others)]
+        if format_ == "terminal" and not provenance:
+            by_metric = [tuple(map(without_provenance, part)) for part in by_metric]
         sides = [
             _render_side(side, format_)
             for other in (report_query, *others)
@@ -222,7 +251,8 @@ def _check_options(
     metric: tuple[str, ...] | None,
     cases: str | None,
     *,
-    publish: bool,
+    is_one_page: bool,
+    has_figures: bool,
     has_sides: bool,
 ) -> None:
     """Refuse options that exclude each other.
@@ -235,13 +265,53 @@ def _check_options(
             f"--format {format_} prints rows, but --statistics and --costs are tables; remove them,"
             f" or use one of the formats {', '.join(TABLE_FORMATS)}"
         )
-    if cases and not publish and format_ != "html":
-        raise ConfigError("--cases: chooses the cases of a figure; add --publish or --format html")
-    if metric is not None and len(metric) > 1 and (publish or format_ not in TABLE_FORMATS):
+    if cases and not has_figures:
+        raise ConfigError(
+            "--cases: chooses the cases of a figure; add --publish, --final DIR or --format html"
+        )
+    if metric is not None and len(metric) > 1 and (is_one_page or format_ not in TABLE_FORMATS):
         raise ConfigError(
             f"--metric {','.join(metric)}: several metrics are for the formats"
             f" {', '.join(TABLE_FORMATS)}; give one"
         )
+
+
+def _final_folder(final: str | None, *, is_elsewhere: bool) -> Path | None:
+    """The folder that `--final DIR` names; None without one.
+
+    Raises:
+        ConfigError: It is a search space, or other options write somewhere else.
+    """
+    if not final:
+        return None
+    if final.endswith((".yaml", ".yml")) or Path(final).is_file():
+        raise ConfigError(
+            f"--final {final}: expected a folder to write; put the space before --final:"
+            f" sweeper report {final} --final DIR"
+        )
+    if is_elsewhere:
+        raise ConfigError(
+            f"--final {final}: writes every format into that folder; remove --publish, --output,"
+            " --format and --standalone"
+        )
+    return Path(final)
+
+
+def _write_final(
+    workspace: Workspace,
+    queries: Sequence[Query],
+    folder: Path,
+    style: LatexStyle,
+    width: str | None,
+    cases: str | None,
+) -> int:
+    from sweeper.pipeline.final import write_final
+
+    made = write_final(workspace, queries, folder, style, _figure_style(width, cases))
+    for warning in made.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"final tables, with figures and bundle: {made.path} ({len(made.files)} files)")
+    return 0
 
 
 def _tables_text(
@@ -301,7 +371,7 @@ def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
         click.echo(f"no table: {err}")  # a space without `report:`
         return
     built = tables(report_query)
-    for table in built:
+    for table in map(without_provenance, built):
         click.echo(_render(table, "terminal"), nl=False)
     if is_published(report_query, built):
         return
@@ -313,28 +383,13 @@ def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
         log_tables(workspace, report_query, built)
 
 
-def _sweeps_of(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | None]:
-    """Names of the sweeps, and `report:` of the last file; an argument is a file or a name."""
-    names: list[str] = []
-    spec = None
-    for space in spaces:
-        if space.endswith((".yaml", ".yml")) or Path(space).is_file():
-            from sweeper.pipeline.report import read_report_key
-
-            name, spec = read_report_key(Path(space))
-            names.append(name)
-        else:
-            names.append(space)
-    return (names or None), spec
-
-
 def _render(table: ReportTable, format_: str) -> str:
     from sweeper.report.formats.registry import RENDERERS
 
     if format_ == "terminal":
         from sweeper.report.formats.terminal import render_terminal
 
-        width = _screen_width()
+        width = screen_width()
         return render_terminal(table, width=width, has_colour=width is not None)
     return RENDERERS[format_](table)
 
@@ -343,15 +398,8 @@ def _render_side(table: PlainTable, format_: str) -> str:
     from sweeper.report.formats.plain_table import PLAIN_RENDERERS, render_plain
 
     if format_ == "terminal":
-        return render_plain(table, width=_screen_width())
+        return render_plain(table, width=screen_width())
     return PLAIN_RENDERERS[format_](table)
-
-
-def _screen_width() -> int | None:
-    """Columns of the terminal; None if stdout is a pipe or a file."""
-    import shutil
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The only YAML reader: plain values, and the line number of each.
+"""The only YAML reader and writer: plain values, and the line number of each.
 
 YAML 1.1 reads `1e-4` as text, `NO` as false and `010` as eight; here numbers are numbers, only
 `true` and `false` are booleans, and a duplicate key is an error.
@@ -162,6 +162,20 @@ def parse_value(text: str) -> Any:
     """One value as YAML reads it, for `--set key=value`."""
     document = parse_yaml(f"value: {text}")
     return document.value["value"]
+
+
+def yaml_text(value: Mapping[str, Any]) -> str:
+    """Plain values as a text that `parse_yaml` reads as the same values.
+
+    Texts that YAML 1.2 takes for numbers, such as `1e-4`, are quoted; YAML 1.1 would not need it.
+    """
+    return yaml.dump(dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Resolves plain texts as `_Loader` does, so that it quotes those that would be numbers."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
 def _construct(

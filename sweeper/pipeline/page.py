@@ -78,23 +78,33 @@ def make_page(
     Raises:
         ConfigError: A case of the style does not exist.
     """
-    chosen = style or FigureStyle()
     folder = workspace.reports / query.name
-    written = write_figures(query, folder, width_cm=chosen.width_cm)
-    figures = {_CAPTIONS[name]: path for name, path in written.items()}
-    figures.update(_curves_figure(workspace, query, folder))
-    figures.update(_case_figure(workspace, query, folder, chosen))
     return render_html(
         Page(
             title=f"Sweep {query.name}",
             tables=tables,
             sides=side_tables(query, workspace, has_statistics=True, has_costs=True),
-            figures=figures,
+            figures=figures_of(workspace, query, folder, style or FigureStyle()),
             provenance=_provenance(query),
             rows=row_details(query, partial(_curves, workspace)),
             sources=_SOURCES.get(query.spec.columns, ""),
         )
     )
+
+
+def figures_of(
+    workspace: Workspace, query: Query, folder: Path, style: FigureStyle
+) -> dict[str, Path]:
+    """Write all figures as PNG and PDF; caption -> PNG file.
+
+    Raises:
+        ConfigError: A case of the style does not exist.
+    """
+    written = write_figures(query, folder, width_cm=style.width_cm)
+    figures = {_CAPTIONS[name]: path for name, path in written.items()}
+    figures.update(_curves_figure(workspace, query, folder))
+    figures.update(_case_figure(workspace, query, folder, style))
+    return figures
 
 
 def publish(

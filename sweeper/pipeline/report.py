@@ -42,6 +42,23 @@ def read_report_key(space: Path) -> tuple[str, ReportSpec | None]:
     return spec.name, spec.report
 
 
+def named_sweeps(spaces: Sequence[str]) -> tuple[list[str] | None, ReportSpec | None]:
+    """Names of the sweeps, and `report:` of the last file; each of `spaces` is a file or a name.
+
+    Raises:
+        ConfigError: A file is not a search space.
+    """
+    names: list[str] = []
+    spec = None
+    for space in spaces:
+        if space.endswith((".yaml", ".yml")) or Path(space).is_file():
+            name, spec = read_report_key(Path(space))
+            names.append(name)
+        else:
+            names.append(space)
+    return (names or None), spec
+
+
 def query(
     workspace: Workspace, sweeps: Sequence[str] | None, spec: ReportSpec | None = None
 ) -> Query:

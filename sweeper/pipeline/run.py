@@ -147,7 +147,7 @@ def _run(
     tracker.prepare(name, tracked_plan(sweep, plan, searched.studies))
     cells = cells_of(plan, ledger)
     todo = [c for c in cells if _is_to_run(c, ledger, request.retries_failed)]
-    _show_counts(display, plan, cells, todo)
+    _show_counts(display, plan, cells, todo, costs.report.axes)
     # log what a killed driver left, then train
     trainings = [cell.training for cell in todo]
     source = PlannedTrainings(trainings, ledger, selection_tags(searched.studies, plan))
@@ -225,6 +225,7 @@ def tracked_plan(sweep: Sweep, plan: Plan, studies: Sequence[OpenStudy] = ()) ->
         "searches": summaries(studies),
         "report": {} if spec.report is None else spec.report.model_dump(mode="json"),
         "description": spec.description,
+        "space": sweep.document.value,
         "dataset": {
             "name": data.name,
             "fingerprint": data.fingerprint,
@@ -249,7 +250,9 @@ def _is_to_run(cell: Cell, ledger: Ledger, retries_failed: bool) -> bool:
     return retries_failed or not is_final
 
 
-def _show_counts(display: Display, plan: Plan, cells: list[Cell], todo: list[Cell]) -> None:
+def _show_counts(
+    display: Display, plan: Plan, cells: list[Cell], todo: list[Cell], axes: str
+) -> None:
     done = sum(c.state is State.DONE for c in cells)
     data = plan.trainings[0].data
     if data.is_synthetic:
@@ -262,6 +265,8 @@ def _show_counts(display: Display, plan: Plan, cells: list[Cell], todo: list[Cel
         f" {counted(plan.n_evaluations, 'evaluation')};"
         f" {done} done, {len(todo)} to run"
     )
+    if axes:
+        display.say(f"  trained on {axes}")
     stale = [c for c in cells if c.state is State.STALE]
     if stale:
         display.say(f"  {len(stale)} of them stale: {stale[0].note}")

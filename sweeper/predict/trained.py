@@ -14,7 +14,7 @@ from sweeper.predict.encoding import Encoding
 from sweeper.predict.facts import EncoderFacts, ModelFacts
 from sweeper.predict.intensities import intensities_of
 from sweeper.predict.predictor import Model
-from sweeper.store.dataset.place import find_dataset
+from sweeper.store.dataset.inventory import dataset_with
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.trial.cases import choose_cases, sizes_of
@@ -179,12 +179,9 @@ def _dataset(
     workspace: Workspace, config: TrialConfig, identity: Mapping[str, Any]
 ) -> DatasetStore:
     """The dataset of the training, by its fingerprint, under whatever name."""
-    named = find_dataset(workspace, config.dataset)
-    others = sorted(workspace.datasets.glob("[!.]*.zarr"))
-    for path in [named, *others] if named is not None else others:
-        store = DatasetStore.open(path)
-        if store.fingerprint == identity["dataset"]:
-            return store
+    path = dataset_with(workspace, identity["dataset"], config.dataset)
+    if path is not None:
+        return DatasetStore.open(path)
     raise StoreError(
         f"the training's dataset {Path(config.dataset).name} (fingerprint {identity['dataset']}) is"
         f" not in {workspace.datasets}; copy it there, or use a folder that `sweeper export` wrote"

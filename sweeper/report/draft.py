@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sweeper.config.sources import domains_in
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.convergence import convergence_reasons, unequal_budgets
+from sweeper.report.encoder_names import ENCODER_KEYS
 from sweeper.report.entries import REFERENCE_METHOD, row_keys
+from sweeper.report.formats.text import markdown_table
 from sweeper.report.pretraining import encoder_of_row, random_weights
 from sweeper.report.searches import search_reasons
 from sweeper.report.statistics.ranks import unequal_columns
@@ -16,7 +20,7 @@ from sweeper.report.table import Origin
 from sweeper.report.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sweeper.report.entries import Entry
     from sweeper.report.query import Query
@@ -29,35 +33,46 @@ _SAME_EVERYWHERE = {
 }
 
 
-def draft_reasons(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
-    """Every reason why the table is a draft; empty if it may be published."""
-    reasons = ["synthetic data"] if query.is_synthetic else []
-    reasons += random_weights(query)
-    reasons += _missing(query)
-    reasons += _holes(rows)
-    reasons += _unplanned_sources(query)
-    reasons += _uneven_seeds(query)
-    reasons += _different_cases(query)
-    reasons += _mixed(query)
-    reasons += convergence_reasons(query)
-    declared = query.spec.unequal
-    reasons += [] if "search" in declared else [*_uneven_budget(query), *search_reasons(query)]
-    reasons += [words for name, words in unequal_budgets(query).items() if name not in declared]
-    undefined = sum(row.cells[-1].n_undefined for row in rows)
-    if undefined and query.spec.undefined != "skip":
-        reasons.append(counted(undefined, "undefined case number"))
-    return tuple(reasons)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRule:
+    """One condition of a final table.
+
+    Attributes:
+        condition: What a final table has or has not, as `docs/report.md` lists it.
+        remedy: What to do where it is not so.
+        reasons: The reasons why a table does not fulfil it, from its query and rows.
+    """
+
+    condition: str
+    remedy: str
+    reasons: Callable[[Query, Sequence[TableRow]], list[str]]
+
+
+def draft_reasons(query: Query, rows: Sequence[TableRow]) -> dict[str, str]:
+    """Every reason why the table is a draft, and what to do; empty if it may be published."""
+    return {reason: rule.remedy for rule in GATE for reason in rule.reasons(query, rows)}
 
 
 def refuse_drafts(tables: Sequence[ReportTable]) -> None:
     """Raise if a table is a draft.
 
     Raises:
-        DraftError: Lists the reasons of all tables.
+        DraftError: Lists the reasons of all tables, one per line, with what to do.
     """
-    reasons = dict.fromkeys(reason for table in tables for reason in table.draft_reasons)
+    reasons = {
+        reason: remedy
+        for table in tables
+        for reason, remedy in zip(table.draft_reasons, table.draft_remedies, strict=True)
+    }
     if reasons:
-        raise DraftError(f"no final table: {'; '.join(reasons)}")
+        listed = "".join(f"\n  {reason}: {remedy}" for reason, remedy in reasons.items())
+        raise DraftError(f"no final table:{listed}")
+
+
+def gate_table() -> str:
+    """The conditions of a final table in Markdown, as they stand in `docs/report.md`."""
+    rows = [(rule.condition, rule.remedy) for rule in GATE]
+    return markdown_table(("a final table has", "what to do otherwise"), rows, ()).rstrip()
 
 
 def _missing(query: Query) -> list[str]:
@@ -86,7 +101,7 @@ def _unplanned_sources(query: Query) -> list[str]:
 
     A target's column pools the trainings on all other domains, unless `where` restricts them.
     """
-    if query.spec.columns not in ("target", "matrix"):
+    if query.spec.columns not in ("target", "matrix", "by_structure", "encoder"):
         return []
     by_row = {
         label: {entry.source for entry in entries}
@@ -95,7 +110,8 @@ def _unplanned_sources(query: Query) -> list[str]:
     }
     expected = set.union(set(), *by_row.values())
     is_restricted = any(condition.split("=")[0] == "source" for condition in query.spec.where)
-    if query.spec.columns == "target" and not is_restricted:
+    has_several = any(len(domains_in(source)) > 1 for source in expected)
+    if query.spec.columns == "target" and not is_restricted and not has_several:
         expected |= set(query.domains)
     return [
         f"{label} has no plan at source {', '.join(sorted(expected - planned))}"
@@ -153,8 +169,9 @@ def _mixed(query: Query) -> list[str]:
             if entry.run is not None and entry.run.tags.get(tag):
                 # methods have different code, but a method must have only one version
                 scope = entry.method if tag == "code_version" else ""
-                if tag == "encoder_fingerprint":  # a row of the table may be an encoder
-                    scope = encoder_of_row(entry, keys)
+                if tag == "encoder_fingerprint":  # rows or columns of the table may be encoders
+                    is_column = query.spec.columns == "encoder"
+                    scope = encoder_of_row(entry, ENCODER_KEYS if is_column else keys)
                 by_method.setdefault(scope, set()).add(entry.run.tags[tag])
         mixed = {scope: versions for scope, versions in by_method.items() if len(versions) > 1}
         for scope, versions in mixed.items():
@@ -180,3 +197,108 @@ def _uneven_budget(query: Query) -> list[str]:
         return []
     listed = ", ".join(f"{label} {' to '.join(map(str, n))}" for label, n in counts.items())
     return [f"search budgets differ (trainings tried for a cell: {listed})"]
+
+
+def _synthetic(query: Query) -> list[str]:
+    return ["synthetic data"] if query.is_synthetic else []
+
+
+def _uneven_searches(query: Query) -> list[str]:
+    """Different numbers of trainings tried, unless the space declares them."""
+    is_declared = "search" in query.spec.unequal
+    return [] if is_declared else [*_uneven_budget(query), *search_reasons(query)]
+
+
+def _undeclared_budgets(query: Query) -> list[str]:
+    budgets = unequal_budgets(query)
+    return [words for name, words in budgets.items() if name not in query.spec.unequal]
+
+
+def _undefined(query: Query, rows: Sequence[TableRow]) -> list[str]:
+    undefined = sum(row.cells[-1].n_undefined for row in rows)
+    if not undefined or query.spec.undefined == "skip":
+        return []
+    return [counted(undefined, "undefined case number")]
+
+
+def _of_query(find: Callable[[Query], list[str]]) -> Callable[..., list[str]]:
+    """A rule that needs the query alone."""
+    return lambda query, _: find(query)
+
+
+def _of_rows(find: Callable[[Sequence[TableRow]], list[str]]) -> Callable[..., list[str]]:
+    """A rule that needs the rows alone."""
+    return lambda _, rows: find(rows)
+
+
+GATE: tuple[GateRule, ...] = (
+    GateRule(
+        condition="no value from synthetic data",
+        remedy="import real data with `sweeper data import`, and run the space on them with"
+        " `--dataset NAME`",
+        reasons=_of_query(_synthetic),
+    ),
+    GateRule(
+        condition="no encoder with random weights",
+        remedy="run the space with an encoder that has trained weights, such as `--encoder"
+        " lite_medsam`",
+        reasons=_of_query(random_weights),
+    ),
+    GateRule(
+        condition="no scoring that is missing, failed, pruned or without its numbers in MLflow",
+        remedy="run the space again; `sweeper status SPACE` says what failed and why, and `sweeper"
+        " retry SPACE` repeats it",
+        reasons=_of_query(_missing),
+    ),
+    GateRule(
+        condition="a plan for every cell of every row",
+        remedy="add the cells to the space and run it, import the missing masks with `sweeper"
+        " score`, or choose rows and columns with `--where`",
+        reasons=_of_rows(_holes),
+    ),
+    GateRule(
+        condition="in target columns and the matrix, a plan for every source",
+        remedy="add the sources to the space and run it, or choose one with `--where source=NAME`",
+        reasons=_of_query(_unplanned_sources),
+    ),
+    GateRule(
+        condition="the same seeds in every cell",
+        remedy="give all rows the same `seeds:` and run the space",
+        reasons=_of_query(_uneven_seeds),
+    ),
+    GateRule(
+        condition="rows that are scored on the same cases",
+        remedy="score the missing cases, or count undefined ones with `--undefined worst`",
+        reasons=_of_query(_different_cases),
+    ),
+    GateRule(
+        condition="one version of the training code per method, one dataset and one encoder",
+        remedy="run the space again, which repeats what is stale, or show one of them with"
+        " `--where`",
+        reasons=_of_query(_mixed),
+    ),
+    GateRule(
+        condition="no row that may be undertrained",
+        remedy="raise `training.epochs` or change `training.lr`; `sweeper curves SPACE` shows how"
+        " it learned",
+        reasons=_of_query(convergence_reasons),
+    ),
+    GateRule(
+        condition="the same number of searched trainings for every cell, by one rule",
+        remedy="search all rows alike, or declare the difference with `report: {unequal:"
+        " [search]}`",
+        reasons=_of_query(_uneven_searches),
+    ),
+    GateRule(
+        condition="the same epochs and optimiser steps in all rows",
+        remedy="train all rows alike, or declare the difference with `report: {unequal: [epochs]}`"
+        " or `[steps]`",
+        reasons=_of_query(_undeclared_budgets),
+    ),
+    GateRule(
+        condition="no undefined case",
+        remedy="choose a rule for them with `--undefined skip` or `worst`; the caption names it",
+        reasons=_undefined,
+    ),
+)
+"""The conditions of a final table, in the order in which their reasons are printed."""

@@ -100,6 +100,8 @@ class ReportTable:
         digits: Number of decimals.
         short_caption: Sentences for a paper, without fingerprints and remarks.
         measure: Metric and unit, such as `Dice (%)`.
+        draft_remedies: What to do about each of `draft_reasons`.
+        provenance: Fingerprints of data and encoder; files have it, a terminal if asked.
     """
 
     name: str
@@ -116,3 +118,5 @@ class ReportTable:
     digits: int
     short_caption: tuple[str, ...] = ()
     measure: str = ""
+    draft_remedies: tuple[str, ...] = ()
+    provenance: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -14,16 +13,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_PLAIN = "values"
+
+
 def write_json(path: Path, values: Any) -> None:
     """Write the values as a JSON file, replaced atomically so that no reader sees half of it.
 
-    A mapping gets a checksum, which `read_json` checks and removes. Several threads, and processes
-    of several machines, may write the same file: the last one wins.
+    The file gets a checksum, which `read_json` checks and removes; a list is written as `values`
+    of an object. Several threads, and processes of several machines, may write the same file: the
+    last one wins.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    is_mapping = isinstance(values, dict) and values
-    text = seal(values) if is_mapping else json.dumps(values, indent=1, sort_keys=True)
+    text = seal(values if isinstance(values, dict) and values else {_PLAIN: values})
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
@@ -39,7 +41,7 @@ def read_json(path: Path) -> Any:
         StoreError: The file is damaged, or was changed after sweeper wrote it.
     """
     try:
-        return unseal(path.read_text(encoding="utf-8"))
+        values = unseal(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, RecursionError) as err:
@@ -47,3 +49,5 @@ def read_json(path: Path) -> Any:
             f"{path}: damaged ({err}); 'sweeper doctor --repair' moves it aside, then run the sweep"
             " again"
         ) from err
+    is_wrapped = isinstance(values, dict) and list(values) == [_PLAIN]
+    return values[_PLAIN] if is_wrapped else values

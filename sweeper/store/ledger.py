@@ -114,6 +114,16 @@ class TrainingFolder:
         values: Mapping[str, Any] | None = read_json(self.path / "remedy.json")
         return values
 
+    def add_machine(self, machine: Mapping[str, str]) -> None:
+        """Record a machine that trains it; a resume elsewhere adds another one."""
+        known = self.machines()
+        if dict(machine) not in known:
+            self.write("machines", [*known, dict(machine)])
+
+    def machines(self) -> list[Mapping[str, str]]:
+        """The machines that trained it; empty for trainings of before they were recorded."""
+        return list(read_json(self.path / "machines.json") or ())
+
     def evaluation_folder(self, eval_id: str) -> Path:
         """Folder of one evaluation."""
         return self.path / "evaluations" / eval_id

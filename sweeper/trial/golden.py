@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import sys
 import tempfile
 from dataclasses import asdict, replace
@@ -55,6 +53,7 @@ from sweeper.store.dataset.store import CaseRecord
 from sweeper.store.dataset.writer import DatasetFacts, NewCase, write_dataset
 from sweeper.store.embeddings.manifest import EmbeddingManifest
 from sweeper.store.embeddings.writer import ChunkWriter, StoreWriter
+from sweeper.trial.bits import add_weights, platform_key
 from sweeper.trial.run_trial import run_trial
 from sweeper.trial.scoring_settings import build_settings
 
@@ -137,10 +136,7 @@ def golden_weights(trials: Iterable[TrialConfig], folder: Path) -> str:
                 owner="golden",
             )
             run_trial(job, lambda _: Decision.CONTINUE)
-            weights = load_weights(folder / str(number) / "best.pt")
-            for name, tensor in sorted(weights.items()):
-                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.contiguous().numpy().tobytes())
+            add_weights(digest, load_weights(folder / str(number) / "best.pt"))
     finally:
         torch.set_num_threads(threads)
     return digest.hexdigest()
@@ -324,17 +320,6 @@ def _embedding(draw: np.random.Generator, label: np.ndarray) -> Embedding:
         for channels in (_TAPS, _TAPS, _TAPS, _NECK)
     ]
     return Embedding(taps=tuple(maps[:3]), neck=maps[3])
-
-
-def platform_key() -> str:
-    """Everything besides the code that affects bits: processor, vector instructions, versions."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    cpu = models[0] if models else platform.processor()
-    vectors = torch.backends.cpu.get_cpu_capability()
-    versions = (f"{p} {importlib.metadata.version(p)}" for p in ("torch", "numpy", "scipy"))
-    return f"{platform.machine()}, {cpu}, {vectors}; {', '.join(versions)}"
 
 
 def enter(

@@ -16,12 +16,14 @@ from desam_model.scoring.evaluate import evaluate
 from desam_model.training.process_memory import return_free_memory
 from desam_model.training.state import load_weights
 from desam_model.types import Decision, EpochRecord, Reads, Split
+from sweeper.config.sources import domains_in
 from sweeper.errors import DataError
 from sweeper.factory import build_method
 from sweeper.records import in_domain_test
 from sweeper.store.dataset.store import DatasetStore
 from sweeper.store.embeddings.store import EmbeddingStore
 from sweeper.store.ledger import TrainingFolder
+from sweeper.trial.bits import machine
 from sweeper.trial.cases import Cases, Reader, choose_cases, observed_batches, sizes_of
 from sweeper.trial.probe import probe
 from sweeper.trial.same_code import require_same_code
@@ -81,6 +83,7 @@ def _train_and_score(job: TrainingJob, on_epoch: OnEpoch, on_progress: Callable[
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     method.to(device)
     if folder.fit() is None:
+        folder.add_machine(machine(device))
         if not train(job, folder, method, sizes, reader, cases, device, on_epoch, on_progress):
             return False
     else:
@@ -132,6 +135,7 @@ def _score(
         {
             "settings": config.evaluation.model_dump(mode="json"),
             "target": config.target,
+            "machine": dict(machine(device)),
             "scores": [
                 {
                     **asdict(score),
@@ -151,7 +155,7 @@ def _score(
 
 def _target(case: CaseRecord, config: TrialConfig) -> str:
     """Domain of a scored case, or the name of its domain's in-domain test."""
-    is_source = config.source in ("all", case.domain)
+    is_source = case.domain in domains_in(config.source, (case.domain,))
     return in_domain_test(case.domain) if is_source and case.split is Split.TEST else case.domain
 
 

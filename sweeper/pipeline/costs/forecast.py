@@ -168,12 +168,12 @@ def record_costs(workspace: Workspace, predicted: Prediction, measured: Actual) 
         return  # the run did not do what was predicted
     if not predicted.training_seconds:
         return  # scorings whose pace is not known have no ratio to learn from
-    records = _records(workspace)
+    records: list[dict[str, Any]] = read_json(_path(workspace)) or []
     records.append(
         {"time": time.time(), "predicted": asdict(predicted), "actual": asdict(measured)}
         | {"ratio": measured.training_seconds / _uncorrected(workspace, predicted)}
     )
-    write_json(_path(workspace), {"records": records[-_MAX_RECORDS:]})
+    write_json(_path(workspace), records[-_MAX_RECORDS:])
 
 
 def _uncorrected(workspace: Workspace, predicted: Prediction) -> float:
@@ -182,14 +182,7 @@ def _uncorrected(workspace: Workspace, predicted: Prediction) -> float:
 
 
 def _ratios(workspace: Workspace) -> list[float]:
-    return [float(record["ratio"]) for record in _records(workspace)]
-
-
-def _records(workspace: Workspace) -> list[dict[str, Any]]:
-    """What was predicted and measured, the latest last; an earlier version wrote a plain list."""
-    values = read_json(_path(workspace)) or []
-    records: list[dict[str, Any]] = values["records"] if isinstance(values, dict) else values
-    return records
+    return [float(record["ratio"]) for record in read_json(_path(workspace)) or []]
 
 
 def _path(workspace: Workspace) -> Path:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sweeper.errors import StoreError
 from sweeper.locks import exclusive_write
-from sweeper.store.dataset.store import DatasetStore
+from sweeper.store.dataset.place import find_dataset
+from sweeper.store.dataset.store import DatasetStore, read_attributes
 from sweeper.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -44,6 +45,22 @@ def summarise_datasets(workspace: Workspace) -> list[DatasetSummary]:
     """All dataset stores of the workspace, ordered by name."""
     users = _users(workspace)
     return [_summary(path, users) for path in sorted(workspace.datasets.glob("[!.]*.zarr"))]
+
+
+def dataset_with(workspace: Workspace, fingerprint: str, name_or_path: str) -> Path | None:
+    """The dataset store with a fingerprint, under whatever name; None if the workspace has none.
+
+    Args:
+        workspace: The workspace.
+        fingerprint: Of the content.
+        name_or_path: Where it is expected.
+    """
+    named = find_dataset(workspace, name_or_path)
+    others = sorted(workspace.datasets.glob("[!.]*.zarr"))
+    for path in [named, *others] if named is not None else others:
+        if read_attributes(path)["fingerprint"] == fingerprint:
+            return path
+    return None
 
 
 def remove_dataset(workspace: Workspace, name: str) -> DatasetSummary:

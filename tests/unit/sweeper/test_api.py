@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tiny_workspace as tiny
-import torch
 
 import sweeper
 from sweeper.cli import main
@@ -22,40 +20,18 @@ from sweeper.pipeline.predicting.export import export
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow's libraries
 
 PAGE = Path(__file__).parents[3] / "docs" / "python.md"
-SPACE = """
-name: tiny
-trial:
-  source: A-ISBI
-  method: {name: desam}
-  training: {epochs: 3, batch_size: 4}
-  evaluation: {iou_threshold: -100.0, min_region_px: 100}
-seeds: [0, 1]
-report: {rows: method, columns: source}
-"""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a space whose trainings are all done, so that Ray is not needed."""
-    before = torch.get_num_threads()
-    folder = tmp_path_factory.mktemp("api")
-    tiny.make_workspace(folder, [{"method": tiny.DESAM}, {"method": tiny.DESAM, "seed": 1}])
-    (folder / "tiny.yaml").write_text(SPACE)
-    shutil.copy(folder / "src" / "UCL" / "Case01.nii.gz", folder / "scan.nii.gz")
-    yield folder
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def sweep(folder):
-    return sweeper.run(folder / "tiny.yaml", dataset="tiny", workspace=folder / "ws")
 
 
 @pytest.fixture
-def inside(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("SWEEPER_WORKSPACE", str(folder / "ws"))
-    return folder
+def sweep(tiny_sweep):
+    return tiny_sweep
+
+
+@pytest.fixture
+def inside(tiny_folder, monkeypatch):
+    monkeypatch.chdir(tiny_folder)
+    monkeypatch.setenv("SWEEPER_WORKSPACE", str(tiny_folder / "ws"))
+    return tiny_folder
 
 
 def test_a_table_has_values_by_name_and_says_what_they_are(sweep):

@@ -7,13 +7,8 @@ from pydantic import TypeAdapter
 
 from sweeper.config.methods import MethodConfig
 from sweeper.plan.code_version import SCORING, Version, read_versions
-from sweeper.trial.golden import (
-    enter,
-    golden_results,
-    golden_trials,
-    platform_key,
-    same_numbers,
-)
+from sweeper.trial.bits import platform_key
+from sweeper.trial.golden import enter, golden_results, golden_trials, same_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sweeper.pipeline.costs.estimate import wall_seconds
-from sweeper.store.ledger import read_json, write_json
+from sweeper.store.json_file import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
 from sweeper.records import TrialStatus
-from sweeper.store.ledger import read_json
+from sweeper.store.json_file import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path

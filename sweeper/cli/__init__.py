@@ -73,6 +73,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.predict:predict",
         "Segment new images with a trained model; no label is needed.",
     ),
+    "compare": (
+        "sweeper.cli.compare:compare",
+        "Draw a case as several models segment it.",
+    ),
     "export": (
         "sweeper.cli.export:export",
         "Write a trained model as one folder, without pickles.",

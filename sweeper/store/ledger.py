@@ -109,6 +109,15 @@ class TrainingFolder:
         ended = self.fit() or self.pruned() or {}
         return list(ended.get("epochs", ()))
 
+    def continues(self) -> Mapping[str, Any] | None:
+        """The shorter training that it continues: `{train_id, epochs, seconds}`; None if none."""
+        values: Mapping[str, Any] | None = read_json(self.path / "continues.json")
+        return values
+
+    def has_state(self) -> bool:
+        """True if the state after its last epoch exists, for a resume or for more epochs."""
+        return (self.path / "last.pt").is_file()
+
     def remedy(self) -> Mapping[str, Any] | None:
         """How it is run after it ran out of memory; None if it never did."""
         values: Mapping[str, Any] | None = read_json(self.path / "remedy.json")

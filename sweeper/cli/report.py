@@ -58,7 +58,7 @@ def _query_options(command: Any) -> Any:
                 "--columns",
                 type=click.Choice(get_args(Columns)),
                 help="Key of the columns: domain trained on, domain tested on, source x target,"
-                " source and target with the organ, or the organ alone.",
+                " source and target with the organ, the organ alone, or the encoder.",
             ),
             click.option(
                 "--aggregate",

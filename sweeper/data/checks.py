@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from desam_model.types import IGNORED_LABEL
 from sweeper.data.faults import Fault, Severity, relative
 from sweeper.data.volume import VOLUME_SUFFIXES, files_of, suffix_of
 from sweeper.data.voxel_files import VolumeError
@@ -211,21 +212,12 @@ class CaseChecker:
         present = _values_in(values)
         mapping: Mapping[int, int] = self.case.label_map
         is_binary = set(mapping.values()) <= {0, 1}
-        if set(present) <= {0, 255} and 255 not in mapping and is_binary:
+        known = {*mapping, *self.case.ignored}
+        if set(present) <= {0, 255} and 255 not in known and is_binary:
             mapping = {
                 255: 1
             }  # a black-and-white picture; with several structures it would be ambiguous
-        ignored = [value for value in present if value in self.case.ignored]
-        if ignored:
-            self.fault(
-                "label-ignore",
-                self.case.label,
-                f"it contains the value {ignored[0]}, which dataset.json calls ignore, and ignored"
-                " voxels cannot be left out of loss and score",
-                "label these voxels, or leave the case out",
-            )
-            return None
-        unknown = [value for value in present if value != 0 and value not in mapping]
+        unknown = [value for value in present if value != 0 and value not in {*mapping, *known}]
         if unknown:
             shown = ", ".join(str(v) for v in unknown[:5]) + (" ..." if len(unknown) > 5 else "")
             self.fault(
@@ -235,14 +227,26 @@ class CaseChecker:
                 f" layout has {', '.join(str(v) for v in sorted({0, *mapping}))}",
                 "save it as PNG: JPEG does not keep values"
                 if any(suffix_of(file) in (".jpg", ".jpeg") for file in files_of(self.case.label))
-                else "set it to 0 (with layouts csv, desam and abdominal you can also name it with"
-                " --structures)",
+                else "set it to 0, or name it with --structures",
             )
             return None
         out = np.zeros(values.shape, dtype=np.uint8)
         for value, stored in mapping.items():
             out[values == value] = stored
-        if not out.any():
+        is_labelled = bool(out.any())
+        for value in self.case.ignored:
+            out[values == value] = IGNORED_LABEL
+        share = float((out == IGNORED_LABEL).mean())
+        if share:
+            self.fault(
+                "label-ignore",
+                self.case.label,
+                f"{100 * share:.2g} % of its voxels have the value {self.case.ignored[0]}, which"
+                " dataset.json calls ignore",
+                "they count in no loss and in no score",
+                warning=True,
+            )
+        if not is_labelled:
             self.fault(
                 "label-empty",
                 self.case.label,
@@ -314,9 +318,12 @@ class CaseChecker:
                 )
         rows, cols = (round(BORDER_FRACTION * n) for n in label.shape[1:])
         inner = label[:, rows : label.shape[1] - rows, cols : label.shape[2] - cols]
-        outside = int((label > 0).sum()) - int((inner > 0).sum())
+        drawn, drawn_inside = (
+            int(((part > 0) & (part != IGNORED_LABEL)).sum()) for part in (label, inner)
+        )
+        outside = drawn - drawn_inside
         if outside and len(structures) == 1:
-            share = 100 * outside / int((label > 0).sum())
+            share = 100 * outside / drawn
             self.fault(
                 "label-in-border",
                 path,

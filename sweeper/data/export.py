@@ -79,6 +79,11 @@ def export_desam(
         name = NAME.format(number)
         image, label = case.read_image(), case.read_label()
         _write(home / "imagesTr" / f"{name}{CHANNEL}.nii.gz", image.array[0], image)
+        if np.isin(np.rint(label.array[0]), case.ignored).any():
+            raise DataError(
+                f"{case.case} has ignored voxels, which the released code would take for"
+                " background; export a dataset without this case"
+            )
         mask = np.isin(
             np.rint(label.array[0]), [v for v, stored in case.label_map.items() if stored in values]
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from desam_model.types import IGNORED_LABEL
 from sweeper.data.checks import CaseChecker
 from sweeper.data.faults import Fault, Severity, errors
 from sweeper.data.preprocessing import prepare_slices
@@ -170,7 +171,7 @@ def _prepare(
     if part is None:
         return None
     slices = prepare_slices(image.array, labels, image.spacing_mm, job.settings)
-    if not slices.label.any():
+    if not ((slices.label > 0) & (slices.label != IGNORED_LABEL)).any():
         checker.fault(
             "label-vanishes",
             job.case.label,
@@ -251,7 +252,7 @@ def hash_files(case: SourceCase) -> str:
     """SHA-256 over every file that a case is read from; empty if one cannot be read."""
     digest = hashlib.sha256()
     try:
-        for path in (*files_of(case.image), *files_of(case.label)):
+        for path in (file for part in case.files for file in files_of(part)):
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     except OSError:
         return ""
@@ -265,10 +266,11 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
             job.case.case,
             source_hash,
             sorted(job.case.label_map.items()),
+            *job.case.ignored,
             list(job.structures.items()),
             job.settings.as_mapping(),
             job.modality,
-            *([] if job.case.channel is None else [job.case.channel]),
+            *job.case.channels,
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -30,6 +30,7 @@ AVERAGE = {
     "target": "Overall",
     "structure": "Average",
     "by_structure": "Average",
+    "encoder": "Average",
     "matrix": "Mean",
 }
 

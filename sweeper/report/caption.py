@@ -32,6 +32,11 @@ _DIRECTIONS = {
     "matrix": "Rows are sources, columns targets; the diagonal is source validation and in no mean",
     "structure": "Each column is a source, a target and a structure",
     "by_structure": "Each column is a structure (all sources and their targets)",
+    "encoder": "Each column is an encoder (all sources and their targets)",
+}
+_ALL_DIRECTIONS = {
+    "cases": "A cell is the mean over all pairs of source and case pooled",
+    "sites": "A cell is the mean of the target sites' means",
 }
 _AGGREGATES = {
     "source": {
@@ -42,17 +47,16 @@ _AGGREGATES = {
         "cases": "A cell is the mean over all pairs of source and case pooled",
         "sites": "A cell is the mean of the sources' means",
     },
-    "by_structure": {
-        "cases": "A cell is the mean over all pairs of source and case pooled",
-        "sites": "A cell is the mean of the target sites' means",
-    },
+    "by_structure": _ALL_DIRECTIONS,
+    "encoder": _ALL_DIRECTIONS,
 }
 
 
 def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     """The caption: metric, direction, aggregator, protocol, seeds, counts, spread, data."""
     spec = query.spec
-    aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "A cell is the mean of cases")
+    by_aggregate = _AGGREGATES.get(spec.columns, {})
+    aggregate = by_aggregate.get(spec.aggregate, "A cell is the mean over its cases")
     lines = [
         f"{query.metric.meaning} per case volume. {direction(query)}. {aggregate}, the last column"
         " the plain mean of the columns.",
@@ -214,7 +218,7 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     if cells <= {len(slices)}:
         return whole
     low, high = min(cells), max(cells)
-    pools_sources = query.spec.columns in ("target", "by_structure")
+    pools_sources = query.spec.columns in ("target", "by_structure", "encoder")
     noun = "pairs of source and case" if pools_sources else "cases"
     return f"{whole}, {low if low == high else f'{low} to {high}'} {noun} per cell and seed"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from desam_model.scoring.metric_table import MAIN, metrics
 from sweeper.config.sources import domains_in
 from sweeper.records import in_domain_test
+from sweeper.report.encoder_names import column_name
 from sweeper.report.entries import REFERENCE_METHOD
 
 if TYPE_CHECKING:
@@ -211,4 +212,6 @@ def column_of(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
         return target
     if spec.columns == "by_structure":
         return entry.structure
+    if spec.columns == "encoder":
+        return column_name(entry.values)
     return f"{source} -> {target} {entry.structure}"

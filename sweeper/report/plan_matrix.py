@@ -11,6 +11,8 @@ from sweeper.plan.expand import evaluation_settings, parameters
 from sweeper.plan.states import State
 from sweeper.report.entries import Entry, label_rows
 from sweeper.report.measurements import column_of, planned_pairs
+from sweeper.report.query import Query
+from sweeper.tracking.tracker import TrackedResults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +30,8 @@ class PlanMatrix:
 
     Attributes:
         row_header: The keys that distinguish rows, such as `method`.
-        direction: What a column is: `source`, `target` or `structure`.
-        columns: Names of the columns; those of domains come first, in the order of the dataset.
+        direction: What a column is: `source`, `target`, `structure` or `by_structure`.
+        columns: Printed names of the columns; domains come first, in the order of the dataset.
         counts: Row -> column -> number of evaluations in each state.
     """
 
@@ -56,15 +58,14 @@ def plan_matrix(
     Args:
         cells: The trainings with their states.
         spec: The space's report; None for methods x sources. A matrix of source x target has
-            one column per source here, because a training is tested on all targets together; so
-            has a table over structures, which are known after scoring.
+            one column per source here, because a training is tested on all targets together.
         domains: All domains of the dataset, in order.
 
     Raises:
         ConfigError: The report's `rows` are a key that no trial has.
     """
     chosen = spec or _DEFAULT
-    if chosen.columns in ("matrix", "by_structure"):
+    if chosen.columns == "matrix":
         chosen = chosen.model_copy(update={"columns": "source"})
     entries, states = [], []
     for cell in cells:
@@ -72,14 +73,23 @@ def plan_matrix(
             entries.append(_entry(cell, evaluation.eval_id))
             is_done = cell.is_trained and evaluation.eval_id not in cell.missing
             states.append(State.DONE if is_done else cell.state)
+    labelled = label_rows(entries, chosen.rows, chosen.columns)
+    query = Query(
+        spec=chosen,
+        name="",
+        domains=tuple(domains),
+        planned=labelled,
+        entries=labelled,
+        results=TrackedResults(sweeps=(), runs=(), others=()),
+    )
     counts: dict[str, dict[str, Counter[State]]] = {}
-    for entry, state in zip(label_rows(entries, chosen.rows), states, strict=True):
+    for entry, state in zip(labelled, states, strict=True):
         row = counts.setdefault(chosen.names.get(entry.label, entry.label), {})
-        pairs = planned_pairs(entry, domains)
+        pairs = planned_pairs(entry, domains, query.sources)
         for column in dict.fromkeys(column_of(chosen, entry, *pair) for pair in pairs):
             if column:
-                row.setdefault(column, Counter())[state] += 1
-    order = {domain: place for place, domain in enumerate(domains)}
+                row.setdefault(query.shown(column), Counter())[state] += 1
+    order = {query.shown(domain): place for place, domain in enumerate(domains)}
     named = dict.fromkeys(column for row in counts.values() for column in row)
     return PlanMatrix(
         row_header=chosen.rows,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
 from desam_model.scoring.metric_table import metrics
-from sweeper.config.report import ReportSpec
+from sweeper.config.report import Columns, ReportSpec
 from sweeper.config.sources import domains_in, joined
 from sweeper.errors import ConfigError, TrackingError
 from sweeper.records import is_in_domain_test
@@ -160,8 +160,8 @@ def spec_of(keys: Mapping[str, Any]) -> ReportSpec:
     """
     if keys.get("columns") is None:
         raise ConfigError(
-            "report: no direction; set it with --columns source|target|matrix|"
-            "structure, or under 'report:' in the search space"
+            f"report: no direction; set it with --columns {'|'.join(get_args(Columns))}, or under"
+            " 'report:' in the search space"
         )
     try:
         return ReportSpec.model_validate(keys)
@@ -189,13 +189,13 @@ def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query
     scores = [score for e in entries if e.run is not None for score in e.run.scores]
     measured = [score.target for score in scores if not is_in_domain_test(score.target)]
     planned = [domain for e in entries if e.source for domain in e.sources]
-    labelled = label_rows(entries, chosen.rows)
+    labelled = label_rows(entries, chosen.rows, chosen.columns)
     return Query(
         spec=_with_shown_baseline(chosen, labelled),
         name="+".join(sweep.name for sweep in results.sweeps),
         domains=tuple(dict.fromkeys([*domains, *(() if domains else sorted(planned + measured))])),
         planned=_renamed(labelled, chosen.names),
-        entries=_renamed(label_rows(selected, chosen.rows), chosen.names),
+        entries=_renamed(label_rows(selected, chosen.rows, chosen.columns), chosen.names),
         results=results,
     )
 

@@ -184,9 +184,8 @@ LINES = {
     ),
     "ignored_voxels": (
         (
-            "error [label-ignore] labelsTr/prostate_003.nii.gz: it contains the value 2, which"
-            " dataset.json calls ignore, and ignored voxels cannot be left out of loss and score;"
-            " label these voxels, or leave the case out"
+            "warning [label-ignore] labelsTr/prostate_003.nii.gz: 5 % of its voxels have the value"
+            " 2, which dataset.json calls ignore; they count in no loss and in no score"
         ),
     ),
     "missing_voxel_file": (
@@ -237,15 +236,15 @@ LINES = {
     "unknown_label": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown "
-            "value 4; this layout has 0, 1, 2; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "value 4; this layout has 0, 1, 2; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "negative_label": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown "
-            "value -1; this layout has 0, 1, 2; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "value -1; this layout has 0, 1, 2; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "label_on_one_slice": (
@@ -458,8 +457,8 @@ LINES = {
         ),
         (
             "error [label-unknown] south1.nii.gz: it contains the unknown values 20, 21, 22, "
-            "23, 24 ...; this layout has 0, 1; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "23, 24 ...; this layout has 0, 1; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "csv_label_shared": (
@@ -636,8 +635,8 @@ LINES = {
     "abdominal_label_of_black_and_white": (
         (
             "error [label-unknown] MR/label_2.nii.gz: it contains the unknown value 255; this"
-            " layout has 0, 1, 2, 3, 4, 63, 126, 189, 252; set it to 0 (with layouts csv, "
-            "desam and abdominal you can also name it with --structures)"
+            " layout has 0, 1, 2, 3, 4, 63, 126, 189, 252; set it to 0, or name it with"
+            " --structures"
         ),
     ),
     "csv_image_shared": (
@@ -830,8 +829,8 @@ LINES = {
     "label_value_of_sixteen_bits": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown value"
-            " 300; this layout has 0, 1, 2; set it to 0 (with layouts csv, desam and abdominal you"
-            " can also name it with --structures)"
+            " 300; this layout has 0, 1, 2; set it to 0, or name it"
+            " with --structures"
         ),
     ),
     "folder_named_as_a_volume": (
@@ -951,7 +950,7 @@ LINES = {
         ),
         (
             "warning [channels-left-out] set: its images have 2 channels (T2, ADC), of which only"
-            " the first is read; choose another with --channel"
+            " the first is read; choose another with --channel, or several with commas"
         ),
         (
             "warning [csv-missing] prostate_patientid.csv: it is missing, so all 2 cases are one"

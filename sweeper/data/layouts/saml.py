@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sweeper.data.faults import Fault, Severity, duplicate_file, relative
-from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
+from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset, numbered
 from sweeper.data.volume import SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
 from sweeper.data.voxel_files import natural_key
 
@@ -40,11 +40,16 @@ def _is_saml_site(folder: Path) -> bool:
     )
 
 
-def read_saml(root: Path) -> SourceDataset:
+def read_saml(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
     """The cases `SITE/CaseNN.nii.gz` + `CaseNN_segmentation.nii.gz`, in upper or lower case.
 
     The parts of PROMISE12's download are one site.
+
+    Args:
+        root: Folder with a subfolder per site.
+        structures: Label value -> name; by default 1 and 2 are zones of one prostate.
     """
+    names, label_map = _structures(structures)
     cases: list[SourceCase] = []
     faults = _ignored_volumes(root, root, [file for file in root.iterdir() if file.is_file()])
     for folder in _folders(root):
@@ -58,7 +63,7 @@ def read_saml(root: Path) -> SourceDataset:
             if key in labels:
                 cases.append(
                     SourceCase(
-                        case=case, domain=site, image=image, label=labels[key], label_map=ZONES
+                        case=case, domain=site, image=image, label=labels[key], label_map=label_map
                     )
                 )
             else:
@@ -73,9 +78,16 @@ def read_saml(root: Path) -> SourceDataset:
         root=root,
         layout="saml",
         cases=tuple(cases),
-        structures=PROSTATE,
+        structures=names,
         faults=tuple(faults),
     )
+
+
+def _structures(
+    named: Mapping[int, str] | None,
+) -> tuple[tuple[str, ...], Mapping[int, int]]:
+    """The structures, and value -> number of its structure."""
+    return (PROSTATE, ZONES) if named is None else numbered(named)
 
 
 def _site(folder: Path) -> str:
@@ -144,11 +156,16 @@ SITE_CHECKS: Mapping[str, Callable[[Path], bool]] = {
 """Layout -> whether a folder has the files of one of its sites."""
 
 
-def read_maxstyle(root: Path) -> SourceDataset:
+def read_maxstyle(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
     """The cases `SITE/patient_N/t2_img_clipped.nii.gz` + `label_clipped.nii.gz`.
 
     Deviation: the seventh folder, `G-MedicalDecathlon`, is skipped, as in DeSAM.
+
+    Args:
+        root: Folder with a subfolder per site.
+        structures: As for `read_saml`.
     """
+    names, label_map = _structures(structures)
     cases: list[SourceCase] = []
     faults: list[Fault] = []
     for folder in _folders(root):
@@ -165,7 +182,9 @@ def read_maxstyle(root: Path) -> SourceDataset:
             image, label = files.get(IMAGE_STEM), files.get(LABEL_STEM)
             if image is not None and label is not None:
                 cases.append(
-                    SourceCase(case=case, domain=site, image=image, label=label, label_map=ZONES)
+                    SourceCase(
+                        case=case, domain=site, image=image, label=label, label_map=label_map
+                    )
                 )
             elif image is not None:
                 faults.append(_no_counterpart(root, image, "label", LABEL_STEM, case))
@@ -185,7 +204,7 @@ def read_maxstyle(root: Path) -> SourceDataset:
         root=root,
         layout="maxstyle",
         cases=tuple(cases),
-        structures=PROSTATE,
+        structures=names,
         faults=tuple(faults),
     )
 

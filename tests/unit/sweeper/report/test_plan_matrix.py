@@ -7,11 +7,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, get_args
 
 import pytest
-from toy_plan import plan_of
+from toy_plan import FACTS, plan_of
 
 from sweeper.cli.terminal.plan_text import matrix_lines
 from sweeper.config.report import Columns, ReportSpec
+from sweeper.config.sweep import check_sweep
+from sweeper.config.yaml_reader import parse_yaml
 from sweeper.errors import ConfigError
+from sweeper.plan.expand import make_plan
 from sweeper.plan.states import Cell, State
 from sweeper.report.plan_matrix import plan_matrix
 
@@ -83,6 +86,22 @@ def test_an_upper_bound_counts_in_the_columns_that_its_cases_belong_to() -> None
     matrix = plan_matrix(cells(upper), BY_METHOD, ("A", "B"))
     counts = [matrix.counts["upper_bound target_cv"][name].total() for name in matrix.columns]
     assert (matrix.columns, counts) == (("A",), [len(plan_of(upper).trainings)])
+
+
+def test_a_source_of_several_domains_is_named_as_in_the_table() -> None:
+    space = "name: t\ntrial: {source: [A, B], target: C, method: {name: unet}}\n"
+    facts = replace(
+        FACTS,
+        domains=("A", "B", "C"),
+        cases={**FACTS.cases, "C": ("c1",)},
+        slices={**FACTS.slices, "C": 5},
+    )
+    trials = check_sweep(parse_yaml(space)).trials
+    (training,) = make_plan("t", trials, lambda _: facts).trainings
+    cell = Cell(training=training, state=State.RUNNING, is_trained=False, missing=())
+    matrix = plan_matrix([cell], BY_METHOD, facts.domains)
+    assert texts(matrix) == {"unet": ["0/1 (1 running)"]}
+    assert matrix.columns == ("all but C",)
 
 
 def test_rows_by_a_key_that_no_trial_has_are_refused_before_the_run() -> None:

@@ -365,7 +365,7 @@ def _structures(text: str | None) -> dict[int, str] | None:
     structures: dict[int, str] = {}
     for part in text.split(","):
         value, _, name = part.partition("=")
-        if not value.strip().isdigit() or int(value) == 0 or not name.strip():
+        if not value.strip().isdecimal() or int(value) == 0 or not name.strip():
             raise DataError(f"--structures is {text!r}, expected 1=NAME or 1=NAME,2=NAME")
         if int(value) in structures:
             raise DataError(f"--structures is {text!r}; use each value only once")

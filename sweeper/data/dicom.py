@@ -89,7 +89,7 @@ def is_dicom(file: Path) -> bool:
         return False
     if file.suffix.lower() in DICOM_SUFFIXES:
         return True
-    if file.suffix and not file.suffix[1:].isdigit():  # names may end with numbers of a UID
+    if file.suffix and not file.suffix[1:].isdecimal():  # names may end with numbers of a UID
         return False
     with file.open("rb") as opened:
         return opened.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
@@ -287,7 +287,7 @@ def _has_position(image: Any) -> bool:
 
 def _instance(image: Any) -> int:
     number = _field(image, "0020|0013")
-    return int(number) if number.lstrip("-").isdigit() else 0
+    return int(number) if number.lstrip("-").isdecimal() else 0
 
 
 def _is_number(text: str) -> bool:

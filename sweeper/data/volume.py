@@ -46,6 +46,9 @@ NIFTI1_SIZES = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
 NIFTI2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 """A NIfTI file starts with the size of its header, 348 or 540, in either byte order."""
 
+MAX_COMPRESSION = 1100
+"""No format here compresses more: deflate's limit is 1032 to 1 (RFC 1951)."""
+
 EXTENSIONS: Mapping[int, str] = {2: "DICOM", 4: "AFNI", 6: "comment", 18: "MIND"}
 """NIfTI header extensions with texts about the patient. Source: nifti1 `ecode` registry."""
 
@@ -318,6 +321,20 @@ def _require_complete(voxels: Any, size: int) -> None:
         )
 
 
+def _require_plausible(shape: Sequence[int], files: Sequence[Path]) -> None:
+    """Raise if a header announces more voxels than its files can hold, even if compressed.
+
+    It runs first, because ITK allocates all of the announced memory before it reads.
+    """
+    n_bytes = sum(file.stat().st_size for file in files)
+    n_voxels = math.prod(shape)
+    if n_voxels > MAX_COMPRESSION * n_bytes:
+        raise VolumeError(
+            f"it is truncated or damaged: its header announces {n_voxels} voxels, but the file has"
+            f" {n_bytes} bytes"
+        )
+
+
 def _canonical(
     data: NDArray[Any],
     affine: NDArray[np.float64],
@@ -385,8 +402,12 @@ def _four_dimensional(shape: Sequence[int]) -> VolumeError:
 def _read_itk(path: Path, *, is_picture: bool, is_one_of_several: bool) -> Volume:
     import SimpleITK as sitk  # noqa: N813  (takes 0.8 s; most datasets do not need it)
 
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
     try:
-        image = sitk.ReadImage(str(path))
+        reader.ReadImageInformation()
+        _require_plausible(reader.GetSize(), files_of(path))
+        image = reader.Execute()
     except RuntimeError as err:
         if "PixelType" in str(err):
             raise VolumeError(

@@ -186,7 +186,9 @@ def _labels(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(labels, dict):
         return {}
     return {
-        str(value) if str(key).isdigit() else str(key): int(key) if str(key).isdigit() else value
+        str(value) if str(key).isdecimal() else str(key): int(key)
+        if str(key).isdecimal()
+        else value
         for key, value in labels.items()
     }
 
@@ -213,7 +215,7 @@ def _structures(labels: Mapping[str, Any], ignored: tuple[int, ...]) -> dict[int
     """Label value -> name; prostate if the file names none."""
     names: dict[int, str] = {}
     for name, value in labels.items():
-        if not str(value).isdigit():
+        if not str(value).isdecimal():
             names = {}
             break
         if int(value) > 0 and int(value) not in ignored:
@@ -313,7 +315,7 @@ def _case_named(text: str, names: list[str], where: str, faults: list[Fault]) ->
     if text in names:
         return text
     matches = []
-    if text.isdigit():
+    if text.isdecimal():
         endings = ((name, re.search(r"(\d+)$", name)) for name in names)
         matches = [name for name, match in endings if match and int(match[1]) == int(text)]
     if len(matches) == 1:

@@ -55,7 +55,8 @@ _AGGREGATES = {
 def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
     """The caption: metric, direction, aggregator, protocol, seeds, counts, spread, data."""
     spec = query.spec
-    aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "A cell is the mean of cases")
+    by_aggregate = _AGGREGATES.get(spec.columns, {})
+    aggregate = by_aggregate.get(spec.aggregate, "A cell is the mean over its cases")
     lines = [
         f"{query.metric.meaning} per case volume. {direction(query)}. {aggregate}, the last column"
         " the plain mean of the columns.",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 import pytest
-from doc_pages import blocks
+from doc_pages import Block, blocks
 
 from sweeper.cli import cli
+from sweeper.config.sweep import load_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -55,3 +56,21 @@ def test_commands_within_sentences_and_tables_name_commands_that_exist() -> None
     for page in PAGES:
         named = set(re.findall(r"`sweeper ([a-z]+)\b(?!\.)", page.read_text()))
         assert named <= known, f"{page.name}: {named - known}"
+
+
+SPACES = [
+    pytest.param(page, block, id=block.file)
+    for page in PAGES
+    for block in blocks(page)
+    if block.file.endswith(".yaml")
+]
+
+
+@pytest.mark.parametrize(("page", "block"), SPACES)
+def test_a_space_of_a_page_is_valid(page: Path, block: Block, tmp_path: Path) -> None:
+    for other in blocks(ROOT / "docs/tasks/README.md"):
+        if other.file:  # the example of all pages, which others include
+            (tmp_path / other.file).write_text(other.text)
+    (tmp_path / block.file).write_text(block.text)
+    sweep = load_sweep(tmp_path / block.file, ())
+    assert sweep.trials or sweep.studies

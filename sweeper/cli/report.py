@@ -405,7 +405,9 @@ def _render_side(table: PlainTable, format_: str) -> str:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--method", required=True, help="Name of the row, such as nnunet.")
-@click.option("--source", required=True, help="Domain on which the tool was trained.")
+@click.option(
+    "--source", required=True, help="Domain on which the tool was trained, or several as A+B."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the tool's training.")
 @click.option("--dataset", default="phantom", show_default=True, help="Name or path of a dataset.")
 @click.option("--structure", help="Segmented structure. Default: the only one of the dataset.")

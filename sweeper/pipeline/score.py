@@ -15,6 +15,7 @@ from desam_model.scoring.metric_table import metrics
 from desam_model.scoring.protocol_scores import score_protocols
 from desam_model.scoring.protocol_table import PROTOCOLS
 from desam_model.types import Split
+from sweeper.config.sources import domains_in, joined
 from sweeper.data.foreign_masks import CaseFrame, find_masks, other_volumes, read_mask
 from sweeper.errors import DataError
 from sweeper.records import Row, TrainingRecord, TrialStatus, in_domain_test
@@ -35,7 +36,7 @@ class ScoreRequest:
     Attributes:
         folder: Folder with one mask file per case.
         method: Name of the row.
-        source: Domain on which the tool was trained, as stated by the user.
+        source: Domain on which the tool was trained, as stated by the user; `A+B` for several.
         seed: Seed of the tool's training, as stated by the user.
         structure: Segmented structure; by default the only one of the dataset.
         labels: Its values in the files; by default the only one above 0.
@@ -119,8 +120,13 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
     # check the request and find the files
     if not request.method.strip():
         raise DataError("--method is empty; it is the name of the row, such as nnunet")
-    request = replace(request, source=find_domain(dataset, request.source))
+    request = replace(request, source=find_source(dataset, request.source))
     target = _target(dataset, request)
+    if not target.cases:
+        raise DataError(
+            f"source is {request.source!r}, which leaves no case of dataset {dataset.name} to"
+            " score; name only the domains that the tool was trained on"
+        )
     files = find_masks(request.folder, [case.case for case in dataset.cases])
     # score the cases
     scored = [_score_case(dataset, case, target, files, request.labels) for case in target.cases]
@@ -143,7 +149,9 @@ def score(workspace: Workspace, dataset: DatasetStore, request: ScoreRequest) ->
         untested=tuple(
             c.case
             for c in dataset.cases
-            if c.domain == request.source and c.split is not Split.TEST and c.case in files
+            if c.domain in domains_in(request.source)
+            and c.split is not Split.TEST
+            and c.case in files
         ),
         unmatched=tuple(file.name for file in other_volumes(request.folder, files)),
     )
@@ -167,6 +175,16 @@ def _check_not_all_empty(scored: Sequence[_Scored], request: ScoreRequest) -> No
         )
 
 
+def find_source(dataset: DatasetStore, text: str) -> str:
+    """The source of `A` or `A+B`, in the order of the dataset's domains.
+
+    Raises:
+        DataError: The dataset does not have a domain.
+    """
+    named = {find_domain(dataset, name.strip()) for name in domains_in(text)}
+    return joined([domain for domain in dataset.domains if domain in named])
+
+
 def find_domain(dataset: DatasetStore, name: str) -> str:
     """The domain with this name, or the only one that starts with it: `A` means `A-ISBI`."""
     matches = [d for d in dataset.domains if d == name] or [
@@ -175,7 +193,7 @@ def find_domain(dataset: DatasetStore, name: str) -> str:
     if len(matches) != 1:
         raise DataError(
             f"source is {name!r}, dataset {dataset.name} has {', '.join(dataset.domains)}; choose"
-            " one with --source"
+            " one with --source, or several as A+B"
         )
     return matches[0]
 
@@ -192,7 +210,7 @@ def _target(dataset: DatasetStore, request: ScoreRequest) -> _Target:
         cases=tuple(
             case
             for case in dataset.cases
-            if (case.domain != request.source or case.split is Split.TEST)
+            if (case.domain not in domains_in(request.source) or case.split is Split.TEST)
             and any(case.foreground[structure])
         ),
     )
@@ -273,7 +291,7 @@ def _rows(
                     seed=request.seed,
                     source=request.source,
                     target=in_domain_test(scored.case.domain)
-                    if scored.case.domain == request.source
+                    if scored.case.domain in domains_in(request.source)
                     else scored.case.domain,
                     case=scored.case.case,
                     patient=scored.case.patient,

@@ -82,6 +82,22 @@ def test_the_reference_itself_scores_perfectly_and_lost_cases_stay_as_undefined(
     assert "imported masks" in table.rows[0].note
 
 
+def test_masks_of_a_tool_trained_on_two_domains_are_scored_on_the_third_alone(
+    dataset: DatasetStore, workspace: Workspace, tmp_path: Path
+) -> None:
+    for case in CASES:
+        shutil.copy(f"{dataset.source}/{case}_label.nii.gz", tmp_path / f"{case}.nii.gz")
+    request = ScoreRequest(folder=tmp_path, method="two", source="B+A")
+    outcome = score(workspace, dataset, request)
+    assert (outcome.scored, outcome.untested) == (("c1",), ("a1", "b1", "b2"))
+    spec = ReportSpec(columns="source", protocol="strict", where=("source=A+B",))
+    (table,) = tables(query(workspace, [outcome.sweep], spec))
+    assert table.columns == ("all but C", "Overall")
+    assert table.rows[0].cells[0].value == 100.0
+    with pytest.raises(DataError, match=r"source is 'A\+B\+C', which leaves no case of dataset"):
+        score(workspace, dataset, replace(request, source="A+B+C"))
+
+
 def test_masks_scored_again_replace_themselves(
     dataset: DatasetStore, workspace: Workspace, tmp_path: Path
 ) -> None:

@@ -127,7 +127,8 @@ def assess(
     available = devices(sweep.spec.resources)
     tried = [training for study in studies for training in study.tried()]
     paces = measured_paces([*plan.trainings, *tried], ledger)
-    if probes and len(todo) >= probes_from:
+    is_probed = probes and len(todo) >= probes_from
+    if is_probed:
         paces |= probed_paces(_unmeasured(todo, paces), display, available.threads)
     cost = estimate(todo, paces)
     return PlanReport(
@@ -145,7 +146,7 @@ def assess(
         axes=axis_words(
             (*sweep.trials, *(first_trial(sweep, study) for study in sweep.studies)), source.facts
         ),
-        is_probed=probes,
+        is_probed=is_probed,
     )
 
 

@@ -165,7 +165,8 @@ def assess(
         if cell.training.train_id in extensions
     ]
     paces = measured_paces([*plan.trainings, *tried, *shorter], ledger)
-    if probes and len(todo) >= probes_from:
+    is_probed = probes and len(todo) >= probes_from
+    if is_probed:
         paces |= probed_paces(_unmeasured(todo, paces), display, available.threads)
     done = {train_id: e.epochs for train_id, e in extensions.items() if not e.obstacle}
     cost = estimate(todo, paces, done)
@@ -185,7 +186,7 @@ def assess(
         axes=axis_words(
             (*sweep.trials, *(first_trial(sweep, study) for study in sweep.studies)), source.facts
         ),
-        is_probed=probes,
+        is_probed=is_probed,
     )
 
 

@@ -87,7 +87,7 @@ def time_plan(folder: Path, cells: int) -> None:
     if not (workspace / "embeddings").is_dir():
         command("--workspace", str(workspace), "embed")
     path = space(folder, "many", cells, 50)
-    words = ("--workspace", str(workspace), "plan", str(path), "--no-probe")
+    words = ("--workspace", str(workspace), "plan", str(path))
     seconds = median(command(*words) for _ in range(3))
     line(f"sweeper plan of {cells} cells, median of 3", seconds, "{:.2f} s", 3.0)
 

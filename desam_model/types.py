@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 Domain = str
 """Name of a site (`A-ISBI` ... `F-HK`) or of a modality (`CT`, `MR`)."""
 
+IGNORED = -1
+"""Value of a reference where nobody labelled (nnU-Net's `ignore`): neither inside nor outside."""
+
+IGNORED_LABEL = 255
+"""The same in a label map of uint8, whose structures are 1, 2, ..."""
+
 
 class PromptMode(StrEnum):
     """How DeSAM and MedSAM prompt themselves when no person does."""
@@ -149,7 +155,8 @@ class Slice:
         is_last_foreground: True for the case's last foreground slice, which `desam2024` scoring
             drops.
         spacing_mm: Voxel size (z, y, x) in millimetres, after resizing to H x W.
-        reference: `(H, W)` uint8, values 0 and 1; the ground truth.
+        reference: `(H, W)`, values 0 and 1; the ground truth. uint8, or int8 with `IGNORED` where
+            nobody labelled.
         image: `(C, H, W)` uint8, 0..255, or None if the method does not read images.
         embedding: Maps `(C, h, w)` of this slice, without a batch axis, or None.
     """
@@ -170,7 +177,8 @@ class Batch:
     """Slices stacked into tensors for a method.
 
     Attributes:
-        reference: `(B, 1, H, W)` float32, values 0 and 1.
+        reference: `(B, 1, H, W)` float32, values 0 and 1, and `IGNORED` in pixels that count in no
+            loss.
         image: `(B, C, H, W)` float32 in [0, 1] (the stored uint8 divided by 255), or None.
         embedding: With a batch axis, in the compute precision, or None.
     """

@@ -24,6 +24,7 @@ from sweeper.predict.scan import read_scan, scan_of_array
 from sweeper.report.formats.html import html_table
 from sweeper.report.formats.registry import RENDERERS
 from sweeper.report.formats.terminal import render_terminal
+from sweeper.report.words import without_provenance
 from sweeper.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ class Table:
         return RENDERERS[form](self.report)
 
     def __str__(self) -> str:
-        return render_terminal(self.report)
+        return render_terminal(without_provenance(self.report))
 
     def _repr_html_(self) -> str:
         return html_table(self.report)

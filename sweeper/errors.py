@@ -20,10 +20,10 @@ class CellError(ConfigError):
 
     Attributes:
         key: The trial's key that holds the value.
-        value: The value that the dataset does not have.
+        value: The value that the dataset does not have, as it may stand in the space.
     """
 
-    def __init__(self, key: str, value: str | None, message: str) -> None:
+    def __init__(self, key: str, value: str | list[str] | None, message: str) -> None:
         super().__init__(message)
         self.key, self.value = key, value
 

@@ -113,8 +113,8 @@ class Row:
         eval_id: Identity of the evaluation (12 hex digits).
         method: Name of the method, such as `desam`.
         seed: Seed of the training.
-        source: Domain that the training used.
-        target: Domain of the case; equal to `source` for a source-validation case.
+        source: Domain that the training used; `A+B` for several.
+        target: Domain of the case; one of `source` for a source-validation case.
         case: Case id.
         patient: Whose scan it is: the unit of every test and interval.
         structure: Segmented structure.

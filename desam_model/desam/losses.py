@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from desam_model.types import IGNORED
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -71,37 +73,47 @@ def squared_dice_loss(logits: Tensor, reference: Tensor) -> Tensor:
 
     Args:
         logits: `(B, 1, H, W)`.
-        reference: `(B, 1, H, W)`, values 0 and 1.
+        reference: `(B, 1, H, W)`, values 0 and 1; pixels with `IGNORED` do not count.
 
     Source:
         MONAI 1.1.0, `DiceLoss(sigmoid=True, squared_pred=True)`, as used by DeSAM
         (sources.md S22).
     """
-    probability = logits.float().sigmoid().flatten(1)
     target = reference.float().flatten(1)
+    probability = logits.float().sigmoid().flatten(1) * (target >= 0)
+    target = target.clamp_min(0)
     overlap = (probability * target).sum(dim=1)
     total = probability.square().sum(dim=1) + target.square().sum(dim=1)
     return 1.0 - (2.0 * overlap + _SMOOTH) / (total + _SMOOTH)
 
 
 def cross_entropy_loss(logits: Tensor, reference: Tensor) -> Tensor:
-    """Binary cross-entropy, mean over pixels, per sample `(B,)`, float32."""
+    """Binary cross-entropy, mean over pixels without `IGNORED`, per sample `(B,)`, float32."""
     loss = functional.binary_cross_entropy_with_logits(
-        logits.float(), reference.float(), reduction="none"
+        logits.float(), reference.float().clamp_min(0), reduction="none"
     )
-    return loss.flatten(1).mean(dim=1)
+    counts = (reference >= 0).flatten(1).float()
+    return (loss.flatten(1) * counts).mean(dim=1) / share_that_counts(counts)
+
+
+def share_that_counts(counts: Tensor) -> Tensor:
+    """Share of the pixels `(B, n)` that count, `(B,)`; never 0, as nothing is then divided."""
+    return counts.mean(dim=1).clamp_min(1 / counts.shape[1])
 
 
 def at_logits_size(reference: Tensor, logits: Tensor) -> Tensor:
     """The reference `(B, 1, h, w)` at the size of the logits; unchanged at the released sizes.
 
     Deviation: logits smaller than the image (only with vit_tiny) are compared with the
-    area-averaged reference; upsampling the logits would cost more than the decoder.
+    area-averaged reference; upsampling the logits would cost more than the decoder. A pixel with
+    any `IGNORED` in its area is ignored.
     """
     size = (logits.shape[-2], logits.shape[-1])
     if size == tuple(reference.shape[-2:]):
         return reference
-    return functional.adaptive_avg_pool2d(reference, size)
+    is_ignored = functional.adaptive_max_pool2d((reference < 0).to(reference.dtype), size) > 0
+    averaged = functional.adaptive_avg_pool2d(reference.clamp_min(0), size)
+    return averaged.masked_fill(is_ignored, IGNORED)
 
 
 def mask_loss_parts(logits: Tensor, reference: Tensor, profile: LossChoice) -> dict[str, Tensor]:
@@ -118,7 +130,8 @@ def iou_loss(predicted_iou: Tensor, target: Tensor, profile: LossChoice) -> Tens
 
     Args:
         predicted_iou: `(B, 1)`, unbounded.
-        target: `(B,)`, 1 if the training point is inside the reference, else 0.
+        target: `(B,)`, 1 if the training point is inside the reference, else 0; without loss where
+            it is `IGNORED`.
         profile: `paper`: 10 x squared error; `released`: absolute error; or custom weights.
 
     Deviation: the paper calls the target an IoU. Both profiles use the release's target, which says
@@ -126,4 +139,4 @@ def iou_loss(predicted_iou: Tensor, target: Tensor, profile: LossChoice) -> Tens
     """
     weights = loss_weights(profile)
     error = torch.abs(predicted_iou.float()[:, 0] - target.float())
-    return weights.iou * error**weights.iou_power
+    return weights.iou * error**weights.iou_power * (target >= 0)

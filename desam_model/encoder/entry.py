@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import torch
     from torch import Tensor, nn
@@ -21,6 +21,10 @@ Compute = Literal["float32", "float32-fused", "bf16-fused", "fp16-fused"]
 
 COMPUTES: tuple[Compute, ...] = ("float32", "float32-fused", "bf16-fused", "fp16-fused")
 """All values of `Compute`."""
+
+INPUTS: Mapping[int, tuple[int, int, int]] = {1: (0, 0, 0), 2: (0, 0, 1), 3: (0, 1, 2)}
+"""Number of an image's channels -> those that fill the three inputs of an encoder: one is repeated,
+of two the first is taken twice, three are mapped."""
 
 POOLS = (1, 2, 4)
 """Sides, in tokens, of the squares whose mean is stored; 1 stores every token."""
@@ -183,13 +187,13 @@ class Encoder(Protocol):
     compute: Compute
 
     def preprocess(self, image: Tensor) -> Tensor:
-        """Images `(B, 3 or 1, H, W)` uint8 as input frames `(B, 3, input_px, input_px)` float32."""
+        """Images `(B, 1 to 3, H, W)` uint8 as input frames `(B, 3, input_px, input_px)` float32."""
 
     def encode(self, frames: Tensor) -> Embedding:
         """The embedding of preprocessed images, with the shapes of the entry."""
 
     def __call__(self, image: Tensor) -> Embedding:
-        """The embedding of images `(B, 3 or 1, H, W)` uint8, 0..255."""
+        """The embedding of images `(B, 1 to 3, H, W)` uint8, 0..255."""
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """The frozen weights, of which the first says the device."""

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from desam_model.encoder.entry import INPUTS
+
 
 def mean_std_frames(image: Tensor, side: int, mean: Tensor, std: Tensor) -> Tensor:
     """SAM's frames `(B, 3, side, side)` float32, on the device of `mean`.
@@ -15,7 +17,7 @@ def mean_std_frames(image: Tensor, side: int, mean: Tensor, std: Tensor) -> Tens
     the right.
 
     Args:
-        image: `(B, 3, H, W)` or `(B, 1, H, W)` uint8, 0..255.
+        image: `(B, C, H, W)` uint8, 0..255, with one to three channels (`INPUTS`).
         side: Side of the frame, px.
         mean: Channel means `(3, 1, 1)`, of 0..255.
         std: Channel standard deviations `(3, 1, 1)`.
@@ -38,7 +40,7 @@ def min_max_frames(image: Tensor, side: int, device: torch.device) -> Tensor:
     that OpenCV is not needed; at 256 px, the size of a dataset's slices, neither does anything.
 
     Args:
-        image: `(B, 3, H, W)` or `(B, 1, H, W)` uint8, 0..255.
+        image: `(B, C, H, W)` uint8, 0..255, with one to three channels (`INPUTS`).
         side: Side of the frame, px.
         device: Where the frames are needed.
 
@@ -56,12 +58,14 @@ def min_max_frames(image: Tensor, side: int, device: torch.device) -> Tensor:
 
 
 def _rgb(image: Tensor) -> Tensor:
-    """The image with three channels, after checking it."""
+    """The image with three channels by the rule of `INPUTS`, after checking it."""
     if image.dtype != torch.uint8:
         raise TypeError(f"image is {image.dtype}, expected uint8 with values 0..255")
-    if image.ndim != 4 or image.shape[1] not in (1, 3):
-        raise ValueError(f"image has shape {tuple(image.shape)}, expected (B, 3 or 1, H, W)")
-    return image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image
+    if image.ndim != 4 or image.shape[1] not in INPUTS:
+        raise ValueError(f"image has shape {tuple(image.shape)}, expected (B, 1 to 3, H, W)")
+    if image.shape[1] == 2:
+        return image[:, list(INPUTS[2])]
+    return image.expand(-1, 3, -1, -1)
 
 
 def _resized(image: Tensor, side: int) -> Tensor:

@@ -73,5 +73,5 @@ class FrozenEncoder(nn.Module):
             return self.maps(frames)
 
     def forward(self, image: Tensor) -> Embedding:
-        """The embedding of images `(B, 3 or 1, H, W)` uint8, 0..255."""
+        """The embedding of images `(B, 1 to 3, H, W)` uint8, 0..255."""
         return self.encode(self.preprocess(image))

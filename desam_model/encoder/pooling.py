@@ -47,5 +47,5 @@ class PooledEncoder(nn.Module):
         return Embedding(taps=taps, neck=functional.avg_pool2d(full.neck.float(), self.pool))
 
     def forward(self, image: Tensor) -> Embedding:
-        """The pooled embedding of images `(B, 3 or 1, H, W)` uint8."""
+        """The pooled embedding of images `(B, 1 to 3, H, W)` uint8."""
         return self.encode(self.preprocess(image))

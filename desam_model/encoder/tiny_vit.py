@@ -21,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from desam_model.encoder.fingerprint import hash_of_file
 from desam_model.encoder.frames import mean_std_frames, min_max_frames
 from desam_model.encoder.frozen import FrozenEncoder
+from desam_model.encoder.onednn import convolve, linear
 from desam_model.encoder.sam_checkpoint import (
     PARTS,
     image_encoder_weights,
@@ -55,14 +56,24 @@ class ConvNorm(nn.Sequential):
         )
         self.add_module("c", convolution)
         self.add_module("bn", nn.BatchNorm2d(out_channels))
+        self.is_fused = False
 
-    def fold(self) -> None:
+    def fuse(self) -> None:
         """Merge the norm's running statistics into the convolution; the same map up to rounding."""
         convolution, norm = self.get_submodule("c"), self.get_submodule("bn")
         assert isinstance(convolution, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
         self.c = fuse_conv_bn_eval(convolution, norm)
         self.bn = nn.Identity()
+        self.is_fused = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, h, w)` to the next map."""
+        return convolve(x, self.c) if self.is_fused else self.bn(self.c(x))
+
+    def with_gelu(self, x: Tensor) -> Tensor:
+        """`forward` and a GELU, in one pass if fused."""
+        return convolve(x, self.c, gelu=True) if self.is_fused else functional.gelu(self(x))
 
 
 class ConvBlock(nn.Module):
@@ -77,8 +88,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, h, w)` to the same shape."""
-        out = functional.gelu(self.conv1(x))
-        out = functional.gelu(self.conv2(out))
+        out = self.conv2.with_gelu(self.conv1.with_gelu(x))
         return functional.gelu(self.conv3(out) + x)
 
 
@@ -93,9 +103,7 @@ class Reduction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, h, w)` to `(B, C', h / stride, w / stride)`."""
-        out = functional.gelu(self.conv1(x))
-        out = functional.gelu(self.conv2(out))
-        reduced: Tensor = self.conv3(out)
+        reduced: Tensor = self.conv3(self.conv2.with_gelu(self.conv1.with_gelu(x)))
         return reduced
 
 
@@ -117,17 +125,39 @@ class WindowAttention(nn.Module):
         columns = torch.arange(window**2, device="cpu") % window
         apart = (rows[:, None] - rows).abs() * window + (columns[:, None] - columns).abs()
         self.register_buffer("offsets", apart, persistent=False)  # (T, T)
+        self.is_fused = False
+
+    def fuse(self) -> None:
+        """Use the fastest kernels; the same map up to rounding."""
+        self.is_fused = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Windows `(n, T, C)` to the same shape."""
         n, tokens, width = x.shape
+        apply = linear if self.is_fused else _call
         # the public code's order: for every head its query, key and value
-        qkv = self.qkv(self.norm(x)).view(n, tokens, self.heads, 3, -1)
+        qkv = apply(self.norm(x), self.qkv).view(n, tokens, self.heads, 3, -1)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)  # (n, heads, T, d) each
         bias = self.attention_biases[:, self.offsets].to(q.dtype)
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        projected: Tensor = self.proj(out.transpose(1, 2).reshape(n, tokens, width))
-        return projected
+        if self.is_fused and x.device.type == "cpu":
+            out = _attend(q, k, v, bias)
+        else:
+            out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return apply(out.transpose(1, 2).reshape(n, tokens, width), self.proj)
+
+
+def _call(x: Tensor, layer: nn.Linear) -> Tensor:
+    mapped: Tensor = layer(x)
+    return mapped
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Attention as two batched products: on a CPU, torch's own searches a bias for masked rows."""
+    n, heads, tokens, dim = q.shape
+    q, k, v = (part.reshape(n * heads, tokens, dim) for part in (q, k, v))
+    biases = bias.expand(n, -1, -1, -1).reshape(n * heads, tokens, tokens)
+    weights = torch.baddbmm(biases, q, k.transpose(1, 2), alpha=dim**-0.5).softmax(dim=-1)
+    return torch.bmm(weights, v).view(n, heads, tokens, dim)
 
 
 class MLP(nn.Module):
@@ -138,9 +168,16 @@ class MLP(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.fc1 = nn.Linear(width, _EXPANSION * width)
         self.fc2 = nn.Linear(_EXPANSION * width, width)
+        self.is_fused = False
+
+    def fuse(self) -> None:
+        """Use the fastest kernels; the same map up to rounding."""
+        self.is_fused = True
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., C)` to the same shape."""
+        if self.is_fused:
+            return linear(linear(self.norm(x), self.fc1, gelu=True), self.fc2)
         out: Tensor = self.fc2(functional.gelu(self.fc1(self.norm(x))))
         return out
 
@@ -191,7 +228,9 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, 3, H, W)` to `(B, C, h, w)`."""
-        out: Tensor = self.seq(x)
+        first, _, second = self.seq
+        assert isinstance(first, ConvNorm)
+        out: Tensor = second(first.with_gelu(x))
         return out
 
 
@@ -257,13 +296,13 @@ class TinyViT(nn.Module):
         return Embedding(taps=tuple(taps), neck=neck.contiguous())
 
     def fuse(self) -> None:
-        """Merge every batch norm into its convolution, and keep channels last in memory.
+        """Merge norms and GELUs into the maps before them, and keep channels last in memory.
 
-        A sixth less time on a CPU (measured with LiteMedSAM), the same output up to rounding.
+        Two fifths less time on a CPU (measured with LiteMedSAM), the same output up to rounding.
         """
         for module in self.modules():
-            if isinstance(module, ConvNorm):
-                module.fold()
+            if isinstance(module, ConvNorm | WindowAttention | MLP):
+                module.fuse()
         self.to(memory_format=torch.channels_last)
         self.memory_format = torch.channels_last
 

@@ -30,19 +30,17 @@ def best_constant_mask(train: Sequence[Slice]) -> tuple[np.ndarray, float]:
         The mask `(H, W)` bool, and its mean Dice over the cases, in [0, 1].
     """
     slices = list(train)
-    references = [
-        np.stack([slices[i].reference.numpy() > 0 for i in order])
-        for order in by_case(slices).values()
+    labelled = [
+        np.stack([slices[i].reference.numpy() for i in order]) for order in by_case(slices).values()
     ]
+    references = [reference > 0 for reference in labelled]
     mean = np.mean([reference.mean(axis=0) for reference in references], axis=0)
     best, highest = mean > _LEVELS[0], 0.0
     for level in _LEVELS:
         cut = mean > level
         if not cut.any():
             break
-        mean_dice = float(
-            np.mean([dice(np.broadcast_to(cut, r.shape), r, (1.0, 1.0, 1.0)) for r in references])
-        )
+        mean_dice = float(np.mean([dice(cut & (v >= 0), v > 0, (1.0, 1.0, 1.0)) for v in labelled]))
         if mean_dice > highest:
             best, highest = cut, mean_dice
     return best, highest

@@ -29,7 +29,7 @@ class Evaluation:
 
     Attributes:
         scores: The scores of all cases under all protocols, with cases in the order of the view.
-        predictions: The masks that were scored, one entry per case.
+        predictions: The masks that were scored, one entry per case; ignored pixels are cleared.
     """
 
     scores: tuple[CaseScore, ...]
@@ -93,15 +93,20 @@ def evaluate(
     predictions: list[CasePrediction] = []
     for case, (mask, slices) in foreground.items():
         first = slices[0]
-        shown = mask, np.stack([slice_.reference.numpy() for slice_ in slices]) > 0
+        shown = _counted(mask, slices)
         scan = None
         if others is not None:
             hidden, hidden_slices = rest.get(case, (mask[:0], []))
+            if hidden_slices:
+                hidden, _ = _counted(hidden, hidden_slices)
             z = [slice_.z for slice_ in hidden_slices]
             scan = whole_scan(shown[0], hidden, z), whole_scan(shown[1], np.zeros_like(hidden), z)
         predictions.append(
             CasePrediction(
-                case=case, domain=first.domain, mask=mask, scan=None if scan is None else scan[0]
+                case=case,
+                domain=first.domain,
+                mask=shown[0],
+                scan=None if scan is None else scan[0],
             )
         )
         scores += score_protocols(
@@ -115,6 +120,12 @@ def evaluate(
         )
         on_case()
     return Evaluation(scores=tuple(scores), predictions=tuple(predictions))
+
+
+def _counted(masks: np.ndarray, slices: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray]:
+    """Masks and references `(n, H, W)` bool; ignored pixels are background in both."""
+    references = np.stack([slice_.reference.numpy() for slice_ in slices])
+    return masks & (references >= 0), references > 0
 
 
 def _predict(

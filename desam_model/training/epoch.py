@@ -41,12 +41,15 @@ def _micro_batch(batch: Batch, span: slice) -> Batch:
 
 
 def mean_case_dice(masks: Sequence[np.ndarray], slices: Sequence[Slice]) -> float:
-    """Mean Dice over case volumes; cases with undefined Dice are skipped, nan if all are."""
+    """Mean Dice over case volumes, without ignored voxels.
+
+    Cases with undefined Dice are skipped; nan if all are.
+    """
     values = []
     for order in by_case(slices).values():
-        prediction = np.stack([masks[i] for i in order])
-        reference = np.stack([slices[i].reference.numpy() for i in order]) > 0
-        values.append(_dice(prediction, reference))
+        reference = np.stack([slices[i].reference.numpy() for i in order])
+        prediction = np.stack([masks[i] for i in order]) & (reference >= 0)
+        values.append(_dice(prediction, reference > 0))
     defined = [value for value in values if not math.isnan(value)]
     return sum(defined) / len(defined) if defined else math.nan
 

@@ -86,6 +86,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "List, verify, convert and remove embedding stores.",
     ),
     "weights": ("sweeper.cli.weights:weights", "Download and check SAM's checkpoints."),
+    "commands": (
+        "sweeper.cli.command_reference:commands",
+        "Print the reference of all commands and options.",
+    ),
+    "completion": (
+        "sweeper.cli.completion:completion",
+        "Print the script that lets bash, zsh or fish complete commands.",
+    ),
 }
 
 

@@ -1,7 +1,8 @@
-"""`sweeper data`: imports, checks, shows and exports datasets."""
+"""`sweeper data`: proposes tables for, imports, checks, shows and exports datasets."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,19 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--structures",
             metavar="1=NAME,2=NAME",
-            help="Names of the label values, for layouts that do not define them.",
+            help="Names of the label values, for layouts that define others; values with the"
+            " same name are one structure.",
         ),
         click.option(
             "--modality",
             type=click.Choice(["CT", "MR"], case_sensitive=False),
             help="Modality of all images, if the source does not state it. In CT, 0 is not black.",
+        ),
+        click.option(
+            "--channel",
+            metavar="NUMBER|NAME",
+            help="Channel of images with several (4-D files, _0000 and _0001). Default: the first"
+            " that dataset.json names.",
         ),
         click.option(
             "--processes",
@@ -130,8 +138,8 @@ def check(workspace: Path, /, source: str, structures: str | None, **chosen: Any
     from sweeper.store.dataset.place import find_dataset, looks_like_a_path
     from sweeper.store.workspace import Workspace
 
-    # an imported dataset; Workspace.open would create the workspace
-    store_path = find_dataset(Workspace(workspace), source)
+    # an imported dataset
+    store_path = find_dataset(Workspace.for_reading(workspace), source)
     if store_path is not None:
         _check_store(store_path)
         return
@@ -171,7 +179,7 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     from sweeper.pipeline.data.showing import summarise, write_sheet
     from sweeper.store.workspace import Workspace
 
-    opened = Workspace.open(workspace)
+    opened = Workspace.for_reading(workspace)
     if name is None:
         _list(opened)
         return
@@ -198,8 +206,47 @@ def show(workspace: Path, name: str | None, sheet: Path | None) -> None:
     for case, reason in store.skipped.items():
         click.echo(f"skipped {case}: {reason}")
     sheet = sheet or opened.reports / f"{store.name}-contact-sheet.png"
-    write_sheet(store, sheet)
-    click.echo(f"contact sheet: {sheet}")
+    try:
+        write_sheet(store, sheet)
+    except OSError as err:
+        reason = f"{sheet} cannot be written ({err.strerror}); choose a file with --sheet"
+        click.echo(f"no contact sheet: {reason}", err=True)
+    else:
+        click.echo(f"contact sheet: {sheet}")
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--to", "target", type=click.Path(path_type=Path), help="File. Default: print it.")
+@click.option("--images", default="", metavar="TEXT", help="Part of the path of every image.")
+@click.option("--labels", default="", metavar="TEXT", help="Part of the path of every label.")
+def table(folder: Path, target: Path | None, images: str, labels: str) -> None:
+    """Propose a CSV of the cases in FOLDER, to check, edit and import."""
+    from sweeper.data.table import propose_table, write_table
+
+    if target is not None and target.exists():
+        raise DataError(f"{target} exists already; remove it, or choose another file with --to")
+    proposal = propose_table(folder, images=images, labels=labels)
+    for remark in proposal.remarks:
+        click.echo(f"note: {remark}", err=True)
+    if target is None:
+        write_table(proposal, sys.stdout)
+        return
+    try:
+        with target.open("w", newline="", encoding="utf-8") as file:
+            write_table(proposal, file, target.absolute().parent)
+    except OSError as err:
+        raise DataError(
+            f"{target} cannot be written ({err.strerror}); choose another file with --to"
+        ) from err
+    sites = sorted({row.site for row in proposal.rows})
+    click.echo(
+        f"{target}: {counted(len(proposal.rows), 'case')}, {counted(len(sites), 'site')}"
+        f" ({', '.join(sites)}); check it before you import it"
+    )
+    structures = ",".join(f"{value}=NAME" for value in proposal.values)
+    names = [] if set(proposal.values) <= {1, 255} else ["--structures", structures]
+    click.echo(f"next: {command_line('data', 'import', str(target), '--name', 'NAME', *names)}")
 
 
 @data.command("list")
@@ -208,7 +255,7 @@ def list_command(workspace: Path, /) -> None:
     """List the datasets with their sizes, and how many trainings used each."""
     from sweeper.store.workspace import Workspace
 
-    _list(Workspace.open(workspace))
+    _list(Workspace.for_reading(workspace))
 
 
 @data.command()
@@ -233,6 +280,30 @@ def remove(workspace: Path, /, name: str, yes: bool) -> None:
     removed = remove_dataset(opened, name)
     click.echo(f"removed {name}: {removed.size_bytes / 1e6:.1f} MB freed")
     click.echo(f"its embeddings: {command_line('embeddings', 'list')}")
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--name", required=True, help="Name of the new dataset.")
+@click.pass_obj
+def merge(workspace: Path, /, names: tuple[str, ...], name: str) -> None:
+    """Merge the datasets NAMES into a new one, such as hospitals that came one at a time."""
+    from sweeper.pipeline.data.joining import merge_datasets
+    from sweeper.store.workspace import Workspace
+
+    _check_name(name)
+    with ProgressBar() as progress:
+        store, is_new = merge_datasets(Workspace.open(workspace), names, name, progress)
+    if is_new:
+        click.echo(
+            f"{name}: {counted(len(store.cases), 'case')}, {counted(store.n_slices, 'slice')},"
+            f" {counted(len(store.domains), 'domain')}, fingerprint {store.fingerprint}:"
+            f" {store.path}"
+        )
+    else:
+        click.echo(f"{name} was merged before, and nothing has changed: {store.path}")
+    print_splits(store)
+    click.echo(f"next: {command_line('data', 'show', name)}")
 
 
 @data.command()
@@ -296,8 +367,8 @@ def _structures(text: str | None) -> dict[int, str] | None:
         value, _, name = part.partition("=")
         if not value.strip().isdigit() or int(value) == 0 or not name.strip():
             raise DataError(f"--structures is {text!r}, expected 1=NAME or 1=NAME,2=NAME")
-        if int(value) in structures or name.strip() in structures.values():
-            raise DataError(f"--structures is {text!r}; use each value and each name only once")
+        if int(value) in structures:
+            raise DataError(f"--structures is {text!r}; use each value only once")
         structures[int(value)] = name.strip()
     return structures
 

@@ -26,7 +26,7 @@ def list_command(workspace: Path, /) -> None:
     from sweeper.store.embeddings.inventory import summarise_stores
     from sweeper.store.workspace import Workspace
 
-    summaries, other_paths = summarise_stores(Workspace.open(workspace))
+    summaries, other_paths = summarise_stores(Workspace.for_reading(workspace))
     for summary in summaries:
         store = summary.store
         shown = ", ".join(summary.methods[:3]) + (", ..." if len(summary.methods) > 3 else "")
@@ -56,7 +56,7 @@ def verify(workspace: Path, /, names: tuple[str, ...], encode: int | None, repai
     from sweeper.store.embeddings.inventory import damaged_slices, find_store, summarise_stores
     from sweeper.store.workspace import Workspace
 
-    opened = Workspace.open(workspace)
+    opened = Workspace.open(workspace) if repair else Workspace.for_reading(workspace)
     stores = [find_store(opened, name) for name in names] or [
         summary.store for summary in summarise_stores(opened)[0]
     ]

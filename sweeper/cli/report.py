@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,9 +10,11 @@ import click
 from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
 from sweeper.cli.global_options import command_line
 from sweeper.cli.latex_options import OPTIONS, WIDTHS, latex_options, latex_style
+from sweeper.cli.terminal.screen import screen_width
 from sweeper.config.metric import metric_choices, metric_names
-from sweeper.config.report import Undefined
+from sweeper.config.report import Columns, Undefined
 from sweeper.errors import ConfigError
+from sweeper.report.words import without_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +56,9 @@ def _query_options(command: Any) -> Any:
             ),
             click.option(
                 "--columns",
-                type=click.Choice(("source", "target", "matrix", "structure")),
-                help="Key of the columns: domain trained on, domain tested on, source x target, or"
-                " source and target with the organ.",
+                type=click.Choice(get_args(Columns)),
+                help="Key of the columns: domain trained on, domain tested on, source x target,"
+                " source and target with the organ, the organ alone, or the encoder.",
             ),
             click.option(
                 "--aggregate",
@@ -118,6 +119,11 @@ def _query_options(command: Any) -> Any:
 )
 @click.option("--statistics", is_flag=True, help="Add tests, intervals and ranks.")
 @click.option("--costs", is_flag=True, help="Add parameters, memory, time and disk space.")
+@click.option(
+    "--provenance",
+    is_flag=True,
+    help="Add the fingerprints of data and encoder; other formats than terminal have them anyway.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file.")
 @click.option(
     "--width",
@@ -151,6 +157,7 @@ def report(
     final: str | None,
     statistics: bool,
     costs: bool,
+    provenance: bool,
     width: str | None,
     cases: str | None,
     metric: tuple[str, ...] | None,
@@ -184,7 +191,8 @@ def report(
     options = {name: query.pop(name) for name in OPTIONS}
     style = latex_style(options, width, format_ if folder is None else "latex")
     # query the rows and build the tables
-    opened = Workspace.open(workspace)
+    writes = publish or folder is not None
+    opened = Workspace.open(workspace) if writes else Workspace.for_reading(workspace)
     names, spec = named_sweeps(spaces)
     report_query, *others = [
         changed_query(opened, names, spec, {**query, "metric": name}) for name in metric or (None,)
@@ -214,6 +222,8 @@ def report(
         text = make_page(opened, report_query, built, _figure_style(width, cases))
     else:
         by_metric = [built, *(tables(other, is_final=is_final) for other in others)]
+        if format_ == "terminal" and not provenance:
+            by_metric = [tuple(map(without_provenance, part)) for part in by_metric]
         sides = [
             _render_side(side, format_)
             for other in (report_query, *others)
@@ -361,7 +371,7 @@ def print_table(workspace: Workspace, sweep: str, *, has_page: bool) -> None:
         click.echo(f"no table: {err}")  # a space without `report:`
         return
     built = tables(report_query)
-    for table in built:
+    for table in map(without_provenance, built):
         click.echo(_render(table, "terminal"), nl=False)
     if is_published(report_query, built):
         return
@@ -379,7 +389,7 @@ def _render(table: ReportTable, format_: str) -> str:
     if format_ == "terminal":
         from sweeper.report.formats.terminal import render_terminal
 
-        width = _screen_width()
+        width = screen_width()
         return render_terminal(table, width=width, has_colour=width is not None)
     return RENDERERS[format_](table)
 
@@ -388,15 +398,8 @@ def _render_side(table: PlainTable, format_: str) -> str:
     from sweeper.report.formats.plain_table import PLAIN_RENDERERS, render_plain
 
     if format_ == "terminal":
-        return render_plain(table, width=_screen_width())
+        return render_plain(table, width=screen_width())
     return PLAIN_RENDERERS[format_](table)
-
-
-def _screen_width() -> int | None:
-    """Columns of the terminal; None if stdout is a pipe or a file."""
-    import shutil
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @click.command()

@@ -217,19 +217,28 @@ def _summary(outcome: RunOutcome) -> str:
 
 @click.command()
 @_space_options
-@click.option("--no-probe", is_flag=True, help="Predict the cost from finished trainings only.")
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Measure the speed of kinds of training that never ran here; about a minute.",
+)
 @click.pass_obj
-def plan(workspace: Path, /, space: Path, no_probe: bool, **values: Any) -> int:
-    """Show what a search space needs, how much is done, and what the rest costs on this machine."""
+def plan(workspace: Path, /, space: Path, probe: bool, **values: Any) -> int:
+    """Show what a search space will run, how much is done, and what the rest costs here.
+
+    The matrix has the rows and columns of the table; a cell such as 1/3 says that one of its
+    three evaluations is done. Costs are predicted from trainings that ended in this workspace.
+    """
     from sweeper.cli.terminal.plan_text import plan_lines
     from sweeper.cli.terminal.progress import display
+    from sweeper.cli.terminal.screen import screen_width
     from sweeper.pipeline.plan import plan_space
     from sweeper.store.workspace import Workspace
 
     report = plan_space(
-        Workspace.open(workspace), space, _settings(values), display(), probes=not no_probe
+        Workspace.open(workspace), space, _settings(values), display(), probes=probe
     )
-    for line in plan_lines(report):
+    for line in plan_lines(report, screen_width()):
         click.echo(line)
     return 0
 

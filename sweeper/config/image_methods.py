@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sweeper.config.base import MethodConfigBase, Strict
+from sweeper.config.sources import domains_in
 
 
 class NetworkConfig(Strict):
@@ -164,7 +165,7 @@ class UpperBoundConfig(ImageMethodConfig):
     ) -> tuple[tuple[str, int], ...]:
         """The (training domain, fold) pairs whose test cases together fill the cell."""
         trained_on = {
-            "target_cv": tuple(domain for domain in domains if domain != source),
+            "target_cv": tuple(d for d in domains if d not in domains_in(source)),
             "all_sites": ("all",),
             "source_cv": (source,),
         }[self.variant]

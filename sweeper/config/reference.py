@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from sweeper.config.base import Level, Strict
 from sweeper.config.problems import members
 from sweeper.config.search import SEARCH_KEYS
+from sweeper.config.sources import AXES
 from sweeper.config.sweep import SweepSpec
 from sweeper.config.trial import TrialConfig
 
@@ -39,8 +40,34 @@ Below `trial:`, a value is either constant or searched:
 
 Drawn values need a `search:` block. A grid may contain whole mappings with grids inside, for
 example an axis of only one method. Cells that differ only in options without effect (a grid size
-without grid points) are one cell. `include: other.yaml` starts from another file, which this file
-overrides; `--set key=value` overrides both. Its key is a path below `trial:` or from the top.
+without grid points) are one cell.
+
+The source may be an axis over the dataset's domains, so that a space runs on any dataset:
+
+| `source:` | trained on |
+|---|---|
+| `A` | domain A; tested on all others |
+| `[A, B]` | A and B together; tested on all others |
+| `{grid: [A, [B, C]]}` | A, then B and C together |
+| `{grid: sites}` | each domain of the dataset in turn, as in the shipped spaces |
+| `{grid: leave_one_out}` | all domains but one, in turn; tested on that one |
+
+Validation cases come from every domain that is trained on. A source of several domains is called
+`A+B` in tables, conditions (`--where source=A+B`) and MLflow.
+
+`include: other.yaml` starts from another file, and `include: ablation` from a shipped space, from
+any folder. What the own file sets goes before what is included, also before its blocks; `--set
+key=value` goes before both. Its key is a path below `trial:` or from the top. So a small file keeps
+the settings of your own data:
+
+```yaml
+include: ablation
+name: ablation_prostate
+seeds: [0, 1, 2]
+trial:
+  dataset: prostate
+  encoder: {name: lite_medsam, pool: 2}
+```
 
 Several `blocks:` in one file are parts of one table; each overrides `trial:`. `toggles:` are
 changes to a baseline, combined according to their mode:
@@ -92,6 +119,14 @@ The level says what must be repeated after a change of the value: `training` rep
 """
 
 
+_AXES_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["grid"],
+    "properties": {"grid": {"enum": list(AXES)}},
+}
+
+
 def reference_markdown() -> str:
     """The page `docs/search-spaces.md`."""
     parts = [_HEAD, "## The file\n", *_table(SweepSpec, shows_level=False)]
@@ -127,6 +162,7 @@ def json_schema() -> dict[str, Any]:
     for name, definition in definitions.items():
         if name in _trial_models():
             _allow_searched(definition)
+    definitions["Trial"]["properties"]["source"]["anyOf"].append(_AXES_SCHEMA)
     schema["$defs"] = definitions
     trial_itself = {"$ref": "#/$defs/Trial"}
     schema["properties"]["trial"] = trial_itself

@@ -11,7 +11,7 @@ from desam_model.scoring.protocol_table import PROTOCOLS, RELEASED, protocol_cho
 from sweeper.config.base import Strict
 from sweeper.config.metric import MetricName, metric_choices
 
-Columns = Literal["source", "target", "matrix", "structure"]
+Columns = Literal["source", "target", "matrix", "structure", "by_structure", "encoder"]
 Aggregate = Literal["cases", "sites"]
 Undefined = Literal["nan", "skip", "worst"]
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class ReportSpec(Strict):
     columns: Columns = Field(
         description="The direction; it has no default. source: trained on the column, tested on all"
         " others; target: tested on the column, trained on each of the others; matrix: source x"
-        " target; structure: direction x organ.",
+        " target; structure: direction x organ; by_structure: the organ, over all directions;"
+        " encoder: the encoder with precision and pooling, over all directions.",
     )
     aggregate: Aggregate = Field(
         default="cases",

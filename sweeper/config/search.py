@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sweeper.config.sources import AXES
 from sweeper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,17 +90,25 @@ def find_ranges(
     """
     if is_search(tree):
         kind, values = next(iter(tree.items()))
-        _check(kind, values, document.where((*origin, *path, kind)))
+        if path == ("source",) and _is_axis(tree):
+            return []
+        _check(kind, values, document.where((*origin, *path, kind)), is_source=path == ("source",))
         return [SearchRange(path, kind, tuple(values))]
     if isinstance(tree, dict):
         return [r for k, v in tree.items() for r in find_ranges(v, document, origin, (*path, k))]
     return []
 
 
-def _check(kind: str, values: Any, where: str) -> None:
+def _is_axis(tree: Any) -> bool:
+    """True for an axis over the dataset's domains, such as `{grid: sites}`."""
+    return is_search(tree) and isinstance(tree.get("grid"), str) and tree["grid"] in AXES
+
+
+def _check(kind: str, values: Any, where: str, *, is_source: bool) -> None:
     if not isinstance(values, list) or not values:
         found = "is empty" if values == [] else f"is {values!r}"
-        raise ConfigError(f"{where}: {found}, expected a list with at least one value")
+        axes = f", or {' or '.join(AXES)}" if is_source and kind == "grid" else ""
+        raise ConfigError(f"{where}: {found}, expected a list with at least one value{axes}")
     if kind in ("grid", "choice"):
         return
     expected = 3 if kind == "quniform" else 2
@@ -119,9 +128,12 @@ def _check(kind: str, values: Any, where: str) -> None:
 def expand_grid(tree: Any) -> Iterator[Any]:
     """Every tree with its grids replaced by their values, nested grids included.
 
-    The first grid written varies slowest. Other searched values stay as they are.
+    The first grid written varies slowest. Other searched values stay as they are, and so does an
+    axis over the dataset's domains, which the plan replaces.
     """
-    if is_search(tree) and "grid" in tree:
+    if _is_axis(tree):
+        yield AXES[tree["grid"]].text
+    elif is_search(tree) and "grid" in tree:
         for value in tree["grid"]:
             yield from expand_grid(value)
     elif isinstance(tree, dict) and not is_search(tree):

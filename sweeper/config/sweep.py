@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from desam_model.scoring.protocol_table import PROTOCOLS
 from sweeper.config.base import Level, Strict
-from sweeper.config.problems import explain
+from sweeper.config.problems import explain, nearest
 from sweeper.config.report import ReportSpec
 from sweeper.config.search import draw_all, expand_grid, find_ranges, is_search
 from sweeper.config.search_algorithm import (
@@ -22,6 +22,7 @@ from sweeper.config.search_algorithm import (
     corners,
     study_of,
 )
+from sweeper.config.shipped import shipped_spaces, space_file
 from sweeper.config.trial import EvaluationConfig, TrialConfig
 from sweeper.config.yaml_reader import Document, parse_value, read_yaml
 from sweeper.errors import ConfigError
@@ -109,13 +110,14 @@ def load_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:
     """The checked search space in a YAML file.
 
     Args:
-        path: The file.
+        path: The file, or the name of a shipped space.
         settings: `key=value` overrides; a key is a path below `trial`, or from the top.
 
     Raises:
         ConfigError: Names file, line, key and the most similar valid one.
     """
-    document = _include(read_yaml(path), seen=(path,))
+    file = space_file(path)
+    document = _include(read_yaml(file), seen=(file,))
     for setting in settings:
         document = _override(document, setting)
     return check_sweep(document)
@@ -295,15 +297,47 @@ def _include(document: Document, seen: tuple[Path, ...]) -> Document:
         return document
     where = document.where(("include",))
     if not isinstance(name, str) or document.path is None:
-        raise ConfigError(f"{where}: is {name!r}, expected the path of one YAML file")
+        raise ConfigError(
+            f"{where}: is {name!r}, expected the path of one YAML file, or the name of a shipped"
+            f" space: {', '.join(shipped_spaces())}"
+        )
     path = document.path.parent / name
+    if not path.is_file():
+        path = shipped_spaces().get(name, path)
     if path in seen:
         raise ConfigError(f"{where}: {name} includes itself; remove one of the two includes")
     if not path.is_file():
-        raise ConfigError(f"{where}: no file {path}; paths are relative to this file's folder")
+        raise ConfigError(
+            f"{where}: no file {path}{nearest(name, list(shipped_spaces()))}; a path is relative to"
+            f" this file's folder, and the shipped spaces are {', '.join(shipped_spaces())}"
+        )
     base = _include(read_yaml(path), (*seen, path))
-    lines = {**base.lines, **document.lines}
-    return Document(path=document.path, value=merge(base.value, value), lines=lines)
+    own = [("trial", *leaf) for leaf in _leaves(value.get("trial", {}))]
+    lines = {k: v for k, v in base.lines.items() if not any(_is_below(k, keys) for keys in own)}
+    return Document(
+        path=document.path, value=_over(base.value, value), lines={**lines, **document.lines}
+    )
+
+
+def _leaves(tree: Any) -> Iterator[Path_]:
+    """Paths of the values in nested mappings; a searched value is one value."""
+    if not isinstance(tree, dict) or is_search(tree):
+        yield ()
+        return
+    for key, value in tree.items():
+        yield from ((key, *rest) for rest in _leaves(value))
+
+
+def _over(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` overridden by `over`, whose trial has priority over the blocks of `base`."""
+    merged = merge(base, over)
+    blocks, trial = base.get("blocks"), over.get("trial")
+    if "blocks" not in over and isinstance(blocks, list) and isinstance(trial, dict):
+        merged["blocks"] = [
+            {**b, "trial": merge(b.get("trial", {}), trial)} if isinstance(b, dict) else b
+            for b in blocks
+        ]
+    return merged
 
 
 def _override(document: Document, setting: str) -> Document:
@@ -320,15 +354,12 @@ def _override(document: Document, setting: str) -> Document:
         raise ConfigError(f"--set {setting}: the value is not valid YAML: {problem}") from err
     for part in reversed(keys):
         value = {part: value}
-    merged = merge(document.value, value)
     lines = {k: v for k, v in document.lines.items() if not _is_below(k, keys)}
-    blocks = merged.get("blocks")
-    if keys[0] == "trial" and isinstance(blocks, list):  # an override has priority over a block
-        merged["blocks"] = [
-            {**b, "trial": merge(b.get("trial", {}), value["trial"])} if isinstance(b, dict) else b
-            for b in blocks
-        ]
-    return Document(path=document.path, value=merged, lines={**lines, keys: f"--set {setting}"})
+    return Document(
+        path=document.path,
+        value=_over(document.value, value),
+        lines={**lines, keys: f"--set {setting}"},
+    )
 
 
 def _is_below(path: Path_, keys: Path_) -> bool:

@@ -12,6 +12,7 @@ from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
 from desam_model.encoder.registry import encoders
 from sweeper.config.base import AddedLater, Level, Strict
 from sweeper.config.methods import MethodConfig
+from sweeper.config.sources import Source
 
 SITES = ("A-ISBI", "B-ISBI_1.5", "C-I2CVB", "D-UCL", "E-BIDMC", "F-HK")
 """The six hospitals in the order of DeSAM's code (sources.md S2); a dataset may have others."""
@@ -143,9 +144,13 @@ class EvaluationConfig(Strict):
 class TrialConfig(Strict):
     """One training and its scoring, fully resolved."""
 
-    source: str = Field(description="Domain trained on: a site, a modality, or `all`.")
+    source: Source = Field(
+        description="Domain trained on: a site or a modality; `[A, B]` trains on both; `all`. As an"
+        " axis `{grid: sites}`, each of the dataset's domains in turn, or `{grid: leave_one_out}`,"
+        " all of them but one."
+    )
     target: Annotated[str | None, Level.EVALUATION] = Field(
-        default=None, description="Domain tested on; by default every domain but the source."
+        default=None, description="Domain tested on; by default every domain but the source's."
     )
     structure: str | None = Field(
         default=None, description="Structure segmented; by default the dataset's only one."

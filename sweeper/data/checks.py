@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from desam_model.types import IGNORED_LABEL
 from sweeper.data.faults import Fault, Severity, relative
-from sweeper.data.volume import VolumeError, read_volume
+from sweeper.data.volume import VOLUME_SUFFIXES, files_of, suffix_of
+from sweeper.data.voxel_files import VolumeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -61,13 +63,20 @@ class CaseChecker:
             )
         )
 
-    def read(self, path: Path) -> Volume | None:
-        """The file's volume; if it cannot be read, None and a fault is added."""
+    def read_image(self) -> Volume | None:
+        """The image; if it cannot be read, None and a fault is added."""
+        return self._read(self.case.image, self.case.read_image)
+
+    def read_label(self) -> Volume | None:
+        """The label map; if it cannot be read, None and a fault is added."""
+        return self._read(self.case.label, self.case.read_label)
+
+    def _read(self, path: Path, read: Callable[[], Volume]) -> Volume | None:
         try:
-            return read_volume(path)
+            return read()
         except VolumeError as err:
-            remedy = "replace the file or remove the case"
-            self.fault("unreadable", path, str(err), remedy)
+            remedy = err.remedy or "replace the file or remove the case"
+            self.fault("unreadable", path, err.problem, remedy)
         except FileNotFoundError:
             remedy = "correct the path or remove the case"
             self.fault("file-missing", path, "the file does not exist", remedy)
@@ -164,9 +173,18 @@ class CaseChecker:
         """The label map `(z, y, x)` in the store's values; None if faults were added."""
         path, values = self.case.label, volume.array[0]
         if volume.array.shape[0] > 1 and not (volume.array == values).all():
-            self.fault(
-                "label-colour", path, "it is a colour image", "export it as a grey label map"
-            )
+            if suffix_of(path) in VOLUME_SUFFIXES:
+                n_layers = volume.array.shape[0]
+                self.fault(
+                    "label-layers",
+                    path,
+                    f"it has {n_layers} layers that differ, expected one label map",
+                    "export it as one label map (3D Slicer: a binary label map, not .seg.nrrd)",
+                )
+            else:
+                self.fault(
+                    "label-colour", path, "it is a colour image", "export it as a grey label map"
+                )
             return None
         if values.dtype.kind == "f":
             if not np.isfinite(values).all():
@@ -194,21 +212,12 @@ class CaseChecker:
         present = _values_in(values)
         mapping: Mapping[int, int] = self.case.label_map
         is_binary = set(mapping.values()) <= {0, 1}
-        if set(present) <= {0, 255} and 255 not in mapping and is_binary:
+        known = {*mapping, *self.case.ignored}
+        if set(present) <= {0, 255} and 255 not in known and is_binary:
             mapping = {
                 255: 1
             }  # a black-and-white picture; with several structures it would be ambiguous
-        ignored = [value for value in present if value in self.case.ignored]
-        if ignored:
-            self.fault(
-                "label-ignore",
-                self.case.label,
-                f"it contains the value {ignored[0]}, which dataset.json calls ignore, and ignored"
-                " voxels cannot be left out of loss and score",
-                "label these voxels, or leave the case out",
-            )
-            return None
-        unknown = [value for value in present if value != 0 and value not in mapping]
+        unknown = [value for value in present if value != 0 and value not in {*mapping, *known}]
         if unknown:
             shown = ", ".join(str(v) for v in unknown[:5]) + (" ..." if len(unknown) > 5 else "")
             self.fault(
@@ -216,14 +225,28 @@ class CaseChecker:
                 self.case.label,
                 f"it contains the unknown value{'s' if len(unknown) > 1 else ''} {shown}; this"
                 f" layout has {', '.join(str(v) for v in sorted({0, *mapping}))}",
-                "set it to 0 (with layouts csv, desam and abdominal you can also name it with"
-                " --structures)",
+                "save it as PNG: JPEG does not keep values"
+                if any(suffix_of(file) in (".jpg", ".jpeg") for file in files_of(self.case.label))
+                else "set it to 0, or name it with --structures",
             )
             return None
         out = np.zeros(values.shape, dtype=np.uint8)
         for value, stored in mapping.items():
             out[values == value] = stored
-        if not out.any():
+        is_labelled = bool(out.any())
+        for value in self.case.ignored:
+            out[values == value] = IGNORED_LABEL
+        share = float((out == IGNORED_LABEL).mean())
+        if share:
+            self.fault(
+                "label-ignore",
+                self.case.label,
+                f"{100 * share:.2g} % of its voxels have the value {self.case.ignored[0]}, which"
+                " dataset.json calls ignore",
+                "they count in no loss and in no score",
+                warning=True,
+            )
+        if not is_labelled:
             self.fault(
                 "label-empty",
                 self.case.label,
@@ -295,9 +318,12 @@ class CaseChecker:
                 )
         rows, cols = (round(BORDER_FRACTION * n) for n in label.shape[1:])
         inner = label[:, rows : label.shape[1] - rows, cols : label.shape[2] - cols]
-        outside = int((label > 0).sum()) - int((inner > 0).sum())
+        drawn, drawn_inside = (
+            int(((part > 0) & (part != IGNORED_LABEL)).sum()) for part in (label, inner)
+        )
+        outside = drawn - drawn_inside
         if outside and len(structures) == 1:
-            share = 100 * outside / int((label > 0).sum())
+            share = 100 * outside / drawn
             self.fault(
                 "label-in-border",
                 path,

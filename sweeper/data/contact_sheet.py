@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from desam_model.types import IGNORED_LABEL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -88,7 +90,8 @@ def _draw(axes: object, tile: Tile) -> None:
     else:
         axes.imshow(tile.image[0], cmap="gray", vmin=0, vmax=255)
     for value in np.unique(tile.label[tile.label > 0]):
-        colour = OUTLINES[(int(value) - 1) % len(OUTLINES)]
+        is_ignored = value == IGNORED_LABEL
+        colour = "grey" if is_ignored else OUTLINES[(int(value) - 1) % len(OUTLINES)]
         axes.contour(tile.label == value, [0.5], colors=colour, linewidths=0.7)
     shadow = [
         withStroke(linewidth=1.5, foreground="black")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from sweeper.data.layouts.desam import CHANNEL, COLUMNS, SITES_CSV
-from sweeper.data.volume import Volume, read_volume
+from sweeper.data.layouts.channels import CHANNEL
+from sweeper.data.layouts.desam import COLUMNS, SITES_CSV
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sweeper.data.layouts.source import SourceCase
+    from sweeper.data.volume import Volume
 
 NAME = "prostate_{:03d}"
 """The released code reads the patient's number from characters 9 to 12 of the file name."""
@@ -76,8 +77,13 @@ def export_desam(
     exported = []
     for number, case in enumerate(cases, start=1):
         name = NAME.format(number)
-        image, label = read_volume(case.image), read_volume(case.label)
+        image, label = case.read_image(), case.read_label()
         _write(home / "imagesTr" / f"{name}{CHANNEL}.nii.gz", image.array[0], image)
+        if np.isin(np.rint(label.array[0]), case.ignored).any():
+            raise DataError(
+                f"{case.case} has ignored voxels, which the released code would take for"
+                " background; export a dataset without this case"
+            )
         mask = np.isin(
             np.rint(label.array[0]), [v for v, stored in case.label_map.items() if stored in values]
         )

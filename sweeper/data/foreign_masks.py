@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from sweeper.data.checks import MAX_LABEL_VALUES
 from sweeper.data.preprocessing import Preprocessing, prepare_mask
-from sweeper.data.volume import SUFFIXES, VolumeError, read_volume, stem_of, suffix_of
+from sweeper.data.volume import SUFFIXES, read_volume, stem_of, suffix_of
+from sweeper.data.voxel_files import VolumeError
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from desam_model.types import IGNORED_LABEL
 from sweeper.data.checks import CaseChecker
 from sweeper.data.faults import Fault, Severity, errors
 from sweeper.data.preprocessing import prepare_slices
 from sweeper.data.privacy import header_texts
-from sweeper.data.volume import files_of, read_volume
+from sweeper.data.volume import files_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +116,7 @@ def process_case(job: CaseJob) -> CaseResult:
         resumed = _resumed(job, part, source_hash) if part.exists() else None
         if resumed is not None:
             return resumed
-    image, label = checker.read(job.case.image), checker.read(job.case.label)
+    image, label = checker.read_image(), checker.read_label()
     labels = _check(checker, job, image, label)
     result = CaseResult(
         case=job.case,
@@ -170,7 +171,7 @@ def _prepare(
     if part is None:
         return None
     slices = prepare_slices(image.array, labels, image.spacing_mm, job.settings)
-    if not slices.label.any():
+    if not ((slices.label > 0) & (slices.label != IGNORED_LABEL)).any():
         checker.fault(
             "label-vanishes",
             job.case.label,
@@ -236,7 +237,7 @@ def _resumed(job: CaseJob, part: Path, source_hash: str) -> CaseResult | None:
 
 def _headers(job: CaseJob) -> tuple[str, ...]:
     """Header texts of a case whose part exists, read again from its files."""
-    image, label = read_volume(job.case.image), read_volume(job.case.label)
+    image, label = job.case.read_image(), job.case.read_label()
     return header_texts(job.case, job.root, image, label)
 
 
@@ -265,9 +266,11 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
             job.case.case,
             source_hash,
             sorted(job.case.label_map.items()),
+            *job.case.ignored,
             list(job.structures.items()),
             job.settings.as_mapping(),
             job.modality,
+            *([] if job.case.channel is None else [job.case.channel]),
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -109,7 +109,7 @@ def _invalid_names(source: SourceDataset) -> list[Fault]:
         for kind, name in (("case", case.case), ("site", case.domain))
         if not NAME.fullmatch(name)
     ]
-    if layouts()[source.layout].has_prostate_sites:
+    if layouts()[source.layout].has_prostate_sites and "prostate" in source.structures:
         known = sorted(set(SITE_ALIASES.values()))
         for domain in sorted({case.domain for case in source.cases} - set(known)):
             faults.append(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import math
-import re
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +21,18 @@ from nibabel.orientations import apply_orientation, io_orientation, ornt_transfo
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from sweeper.data.voxel_files import PAIR_SUFFIX, states_axes, voxel_files
+from sweeper.data.dicom import dicom_files, is_dicom, read_stack
+from sweeper.data.voxel_files import (
+    PAIR_SUFFIX,
+    VolumeError,
+    header_fields,
+    natural_key,
+    states_axes,
+    voxel_files,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,10 +53,6 @@ _LPS = np.array([[0, -1], [1, -1], [2, 1]])
 """nibabel's orientation array of the canonical frame, relative to nibabel's RAS+ frame."""
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-
-class VolumeError(ValueError):
-    """A file is not a volume; the message says why, without the file's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,27 +89,69 @@ def stem_of(path: Path) -> str:
     return path.name[: -len(suffix)] if suffix else path.name
 
 
-def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts `Case2` before `Case10`."""
-    return tuple(
-        (0, int(part)) if part.isdigit() else (1, part.lower())
-        for part in re.split(r"(\d+)", text)
-        if part
-    )
+def read_volume(path: Path, channel: int | None = None) -> Volume:
+    """The file's, DICOM series' or picture folder's volume in the canonical frame.
 
-
-def read_volume(path: Path) -> Volume:
-    """The file's volume in the canonical frame.
+    Args:
+        path: A file, any file of a DICOM series, or a folder with one series or with pictures.
+        channel: The channel to read of a file with several (4-D NIfTI); None if it has one.
 
     Raises:
         VolumeError: The file is empty, damaged, of an unknown format, or not a 2-D or 3-D image.
         OSError: The file cannot be opened.
     """
+    volume = _read(path, is_one_of_several=channel is not None)
+    if channel is None:
+        return volume
+    n_channels = len(volume.array)
+    if channel >= n_channels:
+        has = "one channel" if n_channels == 1 else f"{n_channels} channels, 0 to {n_channels - 1}"
+        raise VolumeError(f"it has {has}, but channel {channel} was chosen")
+    return replace(volume, array=volume.array[channel : channel + 1])
+
+
+def read_pictures_of_series(path: Path, series: Path) -> Volume:
+    """A folder of pictures as label map of a DICOM series, in the series' frame.
+
+    A picture belongs to the DICOM file of its name (`IMG-0004-00002.png`); if names differ, both
+    are paired in natural order, as CHAOS orders them (sources.md S93).
+
+    Args:
+        path: Folder of pictures, one per slice.
+        series: What `read_volume` takes for the image.
+
+    Raises:
+        VolumeError: Their numbers differ, or one of both cannot be read.
+        OSError: A file cannot be opened.
+    """
+    pictures, stack = files_of(path), read_stack(series)
+    if len(pictures) != len(stack.files):
+        raise VolumeError(
+            f"it has {len(pictures)} pictures, but its image has {len(stack.files)} DICOM files"
+        )
+    by_name = {stem_of(picture): picture for picture in pictures}
+    if by_name.keys() != {stem_of(file) for file in stack.files}:
+        named = sorted(stack.files, key=lambda file: natural_key(file.name))
+        by_name = {stem_of(f): picture for f, picture in zip(named, pictures, strict=True)}
+    planes = _stacked([by_name[stem_of(file)] for file in stack.files])
+    return _canonical(
+        planes.array.transpose(0, 3, 2, 1),
+        _LPS_FROM_RAS @ stack.affine,
+        planes.headers,
+        is_stated=stack.has_position,
+    )
+
+
+def _read(path: Path, *, is_one_of_several: bool) -> Volume:
     if path.is_dir():
         return _read_folder(path)
     suffix = suffix_of(path)
     if suffix not in SUFFIXES:
-        raise VolumeError(f"its suffix is {suffix!r}, expected one of {', '.join(SUFFIXES)}")
+        if is_dicom(path):
+            return _read_series(path)
+        raise VolumeError(
+            f"its suffix is {suffix!r}, expected one of {', '.join(SUFFIXES)}, or DICOM"
+        )
     if path.stat().st_size == 0:
         raise VolumeError("the file has 0 bytes")
     missing = [file.name for file in voxel_files(path) if not file.exists()]
@@ -114,43 +159,78 @@ def read_volume(path: Path) -> Volume:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise VolumeError(f"its voxels are in {missing[0]}{more}, which does not exist")
     if suffix in NIFTI_SUFFIXES:
-        return _read_nifti(path)
+        return _read_nifti(path, is_one_of_several=is_one_of_several)
     if suffix == PAIR_SUFFIX:
-        return _read_pair(path)
-    return _read_itk(path, is_picture=suffix in PICTURE_SUFFIXES)
+        return _read_pair(path, is_one_of_several=is_one_of_several)
+    return _read_itk(
+        path, is_picture=suffix in PICTURE_SUFFIXES, is_one_of_several=is_one_of_several
+    )
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
     """All files that a volume is read from, also missing ones.
 
-    These are the file and those that hold its voxels, or a folder's pictures ordered by name.
+    These are the file and those that hold its voxels, a folder's pictures ordered by name, or all
+    DICOM files of a folder (also those of its other series).
     """
-    if not path.is_dir():
-        try:
-            return (path, *voxel_files(path))
-        except OSError:  # reported when it is read
-            return (path,)
-    pictures = (file for file in path.iterdir() if suffix_of(file) in PICTURE_SUFFIXES)
-    return tuple(sorted(pictures, key=lambda file: natural_key(file.name)))
+    if path.is_dir():
+        pictures = (file for file in path.iterdir() if suffix_of(file) in PICTURE_SUFFIXES)
+        return tuple(sorted(pictures, key=lambda file: natural_key(file.name))) or dicom_files(path)
+    try:
+        if suffix_of(path) not in SUFFIXES and is_dicom(path):
+            return dicom_files(path.parent)
+        return (path, *voxel_files(path))
+    except OSError:  # reported when it is read
+        return (path,)
+
+
+def is_picture_folder(path: Path) -> bool:
+    """True for a folder with pictures."""
+    return path.is_dir() and any(suffix_of(file) in PICTURE_SUFFIXES for file in path.iterdir())
+
+
+def is_series(path: Path) -> bool:
+    """True for a DICOM file, or a folder with DICOM files."""
+    if path.is_dir():
+        return bool(dicom_files(path))
+    return path.is_file() and suffix_of(path) not in SUFFIXES and is_dicom(path)
 
 
 def _read_folder(path: Path) -> Volume:
-    """A volume from pictures of the same size, one per slice, ordered by name."""
-    planes = [read_volume(file) for file in files_of(path)]
-    if not planes:
-        raise VolumeError("the folder contains no pictures")
-    shapes = {plane.array.shape for plane in planes}
-    if len(shapes) > 1:
+    """A volume from pictures of the same size, one per slice, ordered by name; or from DICOM."""
+    files = files_of(path)
+    if not files:
+        raise VolumeError("the folder contains neither pictures nor DICOM files")
+    if suffix_of(files[0]) not in PICTURE_SUFFIXES:
+        return _read_series(path)
+    if dicom_files(path):
+        raise VolumeError("the folder contains both pictures and DICOM files", "separate them")
+    return _stacked(files)
+
+
+def _stacked(pictures: Sequence[Path]) -> Volume:
+    planes = [read_volume(file) for file in pictures]
+    if len({plane.array.shape for plane in planes}) > 1:
         raise VolumeError("its pictures have different sizes or channels")
     return replace(planes[0], array=np.concatenate([plane.array for plane in planes], axis=1))
 
 
-def _read_nifti(path: Path) -> Volume:
+def _read_series(path: Path) -> Volume:
+    stack = read_stack(path)
+    return _canonical(
+        stack.array.transpose(0, 3, 2, 1),
+        _LPS_FROM_RAS @ stack.affine,
+        stack.headers,
+        is_stated=stack.has_position,
+    )
+
+
+def _read_nifti(path: Path, *, is_one_of_several: bool) -> Volume:
     image, data = _parse_nifti(path.read_bytes())
-    return _nifti_volume(image, data)
+    return _nifti_volume(image, data, is_one_of_several=is_one_of_several)
 
 
-def _read_pair(path: Path) -> Volume:
+def _read_pair(path: Path, *, is_one_of_several: bool) -> Volume:
     """The volume of a `.hdr` with its `.img`: NIfTI in two files, or Analyze 7.5."""
     raw = path.read_bytes()
     is_nifti = raw[344:347] == b"ni1"
@@ -166,18 +246,24 @@ def _read_pair(path: Path) -> Volume:
         raise VolumeError("it is not an Analyze or NIfTI header") from err
     except (ValueError, OverflowError) as err:
         raise VolumeError("it is truncated or damaged") from err
-    return _nifti_volume(image, data)
+    return _nifti_volume(image, data, is_one_of_several=is_one_of_several)
 
 
-def _nifti_volume(image: Any, data: NDArray[Any]) -> Volume:
+def _nifti_volume(image: Any, data: NDArray[Any], *, is_one_of_several: bool) -> Volume:
     if data.dtype.fields is not None or np.iscomplexobj(data):
         raise VolumeError(f"its voxels are of type {data.dtype}, expected one number per voxel")
+    if data.ndim > 4:  # ITK writes the channels as fifth axis
+        extra = [n for n in data.shape[3:] if n != 1]
+        data = data.reshape(*data.shape[:3], *extra) if len(extra) < 2 else data
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim == 2:
         data = data[..., None]
-    if data.ndim != 3 or 0 in data.shape:
+    if data.ndim == 4 and data.shape[-1] and not is_one_of_several:
+        raise _four_dimensional(data.shape)
+    if data.ndim not in (3, 4) or 0 in data.shape:
         raise VolumeError(f"its shape is {data.shape}, expected 3 axes (or 2)")
+    data = np.moveaxis(data, 3, 0) if data.ndim == 4 else data[None]
     header = image.header
     headers = {
         key: bytes(header[key]).split(b"\0")[0].decode("latin-1").strip()
@@ -190,7 +276,7 @@ def _nifti_volume(image: Any, data: NDArray[Any]) -> Volume:
         headers[f"extension {number}"] = f"{kind} block of {extension.get_sizeondisk()} bytes"
     affine = np.asarray(image.affine, dtype=np.float64)
     codes = [int(header[key]) for key in ("qform_code", "sform_code") if key in header]
-    return _canonical(data[None], affine, headers, is_stated=any(codes))
+    return _canonical(data, affine, headers, is_stated=any(codes))
 
 
 def _parse_nifti(raw: bytes) -> tuple[Any, NDArray[Any]]:
@@ -285,7 +371,17 @@ def _is_default_affine(affine: NDArray[np.float64]) -> bool:
     )
 
 
-def _read_itk(path: Path, *, is_picture: bool) -> Volume:
+def _four_dimensional(shape: Sequence[int]) -> VolumeError:
+    """The error of a file of shape (x, y, z, channels) if no channel was chosen."""
+    x, y, z, n_channels = shape
+    return VolumeError(
+        f"it is 4-D: {n_channels} volumes of {x} x {y} x {z}",
+        f"choose one with --channel (0 to {n_channels - 1}) if it is an image; a label may have"
+        " only one",
+    )
+
+
+def _read_itk(path: Path, *, is_picture: bool, is_one_of_several: bool) -> Volume:
     import SimpleITK as sitk  # noqa: N813  (takes 0.8 s; most datasets do not need it)
 
     try:
@@ -295,8 +391,14 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
             raise VolumeError(
                 "its pixel type is not supported, such as grey with transparency"
             ) from err
-        raise VolumeError("it is truncated or damaged, or its suffix is wrong") from err
+        raise VolumeError(_unread(path)) from err
     array = sitk.GetArrayFromImage(image)
+    if np.iscomplexobj(array):
+        raise VolumeError(f"its voxels are of type {array.dtype}, expected one number per voxel")
+    if image.GetDimension() == 4 and image.GetNumberOfComponentsPerPixel() == 1:
+        if not is_one_of_several:
+            raise _four_dimensional(image.GetSize())
+        return _itk_volume(image, array, path)
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)
         array = array[:3] if is_picture else array  # an alpha channel is not an intensity
@@ -319,12 +421,33 @@ def _read_itk(path: Path, *, is_picture: bool) -> Volume:
             has_geometry=False,
             headers=headers,
         )
+    return _itk_volume(image, array, path)
+
+
+def _itk_volume(image: Any, array: NDArray[Any], path: Path) -> Volume:
+    """The volume of `array` `(C, z, y, x)` in the frame of the image's first three axes."""
+    n_axes = image.GetDimension()
     affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
+    direction = np.array(image.GetDirection()).reshape(n_axes, n_axes)[:3, :3]
+    affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
+    affine[:3, 3] = image.GetOrigin()[:3]
     return _canonical(
-        array.transpose(0, 3, 2, 1), _LPS_FROM_RAS @ affine, headers, is_stated=states_axes(path)
+        array.transpose(0, 3, 2, 1),
+        _LPS_FROM_RAS @ affine,
+        _itk_headers(image),
+        is_stated=states_axes(path),
     )
+
+
+def _unread(path: Path) -> str:
+    """Why ITK cannot read a file, as far as its header says."""
+    fields = header_fields(path)
+    n_axes = fields.get("ndims") or fields.get("dimension") or ""
+    if n_axes.isdecimal() and not 2 <= int(n_axes) <= 4:
+        return f"its dimension is {int(n_axes)}, expected 2 or 3 (4 with --channel)"
+    if fields.get("type") == "block":
+        return "its voxels are of type block, expected one number per voxel"
+    return "it is truncated or damaged, or its suffix is wrong"
 
 
 def _itk_headers(image: Any) -> dict[str, str]:

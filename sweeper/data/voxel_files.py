@@ -1,4 +1,4 @@
-"""Reads which voxel files and which axes a header states: MetaImage, NRRD, `.hdr` with `.img`.
+"""Reads which voxel files and axes a header states (MetaImage, NRRD, `.hdr`); orders files.
 
 Source: MetaIO's `ElementDataFile` and Teem's `data file` (sources.md S91).
 """
@@ -22,6 +22,28 @@ _MAX_HEADER_BYTES = 1 << 20
 _META_FIELD = re.compile(rb"^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*\r?$", re.MULTILINE)
 _NRRD_FIELD = re.compile(rb"^([\w ]+?)[ \t]*:[= \t]?[ \t]*(.*?)[ \t]*\r?$", re.MULTILINE)
 _NUMBERED = re.compile(r"%0?\d*d")
+
+
+class VolumeError(ValueError):
+    """A file is not a volume; the message says why, without the file's name.
+
+    Attributes:
+        problem: What is wrong.
+        remedy: How to fix it, if that is more than replacing the file; else empty.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem, self.remedy = problem, remedy
+
+
+def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts `Case2` before `Case10`."""
+    return tuple(
+        (0, int(part)) if part.isdecimal() else (1, part.lower())
+        for part in re.split(r"(\d+)", text)
+        if part
+    )
 
 
 def header_fields(path: Path) -> dict[str, str]:

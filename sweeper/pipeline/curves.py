@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def curves_of(workspace: Workspace, query: Query) -> dict[str, dict[str, list[Any]]]:
-    """Source -> row -> the epochs of each of its trainings that the workspace's ledger has.
+    """Printed source -> row -> the epochs of each of its trainings that the workspace's ledger has.
 
     Several scorings of one training are one curve, under the row of the first.
     """
@@ -31,7 +31,9 @@ def curves_of(workspace: Workspace, query: Query) -> dict[str, dict[str, list[An
         seen.add(entry.train_id)
         epochs: list[Mapping[str, Any]] = ledger.folder(entry.train_id).epochs()
         if epochs:
-            curves.setdefault(entry.source, {}).setdefault(entry.label, []).append(epochs)
+            curves.setdefault(query.shown(entry.source), {}).setdefault(entry.label, []).append(
+                epochs
+            )
     return curves
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from desam_model.encoder.entry import COMPUTES
+from desam_model.encoder.entry import COMPUTES, INPUTS
 from desam_model.encoder.precision import DEFAULT_PRECISION, PRECISIONS
 from desam_model.encoder.registry import encoder_entry
 from sweeper.config.trial import ABDOMINAL_PHANTOM, PHANTOM
@@ -98,11 +98,12 @@ def ensure_embeddings(
             whole scans read, instead of the store of those that do.
 
     Raises:
-        StoreError: The folder has other content, an embedding cannot be stored, or the dataset does
-            not keep whole scans.
+        StoreError: The folder has other content, an embedding cannot be stored, or the dataset has
+            too many channels or does not keep whole scans.
         WeightsError: The checkpoint is missing or damaged.
         WorkspaceError: The disk has not enough space for the store.
     """
+    require_encoder_inputs(dataset)
     # the wanted store, and its unfinished version if there is one
     path_to_weights = resolve_checkpoint(workspace, encoder, checkpoint)
     manifest = wanted_manifest(
@@ -227,6 +228,20 @@ def wanted_manifest(
         cases=cases,
         scan_fingerprint=dataset.scan_fingerprint if is_background else "",
     )
+
+
+def require_encoder_inputs(dataset: DatasetStore) -> None:
+    """Raise if the dataset has more channels than an encoder has inputs.
+
+    Raises:
+        StoreError: Says what to do.
+    """
+    if dataset.image_channels not in INPUTS:
+        raise StoreError(
+            f"dataset {dataset.name} has {dataset.image_channels} channels, and an encoder has"
+            f" {max(INPUTS)} inputs; import at most {max(INPUTS)} with --channel, or use methods"
+            " that read images"
+        )
 
 
 def require_whole_scans(dataset: DatasetStore) -> None:

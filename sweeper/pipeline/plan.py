@@ -13,8 +13,8 @@ from sweeper.errors import CellError, ConfigError
 from sweeper.pipeline.costs.estimate import Pace, estimate, kind, measured_paces, probed_paces
 from sweeper.pipeline.costs.forecast import Devices, Prediction, devices, predict
 from sweeper.pipeline.data.sources import DataSource
-from sweeper.pipeline.searching.studies import OpenStudy, open_studies
-from sweeper.plan.expand import Plan, make_plan
+from sweeper.pipeline.searching.studies import OpenStudy, first_trial, open_studies
+from sweeper.plan.expand import Plan, axis_words, make_plan
 from sweeper.plan.extending import find_extensions
 from sweeper.plan.states import Cell, State, cells_of
 from sweeper.report.words import counted
@@ -48,6 +48,8 @@ class PlanReport:
         checkpoint_bytes: Size of the checkpoints of the missing trainings; 0 if unknown.
         free_bytes: Free space on the disk of the workspace.
         extensions: Train id of a missing training -> the finished one of fewer epochs.
+        is_probed: True if this machine's speed was measured for the plan where it was not known.
+        axes: Which sources an axis over the dataset's domains means; empty without an axis.
     """
 
     sweep: Sweep
@@ -62,6 +64,13 @@ class PlanReport:
     checkpoint_bytes: int
     free_bytes: int
     extensions: Mapping[str, Extension]
+    is_probed: bool
+    axes: str = ""
+
+    @property
+    def table_cells(self) -> list[Cell]:
+        """The cells of the table: those of the plan, then examples of winners to be found."""
+        return [*self.cells, *winner_cells(self.unsearched)]
 
     @property
     def is_done(self) -> bool:
@@ -173,6 +182,10 @@ def assess(
         checkpoint_bytes=cost.checkpoint_bytes,
         free_bytes=workspace.free_bytes(),
         extensions=extensions,
+        axes=axis_words(
+            (*sweep.trials, *(first_trial(sweep, study) for study in sweep.studies)), source.facts
+        ),
+        is_probed=probes,
     )
 
 
@@ -209,9 +222,17 @@ def expected_cells(unsearched: Sequence[OpenStudy], ledger: Ledger) -> list[Cell
     for study in unsearched:
         tried = sum(c.state in (State.DONE, State.PRUNED) for c in study.cells(ledger))
         cells += [_missing(study.example)] * max(0, study.budget - tried)
-        if not study.winning_trials():
-            cells += [_missing(training) for training in study.expected()]
-    return cells
+    return cells + winner_cells(unsearched)
+
+
+def winner_cells(unsearched: Sequence[OpenStudy]) -> list[Cell]:
+    """Example cells for the trainings of winners that are not known yet."""
+    return [
+        _missing(training)
+        for study in unsearched
+        if not study.winning_trials()
+        for training in study.expected()
+    ]
 
 
 def _missing(training: Training) -> Cell:

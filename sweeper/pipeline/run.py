@@ -147,7 +147,7 @@ def _run(
     tracker.prepare(name, tracked_plan(sweep, plan, searched.studies))
     cells = cells_of(plan, ledger)
     todo = [c for c in cells if _is_to_run(c, ledger, request.retries_failed)]
-    _show_counts(display, plan, cells, todo)
+    _show_counts(display, plan, cells, todo, costs.report.axes)
     for line in costs.report.extension_lines():
         display.say(line)
     # log what a killed driver left, then train
@@ -253,7 +253,9 @@ def _is_to_run(cell: Cell, ledger: Ledger, retries_failed: bool) -> bool:
     return retries_failed or not is_final
 
 
-def _show_counts(display: Display, plan: Plan, cells: list[Cell], todo: list[Cell]) -> None:
+def _show_counts(
+    display: Display, plan: Plan, cells: list[Cell], todo: list[Cell], axes: str
+) -> None:
     done = sum(c.state is State.DONE for c in cells)
     data = plan.trainings[0].data
     if data.is_synthetic:
@@ -266,6 +268,8 @@ def _show_counts(display: Display, plan: Plan, cells: list[Cell], todo: list[Cel
         f" {counted(plan.n_evaluations, 'evaluation')};"
         f" {done} done, {len(todo)} to run"
     )
+    if axes:
+        display.say(f"  trained on {axes}")
     stale = [c for c in cells if c.state is State.STALE]
     if stale:
         display.say(f"  {len(stale)} of them stale: {stale[0].note}")

@@ -226,11 +226,12 @@ def _score_case(
     except DataError as err:
         return _Scored(case, {}, problem=str(err))
     # compare it with the reference
-    references = [dataset.mask(case.start + i, target.structure) for i in range(case.count)]
-    reference = np.stack(references).astype(bool)
+    references = [dataset.reference(case.start + i, target.structure) for i in range(case.count)]
+    labelled = np.stack(references)
+    scored, reference = mask.slices & (labelled >= 0), labelled > 0
     case_scores = score_protocols(
-        (mask.slices[slices], reference[slices]),
-        (mask.slices, reference) if dataset.keeps_all_slices else None,
+        (scored[slices], reference[slices]),
+        (scored, reference) if dataset.keeps_all_slices else None,
         case=case.case,
         domain=case.domain,
         structure=target.structure,

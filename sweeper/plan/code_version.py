@@ -109,7 +109,7 @@ def _hash(modules: set[str], files: tuple[str, ...], root: Path) -> str:
     paths = {name: _file_of(name, root) for name in modules} | {f: root / f for f in files}
     digest = hashlib.sha256()
     for name, path in sorted(paths.items()):
-        digest.update(f"{name}\0{normalised(_parsed(path))}\0".encode())
+        digest.update(f"{name}\0{_normalised_file(path)}\0".encode())
     return digest.hexdigest()[:12]
 
 
@@ -163,7 +163,13 @@ def _parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _imports(module: str, root: Path) -> set[str]:
+@cache
+def _normalised_file(path: Path) -> str:
+    return normalised(_parsed(path))
+
+
+@cache
+def _imports(module: str, root: Path) -> frozenset[str]:
     """Modules of the package that a module imports: at the top, in functions, for type checking."""
     names: set[str] = set()
     path = _file_of(module, root)
@@ -176,7 +182,7 @@ def _imports(module: str, root: Path) -> set[str]:
             origin = ".".join([*above, *filter(None, [node.module])])
             names.update((origin, *(f"{origin}.{alias.name}" for alias in node.names)))
     followed = (f"{_PACKAGE}.", f"{package[0] if package else module}.")
-    return {n for n in names if n.startswith(followed) and _file_of(n, root).is_file()}
+    return frozenset(n for n in names if n.startswith(followed) and _file_of(n, root).is_file())
 
 
 def normalised(node: ast.AST) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.config.problems import nearest
+from sweeper.config.sources import ALL, axis_of, domains_in, joined
 from sweeper.config.trial import TrialConfig, flatten
 from sweeper.errors import CellError
 from sweeper.plan.identity import (
@@ -50,6 +51,12 @@ class Training:
     identity: Mapping[str, Any]
     data: DataFacts
     evaluations: tuple[Evaluation, ...]
+
+    @property
+    def n_source_slices(self) -> int:
+        """Slices of its source that show a structure."""
+        slices = self.data.slices
+        return sum(slices[domain] for domain in domains_in(self.config.source, tuple(slices)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +134,8 @@ def make_plan(
 
 
 def _site_order(training: Training) -> int:
-    domains = training.data.domains
-    return domains.index(training.config.source) if training.config.source in domains else -1
+    source, domains = training.config.source, training.data.domains
+    return -1 if source == ALL else domains.index(domains_in(source)[0])
 
 
 def parameters(config: TrialConfig) -> dict[str, str]:
@@ -151,17 +158,43 @@ def evaluation_settings(config: TrialConfig) -> dict[str, str]:
 
 
 def _resolve(trial: TrialConfig, data: DataFacts) -> Iterator[TrialConfig]:
-    """The trial with its structure resolved; an upper bound becomes one trial per fold."""
+    """The trial with its structure and source resolved.
+
+    An axis over the dataset's domains becomes one trial per source, an upper bound one per fold.
+    """
     structure = _require_structure(trial, data)
     require_domains(trial, data.name, data.domains)
-    config = trial.model_copy(update={"structure": structure})
-    folds = config.method.cross_validation(config.source, data.domains)
-    if folds is None:
-        _require_target(config, data.name, data.domains)
-        yield config
-        return
-    for source, fold in folds:
-        yield config.model_copy(update={"source": source, "fold": fold})
+    for source in sources_of(trial, data.domains):
+        config = trial.model_copy(update={"structure": structure, "source": source})
+        folds = config.method.cross_validation(source, data.domains)
+        if folds is None:
+            _require_target(config, data.name, data.domains)
+            yield config
+            continue
+        for trained_on, fold in folds:
+            yield config.model_copy(update={"source": trained_on, "fold": fold})
+
+
+def sources_of(trial: TrialConfig, domains: tuple[str, ...]) -> tuple[str, ...]:
+    """The sources that a trial means in a dataset; several domains in the dataset's order."""
+    axis = axis_of(trial.source)
+    if axis is not None:
+        return axis.sources(domains)
+    if trial.source == ALL:
+        return (ALL,)
+    return (joined(sorted(domains_in(trial.source), key=domains.index)),)
+
+
+def axis_words(trials: Iterable[TrialConfig], data_of: Callable[[TrialConfig], DataFacts]) -> str:
+    """Which sources the axes of trials mean in their datasets; empty without an axis."""
+    words: dict[str, None] = {}
+    for trial in trials:
+        axis = axis_of(trial.source)
+        if axis is not None:
+            data = data_of(trial)
+            listed = f"the {len(data.domains)} domains of dataset {data.name}"
+            words[f"{axis.words} {listed}: {', '.join(data.domains)}"] = None
+    return "; ".join(words)
 
 
 def require_domains(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> None:
@@ -170,10 +203,13 @@ def require_domains(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> 
     Raises:
         CellError: The message lists the domains and a `--set` option that chooses one.
     """
-    for key, value in (("source", trial.source), ("target", trial.target)):
-        if value is None or value in domains or (key == "source" and value == "all"):
+    is_named = trial.source != ALL and axis_of(trial.source) is None
+    named = [("source", domain) for domain in domains_in(trial.source)] if is_named else []
+    for key, value in (*named, ("target", trial.target)):
+        if value is None or value in domains:
             continue
-        all_domains = f", or all: --set '{key}={{grid: [{', '.join(domains)}]}}'"
+        each = "sites" if key == "source" else f"[{', '.join(domains)}]"
+        all_domains = f", or each in turn: --set '{key}={{grid: {each}}}'"
         raise CellError(
             key,
             value,
@@ -189,16 +225,16 @@ def _require_target(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> 
     Raises:
         CellError: With what to write instead.
     """
-    sources = domains if trial.source == "all" else (trial.source,)
+    sources = domains_in(trial.source, domains)
     others = [domain for domain in domains if domain not in sources]
-    each = f"--set 'source={{grid: [{', '.join(domains)}]}}'"
-    if trial.source == "all":
+    if not others and (trial.source == ALL or len(domains) > 1):
         raise CellError(
             "source",
-            "all",
-            f"source is 'all', which leaves no domain of {name!r} to test on; name one, or each in"
-            f" turn: {each}. Trained on all domains and tested on held-out patients of each is"
-            " method upper_bound, variant all_sites",
+            ALL if trial.source == ALL else list(sources),
+            f"source is {trial.source!r}, which leaves no domain of {name!r} to test on; name one,"
+            " each in turn with --set 'source={grid: sites}', or all but one in turn with"
+            " --set 'source={grid: leave_one_out}'. Trained on all domains and tested on held-out"
+            " patients of each is method upper_bound, variant all_sites",
         )
     if not others:
         raise CellError(
@@ -212,8 +248,9 @@ def _require_target(trial: TrialConfig, name: str, domains: tuple[str, ...]) -> 
         raise CellError(
             "target",
             trial.target,
-            f"target is {trial.target!r}, which is the source; name another domain, or leave target"
-            f" out to test on every other: {', '.join(others)}",
+            f"target is {trial.target!r}, which is {'the' if len(sources) == 1 else 'a'} source;"
+            " name another domain, or leave target out to test on every other:"
+            f" {', '.join(others)}",
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from desam_model.encoder.entry import MapShape
+from sweeper.config.sources import domains_in
 from sweeper.config.trial import TrialConfig
 from sweeper.data.preprocessing import Preprocessing
 from sweeper.errors import DataError
@@ -70,15 +71,14 @@ class ModelFacts:
     n_cases: int
 
     def settings_for(self, domain: str | None) -> Preprocessing:
-        """Preprocessing of images of a domain; by default of the one that it was trained on.
+        """Preprocessing of images of a domain; by default of those that it was trained on.
 
         Raises:
             DataError: The domain is unknown, or none is given and the training's differ.
         """
-        if domain is None and self.config.source != "all":
-            domain = self.config.source
-        chosen = self.preprocessing if domain is None else {domain: self.preprocessing.get(domain)}
-        settings = [_settings(values) for values in chosen.values() if values is not None]
+        trained_on = domains_in(self.config.source, tuple(self.preprocessing))
+        chosen = [self.preprocessing.get(d) for d in ([domain] if domain else trained_on)]
+        settings = [_settings(values) for values in chosen if values is not None]
         names = ", ".join(sorted(self.preprocessing))
         if not settings:
             raise DataError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from desam_model.encoder.registry import encoder_entry
 from desam_model.scoring.metric_table import metrics
 from desam_model.scoring.protocol_table import STRICT
+from sweeper.config.sources import domains_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +77,7 @@ def model_card(
         _encoder(facts),
         "## Training data",
         f"Dataset `{facts.dataset}` (fingerprint `{facts.identity.get('dataset')}`),"
-        f" domain {config.source}: {facts.n_cases} training cases. This folder holds no image, no"
+        f" domain {_source(facts)}: {facts.n_cases} training cases. This folder holds no image, no"
         " case id and no other data of a patient; a 256-bin mean histogram of the training images"
         " is kept, to recognise scans unlike them.",
         "## Scores",
@@ -122,7 +123,8 @@ def _table(facts: ModelFacts, means: Mapping[str, Mapping[str, Mapping[str, floa
         "|---" * (len(shown) + 2) + "|",
     ]
     for domain, row in sorted(means[protocol].items()):
-        name = f"{domain} (validation)" if domain == facts.config.source else domain
+        is_source = domain in domains_in(facts.config.source)
+        name = f"{domain} (validation)" if is_source else domain
         cells = [metric.scale * row.get(metric.name, math.nan) for metric in shown]
         values = " | ".join("undefined" if math.isnan(value) else f"{value:.2f}" for value in cells)
         lines.append(f"| {name} | {int(row['n'])} | {values} |")
@@ -134,13 +136,17 @@ def _table(facts: ModelFacts, means: Mapping[str, Mapping[str, Mapping[str, floa
     )
 
 
+def _source(facts: ModelFacts) -> str:
+    """The source in words, such as `A and B`."""
+    return " and ".join(domains_in(facts.config.source)) or facts.config.source
+
+
 def _limits(facts: ModelFacts) -> str:
-    source = facts.config.source
     return "\n".join(
         (
             "- Research only: not a medical device, not for diagnosis or treatment.",
-            f"- Trained on {facts.n_cases} cases of {source} and one seed; on other scanners expect"
-            " the lower scores of the other domains above, or worse.",
+            f"- Trained on {facts.n_cases} cases of {_source(facts)} and one seed; on other"
+            " scanners expect the lower scores of the other domains above, or worse.",
             "- Slices are predicted one by one, without their neighbours.",
             f"- A scan without a {facts.config.structure} may still get a mask.",
             "- Look at predictions that `predictions.csv` flags.",

@@ -10,7 +10,8 @@ import numpy as np
 
 from sweeper.data.preprocessing import prepare_image
 from sweeper.data.restore import restore_mask
-from sweeper.data.volume import Volume, VolumeError, read_volume, stem_of
+from sweeper.data.volume import Volume, read_volume, stem_of
+from sweeper.data.voxel_files import VolumeError
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:

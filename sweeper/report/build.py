@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sweeper.config.sources import domains_in
 from sweeper.report.aggregate import average_cell, make_cell
-from sweeper.report.caption import caption, notes, tests_caption
+from sweeper.report.caption import caption, notes, provenance, tests_caption
 from sweeper.report.convergence import unconverged
 from sweeper.report.draft import draft_reasons
 from sweeper.report.published_rows import published_rows
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
     from sweeper.report.statistics.significance import TableTests
     from sweeper.report.table import Cell
 
-AVERAGE = {"source": "Overall", "target": "Overall", "structure": "Average", "matrix": "Mean"}
+AVERAGE = {
+    "source": "Overall",
+    "target": "Overall",
+    "structure": "Average",
+    "by_structure": "Average",
+    "encoder": "Average",
+    "matrix": "Mean",
+}
 
 
 def build_tables(query: Query) -> tuple[ReportTable, ...]:
@@ -105,7 +113,7 @@ def _row(
 
 def _matrix(query: Query, label: str, by_pair: dict[str, dict[str, Pool]]) -> ReportTable:
     """Rows are sources, columns are targets; the diagonal, source validation, is in no mean."""
-    sources = [d for d in query.domains if any(p.startswith(f"{d} -> ") for p in by_pair)]
+    sources = [s for s in query.sources if any(p.startswith(f"{s} -> ") for p in by_pair)]
     rows = []
     by_target: dict[str, list[tuple[Cell, dict[str, float]]]] = {d: [] for d in query.domains}
     for source in sources:
@@ -113,9 +121,10 @@ def _matrix(query: Query, label: str, by_pair: dict[str, dict[str, Pool]]) -> Re
             target: make_cell(by_pair.get(f"{source} -> {target}", {}), query.spec)
             for target in query.domains
         }
-        others = [cell for target, cell in made.items() if target != source]
+        trained_on = domains_in(source)
+        others = [cell for target, cell in made.items() if target not in trained_on]
         for target, cell in made.items():
-            if target != source:
+            if target not in trained_on:
                 by_target[target].append(cell)
         average = average_cell([c for c, _ in others], [v for _, v in others])
         rows.append(
@@ -156,6 +165,7 @@ def _finish(
         notes=notes(query, rows),
         short_caption=short_caption(query, rows, query.shown(columns[-1]), tests),
         measure=query.metric.label,
+        provenance=provenance(query),
         draft_reasons=tuple(reasons),
         draft_remedies=tuple(reasons.values()),
         is_synthetic=query.is_synthetic,

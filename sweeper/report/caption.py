@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from desam_model.scoring.protocol_table import PROTOCOLS
-from sweeper.records import domain_of, in_domain_test, is_in_domain_test
+from sweeper.config.sources import domains_in, joined
+from sweeper.records import domain_of, is_in_domain_test
 from sweeper.report.aggregate import average_cell, make_cell
 from sweeper.report.convergence import convergence_notes, unequal_budgets
 from sweeper.report.measurements import planned_pairs
@@ -26,37 +27,46 @@ if TYPE_CHECKING:
     from sweeper.report.table import TableRow
 
 _DIRECTIONS = {
-    "source": "column = source site (trained on it, {others})",
-    "target": "column = target site (tested on it, {others})",
-    "matrix": "row = source, column = target; the diagonal is source validation and in no mean",
-    "structure": "column = source -> target and structure",
+    "source": "Each column is a source site: trained on it, {others}",
+    "target": "Each column is a target site: tested on it, {others}",
+    "matrix": "Rows are sources, columns targets; the diagonal is source validation and in no mean",
+    "structure": "Each column is a source, a target and a structure",
+    "by_structure": "Each column is a structure (all sources and their targets)",
+    "encoder": "Each column is an encoder (all sources and their targets)",
+}
+_ALL_DIRECTIONS = {
+    "cases": "A cell is the mean over all pairs of source and case pooled",
+    "sites": "A cell is the mean of the target sites' means",
 }
 _AGGREGATES = {
     "source": {
-        "cases": "cell = mean over all target cases pooled",
-        "sites": "cell = mean of the target sites' means",
+        "cases": "A cell is the mean over all target cases pooled",
+        "sites": "A cell is the mean of the target sites' means",
     },
     "target": {
-        "cases": "cell = mean over all pairs of source and case pooled",
-        "sites": "cell = mean of the sources' means",
+        "cases": "A cell is the mean over all pairs of source and case pooled",
+        "sites": "A cell is the mean of the sources' means",
     },
+    "by_structure": _ALL_DIRECTIONS,
+    "encoder": _ALL_DIRECTIONS,
 }
 
 
 def caption(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
-    """The caption: metric, direction, aggregator, protocol, seeds, counts, spread, fingerprints."""
+    """The caption: metric, direction, aggregator, protocol, seeds, counts, spread, data."""
     spec = query.spec
-    aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "cell = mean over cases")
+    aggregate = _AGGREGATES.get(spec.columns, {}).get(spec.aggregate, "A cell is the mean of cases")
     lines = [
-        f"{query.metric.meaning} per case volume; {direction(query)}; {aggregate}; last column ="
-        " plain mean of the columns.",
-        f"Protocol {spec.protocol} ({PROTOCOLS[spec.protocol].rule}); {_seeds(query)};"
-        f" {_counts(query, rows)}; {_spread(query, rows)}.",
-        _fingerprints(query),
+        f"{query.metric.meaning} per case volume. {direction(query)}. {aggregate}, the last column"
+        " the plain mean of the columns.",
+        f"Protocol {spec.protocol}: {PROTOCOLS[spec.protocol].rule}. {_seeds(query)},"
+        f" {_spread(query, rows)}; {_counts(query, rows)}.",
+        _data(query),
     ]
     lines += empty_predictions(query)
     structures = sorted({e.structure for e in query.entries} - {""})
-    if len(structures) > 1 and spec.columns != "structure":
+    pooled = any(len({e.structure for e in entries}) > 1 for entries in query.rows.values())
+    if pooled and spec.columns not in ("structure", "by_structure"):
         lines.append(f"Plain mean over {len(structures)} structures: {', '.join(structures)}.")
     lines += _paired_ablations(query)
     if spec.where:
@@ -118,7 +128,7 @@ def _paired_ablations(query: Query) -> list[str]:
 
 
 def direction(query: Query) -> str:
-    """The meaning of a column, with the domains it was tested or trained on."""
+    """The meaning of a column, a sentence with the domains it was tested or trained on."""
     words = _DIRECTIONS[query.spec.columns]
     if query.spec.columns == "matrix" and _has_test(query):
         words = words.replace("source validation", "the source's own test cases (in-domain test)")
@@ -129,16 +139,19 @@ def direction(query: Query) -> str:
     for entry in query.entries:
         if entry.label not in query.references:
             for source, target in planned_pairs(entry, query.domains):
-                if source != target:
+                if target not in domains_in(source):
                     column, other = (source, target) if is_source else (target, source)
                     partners.setdefault(column, set()).add(other)
     verb, each = ("tested on", "all others") if is_source else ("trained on", "each other site")
-    has_all = all(set(query.domains) - {column} == others for column, others in partners.items())
-    if has_all and len(query.domains) > 2:
-        return words.format(others=f"{verb} {each}")
+    rest = {c: [d for d in query.domains if d not in domains_in(c)] for c in partners}
+    if len(query.domains) > 2:
+        if all(set(rest[column]) == others for column, others in partners.items()):
+            return words.format(others=f"{verb} {each}")
+        if all({joined(rest[column])} == others for column, others in partners.items()):
+            return words.format(others=f"{verb} all others together")
     by_others: dict[str, list[str]] = {}
     for column, others in partners.items():
-        names = " and ".join(query.shown(d) for d in query.domains if d in others)
+        names = " and ".join(query.shown(s) for s in query.sources if s in others)
         by_others.setdefault(names, []).append(query.shown(column))
     if len(by_others) == 1:
         return words.format(others=f"{verb} {next(iter(by_others))}")
@@ -157,7 +170,7 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
     )
     lines = [stars] if tests.tests else []
     if tests.refused:
-        lines.append(f"Stars: none; {tests.refused}.")
+        lines.append(f"No stars ({tests.refused}).")
     if tests.left_out:
         lines.append(f"Not tested: {'; '.join(tests.left_out)}.")
     return (" ".join(lines),) if lines else ()
@@ -165,7 +178,9 @@ def tests_caption(tests: TableTests | None) -> tuple[str, ...]:
 
 def _seeds(query: Query) -> str:
     seeds = sorted({e.seed for e in query.entries}, key=lambda seed: (len(seed), seed))
-    return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
+    return (
+        f"One seed ({seeds[0]})" if len(seeds) == 1 else f"{len(seeds)} seeds ({', '.join(seeds)})"
+    )
 
 
 def _has_test(query: Query) -> bool:
@@ -183,13 +198,12 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     slices: dict[tuple[str, str], int] = {}
     is_matrix = query.spec.columns == "matrix"
     for entry in query.entries:
-        test, is_fold = in_domain_test(entry.source), bool(entry.values.get("fold"))
-        scores = list(entry.scores(query.spec.protocol))
-        is_tested = any(score.target == test for score in scores)
+        is_fold, scores = bool(entry.values.get("fold")), list(entry.scores(query.spec.protocol))
+        tested = {domain_of(s.target) for s in scores if is_in_domain_test(s.target)}
         for score in scores:
-            is_validation = score.target == entry.source and not is_fold
-            is_hidden = is_validation and (is_tested or not is_matrix)
-            if not is_hidden and (is_matrix or score.target != test):
+            is_validation = score.target in entry.sources and not is_fold
+            is_hidden = is_validation and (score.target in tested or not is_matrix)
+            if not is_hidden and (is_matrix or not is_in_domain_test(score.target)):
                 key = domain_of(score.target), score.case
                 slices[key] = max(slices.get(key, 0), score.n_slices)  # 0 if the tool gave no mask
     whole = f"n = {len(slices)} cases, {sum(slices.values())} slices"
@@ -203,25 +217,38 @@ def _counts(query: Query, rows: Sequence[TableRow]) -> str:
     if cells <= {len(slices)}:
         return whole
     low, high = min(cells), max(cells)
-    noun = "pairs of source and case" if query.spec.columns == "target" else "cases"
+    pools_sources = query.spec.columns in ("target", "by_structure", "encoder")
+    noun = "pairs of source and case" if pools_sources else "cases"
     return f"{whole}, {low if low == high else f'{low} to {high}'} {noun} per cell and seed"
 
 
 def _spread(query: Query, rows: Sequence[TableRow]) -> str:
     if any(cell.deviation is not None for row in rows for cell in row.cells):
-        return "± = standard deviation over seeds"
+        return "± is the standard deviation over them"
     n_seeds = max((cell.seeds_planned for row in rows for cell in row.cells), default=0)
-    return "no ± with a single seed" if n_seeds < 2 else "no ±, as seeds are missing"
+    return "so there is no ±" if n_seeds < 2 else "no ± because some are missing"
 
 
-def _fingerprints(query: Query) -> str:
-    def known(tag: str) -> str:
-        values = {e.run.tags.get(tag, "") for e in query.entries if e.run is not None} - {""}
-        return ", ".join(sorted(values))
-
-    dataset = " ".join(filter(None, (known("dataset"), known("dataset_fingerprint")))) or "none"
-    code = known("code_version") or "none"
+def _data(query: Query) -> str:
+    dataset, code = _known(query, "dataset") or "none", _known(query, "code_version") or "none"
     return f"Dataset {dataset}; {encoder_words(query)}; training code {code}."
+
+
+def provenance(query: Query) -> str:
+    """A line of fingerprints: what exactly was read and run; empty if nothing ran."""
+    parts = {
+        "dataset": _known(query, "dataset_fingerprint"),
+        "encoder": _known(query, "encoder_fingerprint"),
+        "sweeper": _known(query, "sweeper_version"),
+    }
+    known = "; ".join(f"{name} {value}" for name, value in parts.items() if value)
+    return f"Provenance: {known}." if known else ""
+
+
+def _known(query: Query, tag: str) -> str:
+    """All values of a tag of the runs, in order."""
+    values = {e.run.tags.get(tag, "") for e in query.entries if e.run is not None} - {""}
+    return ", ".join(sorted(values))
 
 
 def notes(query: Query, rows: Sequence[TableRow]) -> tuple[str, ...]:
@@ -272,7 +299,8 @@ def _within_spread(rows: Sequence[TableRow], baseline: str | None, digits: int) 
 
 def fewer_sources(query: Query) -> list[str]:
     """A note if the columns, and so their mean, are not all of the dataset's domains."""
-    if query.spec.columns != "source" or set(query.domains) <= set(query.columns):
+    has_several = any(len(domains_in(column)) > 1 for column in query.columns)
+    if query.spec.columns != "source" or has_several or set(query.domains) <= set(query.columns):
         return []
     return [
         f"Sources here are {len(query.columns)} of the dataset's {len(query.domains)} domains, and"
@@ -301,8 +329,9 @@ def _other_average(query: Query, rows: Sequence[TableRow]) -> list[str]:
     if not differing:
         return []
     return [
-        f"The aggregators differ by more than {notable}: overall by"
-        f" {query.spec.aggregate} / by {other.aggregate}: {'; '.join(differing)}."
+        f"Averaged by {other.aggregate} instead of by {query.spec.aggregate}, the last column"
+        f" changes by more than {notable} ({query.spec.aggregate} / {other.aggregate}):"
+        f" {'; '.join(differing)}."
     ]
 
 

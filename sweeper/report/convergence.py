@@ -19,9 +19,9 @@ FALLING_SHARE = 0.02
 falling. A guess: an exponential decay of ten time constants loses 0.01 % there, of three 2 %."""
 
 DAGGER_MEANING = (
-    f"{DAGGER}: a training of the row does not beat the best constant mask on its own training"
-    f" cases, or its loss was still falling (over {100 * FALLING_SHARE:.0f} % of its whole fall in"
-    " the last tenth of the epochs)"
+    f"{DAGGER} The row may be undertrained: a training does not beat the best constant mask on its"
+    f" own training cases, or its loss was still falling (over {100 * FALLING_SHARE:.0f} % of its"
+    " whole fall in the last tenth of the epochs)"
 )
 
 

@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sweeper.config.sources import domains_in
 from sweeper.errors import DraftError
 from sweeper.records import TrialStatus
 from sweeper.report.convergence import convergence_reasons, unequal_budgets
+from sweeper.report.encoder_names import ENCODER_KEYS
 from sweeper.report.entries import REFERENCE_METHOD, row_keys
 from sweeper.report.formats.text import markdown_table
 from sweeper.report.pretraining import encoder_of_row, random_weights
@@ -99,7 +101,7 @@ def _unplanned_sources(query: Query) -> list[str]:
 
     A target's column pools the trainings on all other domains, unless `where` restricts them.
     """
-    if query.spec.columns not in ("target", "matrix"):
+    if query.spec.columns not in ("target", "matrix", "by_structure", "encoder"):
         return []
     by_row = {
         label: {entry.source for entry in entries}
@@ -108,7 +110,8 @@ def _unplanned_sources(query: Query) -> list[str]:
     }
     expected = set.union(set(), *by_row.values())
     is_restricted = any(condition.split("=")[0] == "source" for condition in query.spec.where)
-    if query.spec.columns == "target" and not is_restricted:
+    has_several = any(len(domains_in(source)) > 1 for source in expected)
+    if query.spec.columns == "target" and not is_restricted and not has_several:
         expected |= set(query.domains)
     return [
         f"{label} has no plan at source {', '.join(sorted(expected - planned))}"
@@ -166,8 +169,9 @@ def _mixed(query: Query) -> list[str]:
             if entry.run is not None and entry.run.tags.get(tag):
                 # methods have different code, but a method must have only one version
                 scope = entry.method if tag == "code_version" else ""
-                if tag == "encoder_fingerprint":  # a row of the table may be an encoder
-                    scope = encoder_of_row(entry, keys)
+                if tag == "encoder_fingerprint":  # rows or columns of the table may be encoders
+                    is_column = query.spec.columns == "encoder"
+                    scope = encoder_of_row(entry, ENCODER_KEYS if is_column else keys)
                 by_method.setdefault(scope, set()).add(entry.run.tags[tag])
         mixed = {scope: versions for scope, versions in by_method.items() if len(versions) > 1}
         for scope, versions in mixed.items():

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
 from desam_model.encoder.registry import encoders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ENCODER_KEY = "encoder.name"
 """The setting that names a training's encoder."""
+
+
+ENCODER_KEYS = (ENCODER_KEY, "encoder.precision", "encoder.pool", "encoder.checkpoint")
+"""The settings by which embeddings differ."""
+
+
+def column_name(values: Mapping[str, str]) -> str:
+    """The name of an encoder's column, such as `lite_medsam, pool 4, int8`.
+
+    Args:
+        values: Flattened settings of a training.
+    """
+    parts = [display_name(values.get(ENCODER_KEY) or "no encoder")]
+    if values.get("encoder.pool", "1") != "1":
+        parts.append(f"pool {values['encoder.pool']}")
+    if values.get("encoder.precision", "float16") != "float16":
+        parts.append(values["encoder.precision"])
+    if values.get("encoder.checkpoint"):
+        parts.append(PurePath(values["encoder.checkpoint"]).name)
+    return ", ".join(parts)
 
 
 def is_random(encoder: str) -> bool:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.config.problems import matching_key, nearest
+from sweeper.config.sources import domains_in
 from sweeper.errors import ConfigError
 from sweeper.records import TrialStatus
-from sweeper.report.encoder_names import ENCODER_KEY, display_name
+from sweeper.report.encoder_names import ENCODER_KEY, ENCODER_KEYS, display_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,8 +47,13 @@ class Entry:
 
     @property
     def source(self) -> str:
-        """Domain that the training used; `all` for a training on all domains."""
+        """What it was trained on: a domain, several as `A+B`, or `all`."""
         return self.values.get("source", "")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The domains that its source names; none for `all`."""
+        return domains_in(self.source)
 
     @property
     def seed(self) -> str:
@@ -153,7 +159,7 @@ def restrict(entries: Sequence[Entry], where: Sequence[str]) -> tuple[Entry, ...
     return remaining
 
 
-def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
+def label_rows(entries: Sequence[Entry], rows: str, columns: str = "source") -> tuple[Entry, ...]:
     """The entries with the names of their rows.
 
     If entries with the same name differ in more than seed, source, structure, fold and target, the
@@ -163,17 +169,19 @@ def label_rows(entries: Sequence[Entry], rows: str) -> tuple[Entry, ...]:
     Args:
         entries: All entries of a report.
         rows: `method`, or keys separated by commas.
+        columns: The direction; encoders in columns do not distinguish rows.
 
     Raises:
         ConfigError: A key that no entry has.
     """
+    same_row = (*_NO_LABEL, *(ENCODER_KEYS if columns == "encoder" else ()))
     keys = row_keys(entries, rows)
     by_label: dict[str, list[Entry]] = {}
     for entry in entries:
         by_label.setdefault(_label(entry, keys), []).append(entry)
     named: dict[int, Entry] = {}
     for label, members in by_label.items():
-        differing = _differing_keys(members)
+        differing = _differing_keys(members, same_row)
         for entry in members:
             keys_set = [key for key in differing if entry.values.get(key)]
             suffix = ", ".join(f"{key.split('.')[-1]} {entry.values[key]}" for key in keys_set)
@@ -232,13 +240,18 @@ def method_label(values: Mapping[str, str]) -> str:
     return " ".join(parts)
 
 
-def _differing_keys(members: Sequence[Entry]) -> list[str]:
-    """Keys in which entries of one cell differ; empty if every cell has one entry."""
+def _differing_keys(members: Sequence[Entry], same_row: Sequence[str]) -> list[str]:
+    """Keys in which entries of one cell differ; empty if every cell has one entry.
+
+    Args:
+        members: Entries of one name.
+        same_row: The keys in which entries of one row may differ.
+    """
     cells: dict[tuple[str, ...], list[Entry]] = {}
     for entry in members:
-        cell_key = tuple(entry.values.get(key, "") for key in _NO_LABEL)
+        cell_key = tuple(entry.values.get(key, "") for key in same_row)
         cells.setdefault(cell_key, []).append(entry)
     if all(len(cell) == 1 for cell in cells.values()):
         return []
-    keys = sorted({key for entry in members for key in entry.values} - set(_NO_LABEL))
+    keys = sorted({key for entry in members for key in entry.values} - set(same_row))
     return [key for key in keys if len({entry.values.get(key, "") for entry in members}) > 1]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from desam_model.scoring.metric_table import MAIN, metrics
+from sweeper.config.sources import domains_in
 from sweeper.records import in_domain_test
+from sweeper.report.encoder_names import column_name
 from sweeper.report.entries import REFERENCE_METHOD
 
 if TYPE_CHECKING:
@@ -59,7 +61,10 @@ class Pool:
 
 
 def pools(
-    entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str]
+    entries: Sequence[Entry],
+    spec: ReportSpec,
+    domains: Sequence[str],
+    sources: Sequence[str] | None = None,
 ) -> dict[str, dict[str, Pool]]:
     """Column -> seed -> pool, for the entries of one row.
 
@@ -67,29 +72,34 @@ def pools(
         entries: The entries of one row.
         spec: The query; `matrix` columns are named `source -> target`.
         domains: All domains of the dataset, in order.
+        sources: All sources of the table, whose columns an upper bound fills; by default each
+            domain.
     """
+    sources = sources or domains
     numbers: dict[tuple[str, str], dict[str, list[Measurement]]] = defaultdict(
         lambda: defaultdict(list)
     )
     planned: dict[tuple[str, str], int] = defaultdict(int)
     done: dict[tuple[str, str], int] = defaultdict(int)
     for entry in entries:
-        pairs = planned_pairs(entry, domains)
+        pairs = planned_pairs(entry, domains, sources)
         is_measured = entry.measures(spec.metric, spec.protocol)
-        for column in filter(None, dict.fromkeys(_column(spec, entry, *pair) for pair in pairs)):
+        for column in filter(None, dict.fromkeys(column_of(spec, entry, *pair) for pair in pairs)):
             planned[column, entry.seed] += 1
             done[column, entry.seed] += is_measured
         if is_measured:
-            _collect(entry, spec, domains, numbers)
+            _collect(entry, spec, pairs, numbers)
     by_column: dict[str, dict[str, Pool]] = defaultdict(dict)
     for (column, seed), count in planned.items():
         by_column[column][seed] = Pool(numbers[column, seed], count, done[column, seed])
-    for column in _uncovered(entries, spec, domains):
+    for column in _uncovered(entries, spec, domains, sources):
         by_column.pop(column, None)
     return by_column
 
 
-def _uncovered(entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str]) -> list[str]:
+def _uncovered(
+    entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str], sources: Sequence[str]
+) -> list[str]:
     """Columns in which a cross-validated upper bound lacks sites.
 
     Its column pools the held-out cases of all other sites; if one of them was never planned, the
@@ -99,7 +109,7 @@ def _uncovered(entries: Sequence[Entry], spec: ReportSpec, domains: Sequence[str
     if spec.columns != "source" or not by_site:
         return []
     tested = {entry.source for entry in by_site}
-    return [column for column in domains if set(domains) - {column} - tested]
+    return [column for column in sources if set(domains) - {*domains_in(column)} - tested]
 
 
 def case_shares(by_seed: Mapping[str, Pool], *, skips_undefined: bool) -> CaseShares:
@@ -116,39 +126,51 @@ def case_shares(by_seed: Mapping[str, Pool], *, skips_undefined: bool) -> CaseSh
     return frozenset((key, count / len(by_seed)) for key, count in counts.items())
 
 
-def planned_pairs(entry: Entry, domains: Sequence[str]) -> list[tuple[str, str]]:
-    """The (source, target) pairs that an entry measures; for source validation both are equal."""
+def planned_pairs(
+    entry: Entry, domains: Sequence[str], sources: Sequence[str] | None = None
+) -> list[tuple[str, str]]:
+    """The (source, target) pairs that an entry measures; source validation is on a source itself.
+
+    Args:
+        entry: The entry.
+        domains: All domains of the dataset, in order.
+        sources: As for `pools`.
+    """
     if entry.method == REFERENCE_METHOD and entry.values.get("fold"):
-        return _reference_pairs(entry, domains)
+        return _reference_pairs(entry, domains, sources or domains)
     target = entry.values.get("target")
     targets = [target] if target else list(domains)
     return [(entry.source, target) for target in targets]
 
 
-def _reference_pairs(entry: Entry, domains: Sequence[str]) -> list[tuple[str, str]]:
+def _reference_pairs(
+    entry: Entry, domains: Sequence[str], sources: Sequence[str]
+) -> list[tuple[str, str]]:
     """The pairs of an upper bound, whose held-out cases are targets of the other columns."""
-    tested = list(domains) if entry.source == "all" else [entry.source]
+    tested = domains_in(entry.source, domains)
     if entry.values.get("method.variant") == "source_cv":
-        return [(entry.source, entry.source)]
-    return [(column, target) for target in tested for column in domains if column != target]
+        return [(entry.source, target) for target in tested]
+    return [(s, target) for target in tested for s in sources if target not in domains_in(s)]
 
 
 def _collect(
     entry: Entry,
     spec: ReportSpec,
-    domains: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
     numbers: dict[tuple[str, str], dict[str, list[Measurement]]],
 ) -> None:
     metric = metrics()[spec.metric]
     columns: dict[str, set[str]] = defaultdict(set)
-    for source, target in planned_pairs(entry, domains):
+    for source, target in pairs:
         # a set, as pooled sources of an upper bound are one measurement per column
-        columns[target].add(_column(spec, entry, source, target))
+        columns[target].add(column_of(spec, entry, source, target))
     seed, group = entry.seed, entry.source if spec.columns == "target" else ""
-    test = in_domain_test(entry.source)
     scores = list(entry.scores(spec.protocol))
-    if any(score.target == test for score in scores):  # it replaces validation on the diagonal
-        columns[test] = columns.pop(entry.source, set())
+    targets = {score.target for score in scores}
+    for domain in entry.sources:
+        test = in_domain_test(domain)
+        if test in targets:  # it replaces validation on the diagonal
+            columns[test] = columns.pop(domain, set())
     for score in scores:
         unit = (score.target, score.case, score.structure)
         patient = (score.target, score.patient or score.case)
@@ -174,18 +196,22 @@ def worst_value(metric: Metric, score: Score) -> float:
 def is_own_pair(column: str) -> bool:
     """True if a column of a matrix is a source tested on itself."""
     source, is_pair, target = column.partition(_PAIR)
-    return bool(is_pair) and source == target
+    return bool(is_pair) and target in domains_in(source)
 
 
-def _column(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
+def column_of(spec: ReportSpec, entry: Entry, source: str, target: str) -> str:
     """Name of the column to which a pair belongs; empty if to none."""
     if spec.columns == "matrix":
         return f"{source}{_PAIR}{target}"
     is_own = entry.method == REFERENCE_METHOD and bool(entry.values.get("fold"))
-    if source == target and not is_own:
+    if target in domains_in(source) and not is_own:
         return ""
     if spec.columns == "source":
         return source
     if spec.columns == "target":
         return target
+    if spec.columns == "by_structure":
+        return entry.structure
+    if spec.columns == "encoder":
+        return column_name(entry.values)
     return f"{source} -> {target} {entry.structure}"

@@ -14,17 +14,10 @@ if TYPE_CHECKING:
 
 
 def encoder_words(query: Query) -> str:
-    """The encoders of a table with pretraining and fingerprints, as a clause of the caption."""
-    fingerprints: dict[tuple[str, str], set[str]] = {}
-    for entry in query.entries:
-        if entry.run is not None and entry.run.tags.get("encoder"):
-            key = entry.run.tags["encoder"], entry.run.tags.get("encoder_weights", "")
-            known = fingerprints.setdefault(key, set())
-            known.update({entry.run.tags.get("encoder_fingerprint", "")} - {""})
-    parts = [
-        " ".join(filter(None, (with_pretraining(name, weights), ", ".join(sorted(known)))))
-        for (name, weights), known in sorted(fingerprints.items())
-    ]
+    """The encoders of a table with their pretraining, as a clause of the caption."""
+    tags = [entry.run.tags for entry in query.entries if entry.run is not None]
+    used = {(t["encoder"], t.get("encoder_weights", "")) for t in tags if t.get("encoder")}
+    parts = [with_pretraining(name, weights) for name, weights in sorted(used)]
     return f"encoder{'s' if len(parts) > 1 else ''} {'; '.join(parts) or 'none'}"
 
 

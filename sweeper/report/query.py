@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
 from desam_model.scoring.metric_table import metrics
-from sweeper.config.report import ReportSpec
+from sweeper.config.report import Columns, ReportSpec
+from sweeper.config.sources import domains_in, joined
 from sweeper.errors import ConfigError, TrackingError
 from sweeper.records import is_in_domain_test
 from sweeper.report.entries import REFERENCE_METHOD, gather, label_rows, restrict
@@ -56,8 +57,23 @@ class Query:
         return self.spec.digits or self.metric.digits
 
     def shown(self, name: str) -> str:
-        """The printed name of a column; the names of rows are those of the entries."""
-        return self.spec.names.get(name, name)
+        """The printed name of a column; the names of rows are those of the entries.
+
+        A source of several domains is named after them, or after the only one that it leaves out.
+        """
+        names, parts = self.spec.names, domains_in(name)
+        if name in names or len(parts) < 2 or not set(parts) <= set(self.domains):
+            return names.get(name, name)
+        left_out = [domain for domain in self.domains if domain not in parts]
+        if len(left_out) == 1:
+            return f"all but {names.get(left_out[0], left_out[0])}"
+        return joined([names.get(part, part) for part in parts])
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The domains of the dataset, then the planned sources of several domains."""
+        several = [entry.source for entry in self.planned if len(entry.sources) > 1]
+        return tuple(dict.fromkeys((*self.domains, *several)))
 
     @property
     def is_synthetic(self) -> bool:
@@ -79,7 +95,8 @@ class Query:
     def pools(self) -> dict[str, dict[str, dict[str, Pool]]]:
         """Row -> column -> seed -> pool."""
         return {
-            label: pools(entries, self.spec, self.domains) for label, entries in self.rows.items()
+            label: pools(entries, self.spec, self.domains, self.sources)
+            for label, entries in self.rows.items()
         }
 
     @cached_property
@@ -143,8 +160,8 @@ def spec_of(keys: Mapping[str, Any]) -> ReportSpec:
     """
     if keys.get("columns") is None:
         raise ConfigError(
-            "report: no direction; set it with --columns source|target|matrix|"
-            "structure, or under 'report:' in the search space"
+            f"report: no direction; set it with --columns {'|'.join(get_args(Columns))}, or under"
+            " 'report:' in the search space"
         )
     try:
         return ReportSpec.model_validate(keys)
@@ -171,14 +188,14 @@ def make_query(results: TrackedResults, spec: ReportSpec | None = None) -> Query
     domains = [d for plan in plans for d in plan.get("dataset", {}).get("domains", ())]
     scores = [score for e in entries if e.run is not None for score in e.run.scores]
     measured = [score.target for score in scores if not is_in_domain_test(score.target)]
-    planned = [e.source for e in entries if e.source not in ("", "all")]
-    labelled = label_rows(entries, chosen.rows)
+    planned = [domain for e in entries if e.source for domain in e.sources]
+    labelled = label_rows(entries, chosen.rows, chosen.columns)
     return Query(
         spec=_with_shown_baseline(chosen, labelled),
         name="+".join(sweep.name for sweep in results.sweeps),
         domains=tuple(dict.fromkeys([*domains, *(() if domains else sorted(planned + measured))])),
         planned=_renamed(labelled, chosen.names),
-        entries=_renamed(label_rows(selected, chosen.rows), chosen.names),
+        entries=_renamed(label_rows(selected, chosen.rows, chosen.columns), chosen.names),
         results=results,
     )
 

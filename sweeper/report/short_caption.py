@@ -33,17 +33,17 @@ def short_caption(
         tests: The tests that the stars show, if any.
     """
     spec = query.spec
-    cells = _CELLS[spec.aggregate] if spec.columns in ("source", "target") else "mean over cases"
+    cells = (
+        _CELLS[spec.aggregate] if spec.columns not in ("structure", "matrix") else "mean over cases"
+    )
     seeds = {entry.seed for entry in query.entries}
     of_seeds = f", {len(seeds)} seeds" if len(seeds) > 1 else ", one seed"
     has_spread = any(cell.deviation is not None for row in rows for cell in row.cells)
     spread = " (± standard deviation over seeds)" if has_spread else ""
-    columns = direction(query)
-    first, rest = columns[0].upper(), columns[1:]
     budgets = unequal_budgets(query).values()
     return (
         f"{query.metric.meaning} per case volume: {cells}{of_seeds}{spread}.",
-        f"{first}{rest.replace(' = ', ': ')}; {average}: mean of the columns.",
+        f"{direction(query)}; {average}: mean of the columns.",
         f"Protocol {spec.protocol}: {PROTOCOLS[spec.protocol].rule}.",
         *(empty_predictions(query)),
         *(tests_caption(tests) if tests is not None and tests.tests else ()),

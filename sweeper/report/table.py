@@ -101,6 +101,7 @@ class ReportTable:
         short_caption: Sentences for a paper, without fingerprints and remarks.
         measure: Metric and unit, such as `Dice (%)`.
         draft_remedies: What to do about each of `draft_reasons`.
+        provenance: Fingerprints of data and encoder; files have it, a terminal if asked.
     """
 
     name: str
@@ -118,3 +119,4 @@ class ReportTable:
     short_caption: tuple[str, ...] = ()
     measure: str = ""
     draft_remedies: tuple[str, ...] = ()
+    provenance: str = ""

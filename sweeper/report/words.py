@@ -65,7 +65,7 @@ def draft_lines(table: ReportTable) -> tuple[str, ...]:
 
 
 def caption_lines(table: ReportTable) -> tuple[str, ...]:
-    """The lines below a table: title, caption, meaning of the marks, notes and citations."""
+    """The lines below a table: title, caption, marks, notes, citations and provenance."""
     marks = ["Bold: best, underlined: second."] if has_marks(table) else []
     by_note: dict[str, list[str]] = {}
     for row in table.rows:
@@ -77,12 +77,18 @@ def caption_lines(table: ReportTable) -> tuple[str, ...]:
         *marks,
         *table.notes,
         *cited,
+        *([table.provenance] if table.provenance else []),
     )
+
+
+def without_provenance(table: ReportTable) -> ReportTable:
+    """The table as shown to people who did not ask for fingerprints."""
+    return replace(table, provenance="")
 
 
 def short_caption_lines(table: ReportTable) -> tuple[str, ...]:
     """The lines of a paper's caption: without fingerprints, budgets that are equal, and remarks."""
-    full = caption_lines(replace(table, caption=table.short_caption, notes=()))
+    full = caption_lines(replace(table, caption=table.short_caption, notes=(), provenance=""))
     return tuple(line if line.endswith(".") else f"{line}." for line in full)
 
 

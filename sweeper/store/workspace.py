@@ -43,6 +43,11 @@ class Workspace:
             ) from err
         return cls(root)
 
+    @classmethod
+    def for_reading(cls, root: Path) -> Workspace:
+        """The workspace at `root`, which may be read-only; nothing is created or written."""
+        return cls(root.absolute())
+
     @property
     def datasets(self) -> Path:
         """Imported datasets, one `NAME.zarr` each."""

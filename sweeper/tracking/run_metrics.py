@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from desam_model.scoring.metric_table import MAIN
 from desam_model.scoring.protocol_table import PROTOCOLS
+from sweeper.config.sources import domains_in
 from sweeper.records import is_in_domain_test
 
 if TYPE_CHECKING:
@@ -106,11 +107,12 @@ def _by_target(
     """Defined values of the main metric by target domain, without source-validation cases."""
     by_target: dict[str, list[float]] = {}
     is_fold = bool(record.params.get("fold"))
+    sources = domains_in(record.params.get("source", ""))
     for score in scores:
         value = score.values.get(MAIN.name, math.nan)
         if score.eval_id != eval_id or score.protocol != protocol or math.isnan(value):
             continue
-        if is_fold or score.target != record.params.get("source"):
+        if is_fold or score.target not in sources:
             by_target.setdefault(score.target, []).append(value)
     return by_target
 

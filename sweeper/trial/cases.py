@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from desam_model.training.folds import folds, training_share
 from desam_model.training.loader import Loader
 from desam_model.types import Reads, Split
+from sweeper.config.sources import domains_in
 from sweeper.errors import DataError
 from sweeper.factory import Sizes
 from sweeper.store.dataset.views import background_view, slice_view
@@ -98,11 +99,11 @@ def observed_batches(
 
 
 def choose_cases(config: TrialConfig, dataset: DatasetStore) -> Cases:
-    """Training and validation cases of the source; scored are its test cases and the targets.
+    """Training and validation cases of each source domain; scored are its test cases and targets.
 
     Targets are all cases of the other domains, or the fold; cases of split `test` are in no fold.
     """
-    sources = dataset.domains if config.source == "all" else (config.source,)
+    sources = domains_in(config.source, dataset.domains)
     if config.fold is not None:
         return _fold_cases(config, dataset, sources)
     train = [c.case for d in sources for c in dataset.cases_of(d, Split.TRAIN)]

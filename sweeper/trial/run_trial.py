@@ -16,6 +16,7 @@ from desam_model.scoring.evaluate import evaluate
 from desam_model.training.process_memory import return_free_memory
 from desam_model.training.state import load_weights
 from desam_model.types import Decision, EpochRecord, Reads, Split
+from sweeper.config.sources import domains_in
 from sweeper.errors import DataError
 from sweeper.factory import build_method
 from sweeper.records import in_domain_test
@@ -154,7 +155,7 @@ def _score(
 
 def _target(case: CaseRecord, config: TrialConfig) -> str:
     """Domain of a scored case, or the name of its domain's in-domain test."""
-    is_source = config.source in ("all", case.domain)
+    is_source = case.domain in domains_in(config.source, (case.domain,))
     return in_domain_test(case.domain) if is_source and case.split is Split.TEST else case.domain
 
 

@@ -4,9 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from sweeper.cli import cli
+from sweeper.cli.command_reference import reference
 from sweeper.config.reference import json_schema, reference_markdown
 from sweeper.config.yaml_reader import parse_yaml, read_yaml
+from sweeper.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -14,6 +18,17 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_reference_of_search_spaces_is_made_from_the_models() -> None:
     page = (ROOT / "docs" / "search-spaces.md").read_text()
     assert page == reference_markdown(), "run: sweeper schema --markdown > docs/search-spaces.md"
+
+
+def test_the_reference_of_commands_is_made_from_the_commands() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert page == reference(cli) + "\n", "run: sweeper commands > docs/commands.md"
+
+
+def test_the_citation_and_the_changelog_have_the_version_of_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+    assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_the_schema_allows_a_searched_value_where_a_constant_stands() -> None:
@@ -55,7 +70,12 @@ def test_every_option_of_every_method_is_in_the_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+    ],
 )
 def test_every_link_of_a_page_leads_to_a_file(page: str) -> None:
     path = ROOT / page

@@ -48,12 +48,13 @@ def test_real_volumes_are_checked_imported_shown_and_trained_on(tmp_path, shared
     assert refused.stderr == (
         f"sweeper: {SPACES / 'smoke.yaml'}:6: trial.source: source is 'A-ISBI',"
         " dataset 'real' has D-UCL, E-BIDMC; choose one, such as"
-        " --set source=D-UCL, or all: --set 'source={grid: [D-UCL, E-BIDMC]}'\n"
+        " --set source=D-UCL, or each in turn: --set 'source={grid: sites}'\n"
     )
     assert not (workspace / "embeddings").exists()  # refused before anything is embedded
 
-    ran = sweeper(workspace, *smoke, "--set", "source={grid: [D-UCL, E-BIDMC]}")
+    ran = sweeper(workspace, *smoke, "--set", "source={grid: sites}")
     assert ran.returncode == 0, ran.stderr
+    assert "trained on each of the 2 domains of dataset real: D-UCL, E-BIDMC" in ran.stdout
     assert "n = 10 cases" in ran.stdout
     assert len(cells_of(ran.stdout)) == 3
     assert "SYNTHETIC" not in ran.stdout

@@ -93,7 +93,7 @@ def test_the_report_comes_from_mlflow_alone_in_every_text_format(
 def test_plan_and_status_know_that_all_is_done(
     first: subprocess.CompletedProcess[str], workspace: Path
 ) -> None:
-    plan = sweeper(workspace, "plan", str(SPACES / "smoke.yaml"), "--no-probe")
+    plan = sweeper(workspace, "plan", str(SPACES / "smoke.yaml"))
     assert plan.returncode == 0, plan.stderr
     assert "1 cell = 1 training + 1 evaluation" in plan.stdout
     assert "1 done" in plan.stdout
@@ -109,7 +109,6 @@ def test_another_grid_size_is_scored_from_the_same_training(
         workspace,
         "plan",
         str(SPACES / "smoke.yaml"),
-        "--no-probe",
         "--set",
         "evaluation.grid_size={grid: [3, 9]}",
     )

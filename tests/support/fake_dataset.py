@@ -29,6 +29,7 @@ class FakeDataset:
     structures: tuple[str, ...] = ("prostate",)
     path: Path = Path("fake.zarr")
     scan_fingerprint: str = ""
+    image_channels: int = 1
     image_reads: list[int] = field(default_factory=list)
 
     @property
@@ -64,6 +65,8 @@ class FakeDataset:
         if index % self.per_case != 1:
             mask[50 : 60 + index, 40:90] = 1
         return mask
+
+    reference = mask  # nothing is ignored
 
 
 def write_small_dataset(path: Path, per_case: int = 3) -> DatasetStore:

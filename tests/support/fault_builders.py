@@ -6,9 +6,11 @@ import gzip
 import json
 import shutil
 
+import dicom_writer as dicom
 import fault_sources as sources
 import nibabel as nib
 import numpy as np
+import official_sets as official
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 from PIL import Image
 
@@ -453,8 +455,8 @@ def csv_name_with_slash(root):
 
 def csv_unknown_suffix(root):
     path = sources.csv_sound(root)
-    path.write_text(path.read_text().replace("south1.nii.gz", "south1.dcm"))
-    (root / "south1.dcm").write_bytes(b"DICM" * 40)
+    path.write_text(path.read_text().replace("south1.nii.gz", "south1.mat"))
+    (root / "south1.mat").write_bytes(b"MATLAB 5.0" * 40)
     return path
 
 
@@ -577,3 +579,272 @@ def _rewrite_both(root, affine):
     folder = sources.saml(root) / "UCL"
     sources.write(folder / "Case01.nii.gz", sources.image_array(7), affine)
     sources.write(folder / "Case01_segmentation.nii.gz", sources.label_array(), affine)
+
+
+def dicom_slice_missing(root):
+    return _with_series(root, drop=(2,))
+
+
+def dicom_two_series_in_a_folder(root):
+    path = _with_series(root)
+    dicom.write_series(
+        root / "late", sources.image_array(8)[:3], name="adc{}.dcm", uid="9.9", description="adc"
+    )
+    return path
+
+
+def dicom_time_points(root):
+    path = _with_series(root)
+    dicom.write_series(root / "late", sources.image_array(9), name="second{}.dcm")
+    return path
+
+
+def dicom_contours(root):
+    return _with_series(root, modality="RTSTRUCT")
+
+
+def dicom_segmentation_object(root):
+    return _with_series(root, modality="SEG")
+
+
+def dicom_file_damaged(root):
+    path = _with_series(root)
+    (root / "late" / "IM0001.dcm").write_bytes(bytes(128) + b"DICM" + bytes(40))
+    return path
+
+
+def dicom_file_truncated(root):
+    path = _with_series(root)
+    file = root / "late" / "IM0001.dcm"
+    file.write_bytes(file.read_bytes()[:-400])
+    return path
+
+
+def dicom_text_named_dcm(root):
+    path = _with_series(root)
+    (root / "late" / "notes.dcm").write_text("no image")
+    return path
+
+
+def dicom_beside_pictures(root):
+    path = _with_series(root)
+    dicom.write_pictures(root / "late", sources.label_array())
+    return path
+
+
+def dicom_coronal(root):
+    return _with_series(root, cosines=dicom.CORONAL, label_as_series=True)
+
+
+def dicom_label_of_other_positions(root):
+    path = _with_series(root, label_as_series=True, spacing=(3.0, 1.0, 1.0))
+    dicom.write_series(
+        root / "late-label", sources.label_array().astype(np.int16), spacing=(4.0, 1.0, 1.0)
+    )
+    return path
+
+
+def dicom_label_of_fewer_slices(root):
+    path = _with_series(root, label_as_series=True)
+    (root / "late-label" / "IM0000.dcm").unlink()
+    return path
+
+
+def dicom_pictures_of_another_number(root):
+    path = _with_series(root)
+    dicom.write_pictures(root / "late-label", sources.label_array()[:3])
+    path.write_text(path.read_text().replace("late-label.nii.gz", "late-label"))
+    return path
+
+
+def dicom_pictures_of_another_size(root):
+    path = _with_series(root)
+    dicom.write_pictures(root / "late-label", sources.label_array((4, 10, 24)))
+    path.write_text(path.read_text().replace("late-label.nii.gz", "late-label"))
+    return path
+
+
+def dicom_file_of_the_csv_missing(root):
+    path = _with_series(root)
+    path.write_text(path.read_text().replace("north,late,", "north,late/IM0009.dcm,"))
+    return path
+
+
+def four_dimensional_metaimage(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    file.unlink()
+    array = np.stack([sources.image_array(n) for n in range(2)])
+    image = sitk.GetImageFromArray(array, isVector=False)
+    sitk.WriteImage(image, str(file.parent / "Case01.mha"))
+
+
+def four_dimensional_label(root):
+    label = sources.label_array().transpose(2, 1, 0)
+    image = nib.Nifti1Image(np.stack([label, label], axis=-1), sources.LPS)
+    nib.save(image, sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz")
+
+
+def layers_of_a_segmentation(root):
+    """3D Slicer's `.seg.nrrd` with overlapping segments: one layer per component."""
+    file = sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz"
+    frame = sitk.ReadImage(str(file))
+    label = sources.label_array()
+    file.unlink()
+    layers = sitk.GetImageFromArray(np.stack([label, label[::-1]], axis=-1), isVector=True)
+    layers.CopyInformation(frame)
+    sitk.WriteImage(layers, str(file.parent / "Case01_segmentation.nrrd"))
+
+
+def complex_nrrd(root):
+    _nrrd(root, "", sources.image_array().astype(np.complex64))
+
+
+def nrrd_of_six_axes(root):
+    _nrrd(root, "type: short\ndimension: 6\nsizes: 2 2 2 2 2 2\nencoding: raw\nendian: little\n")
+
+
+def nrrd_of_blocks(root):
+    _nrrd(root, "type: block\nblock size: 8\ndimension: 3\nsizes: 9 9 4\nencoding: raw\n")
+
+
+def metaimage_of_one_axis(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    file.unlink()
+    text = "NDims = 1\nDimSize = 90\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    (file.parent / "Case01.mha").write_bytes(f"ObjectType = Image\n{text}".encode() + bytes(90))
+
+
+def nrrd_whose_data_file_is_missing(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(file)), str(file.parent / "Case01.nhdr"))
+    file.unlink()
+    for voxels in file.parent.glob("Case01.raw*"):
+        voxels.unlink()
+
+
+def analyze_without_its_image(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    nib.save(nib.Nifti1Pair(sources.image_array().transpose(2, 1, 0), sources.LPS), root / "a.img")
+    file.unlink()
+    (root / "a.hdr").rename(file.parent / "Case01.hdr")
+    (root / "a.img").unlink()
+
+
+def affine_of_nan(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    image = nib.Nifti1Image(sources.image_array(7).transpose(2, 1, 0), sources.LPS)
+    image.header["srow_x"] = np.nan
+    image.header["sform_code"] = 1
+    with file.open("wb") as opened:
+        opened.write(
+            gzip.compress(image.header.binaryblock + bytes(4) + np.asarray(image.dataobj).tobytes())
+        )
+
+
+def every_voxel_is_nan(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    sources.write(file, np.full((4, 20, 24), np.nan, np.float32))
+
+
+def label_value_of_sixteen_bits(root):
+    file = sources.saml(root) / "UCL" / "Case01_segmentation.nii.gz"
+    sources.write(file, sources.label_array().astype(np.uint16) * 300)
+
+
+def folder_named_as_a_volume(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    file.unlink()
+    file.mkdir()
+
+
+def link_to_nowhere(root):
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    file.unlink()
+    file.symlink_to("gone.nii.gz")
+
+
+def truncated_picture(root):
+    path = _with_pictures(root)
+    file = root / "late" / "IM0002.png"
+    file.write_bytes(file.read_bytes()[:40])
+    return path
+
+
+def label_of_jpeg(root):
+    path = _with_pictures(root)
+    folder = root / "late-label"
+    for file in [*folder.iterdir()]:
+        Image.open(file).point(lambda value: 200 * value).save(file.with_suffix(".jpg"))
+        file.unlink()
+    return path
+
+
+def promise12_without_a_raw_file(root):
+    (official.promise12(root) / "TrainingData_Part2" / "Case01.raw").unlink()
+
+
+def promise12_case_in_two_parts(root):
+    folder = official.promise12(root) / "TrainingData_Part2"
+    for file in [*folder.iterdir()]:
+        text = file.read_bytes()
+        renamed = file.with_name(file.name.replace("Case01", "Case00"))
+        renamed.write_bytes(text.replace(b"Case01", b"Case00"))
+        file.unlink()
+
+
+def chaos_without_a_ground_folder(root):
+    shutil.rmtree(official.chaos(root) / "MR" / "2" / "T2SPIR" / "Ground")
+    return root / "Train_Sets"
+
+
+def chaos_with_a_mask_missing(root):
+    (official.chaos(root) / "MR" / "2" / "T2SPIR" / "Ground" / "IMG-0002-00001.png").unlink()
+    return root / "Train_Sets"
+
+
+def amos_mr_called_ct(root):
+    official.amos(root)
+
+
+def nnunet_first_channel_missing(root):
+    for file in (official.nnunet(root) / "imagesTr").glob("*_0000.nrrd"):
+        file.unlink()
+
+
+def nnunet_case_without_first_channel(root):
+    (official.nnunet(root) / "imagesTr" / "gland_001_0000.nrrd").unlink()
+
+
+def _with_series(root, *, label_as_series=False, **options):
+    """The sound CSV with a third case of `north`, whose image is a DICOM series in `late`."""
+    path = sources.csv_sound(root)
+    array = sources.image_array(33)
+    dicom.write_series(root / "late", array, **options)
+    if label_as_series:
+        mask = sources.label_array().astype(np.int16)
+        dicom.write_series(root / "late-label", mask, **options)
+    sources.write(root / "late-label.nii.gz", sources.label_array())
+    label = "late-label" if label_as_series else "late-label.nii.gz"
+    path.write_text(path.read_text() + f"late,north,late,{label}\n")
+    return path
+
+
+def _with_pictures(root):
+    """The sound CSV with a third case of `north` in folders of pictures."""
+    path = sources.csv_sound(root)
+    image = (sources.image_array(34) // 2).astype(np.uint8)
+    dicom.write_pictures(root / "late", image)
+    dicom.write_pictures(root / "late-label", sources.label_array())
+    path.write_text(path.read_text() + "late,north,late,late-label\n")
+    return path
+
+
+def _nrrd(root, header, array=None):
+    """Case01 of UCL as NRRD with this header, or of this array."""
+    file = sources.saml(root) / "UCL" / "Case01.nii.gz"
+    file.unlink()
+    path = file.parent / "Case01.nrrd"
+    if array is None:
+        path.write_bytes(f"NRRD0004\n{header}\n".encode() + bytes(6000))
+    else:
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(path))

@@ -61,8 +61,8 @@ LINES = {
     ),
     "four_dimensional": (
         (
-            "error [unreadable] UCL/Case01.nii.gz: its shape is (24, 20, 4, 2), expected 3 "
-            "axes (or 2); replace the file or remove the case"
+            "error [unreadable] UCL/Case01.nii.gz: it is 4-D: 2 volumes of 24 x 20 x 4; choose one"
+            " with --channel (0 to 1) if it is an image; a label may have only one"
         ),
     ),
     "colour_nifti": (
@@ -184,9 +184,8 @@ LINES = {
     ),
     "ignored_voxels": (
         (
-            "error [label-ignore] labelsTr/prostate_003.nii.gz: it contains the value 2, which"
-            " dataset.json calls ignore, and ignored voxels cannot be left out of loss and score;"
-            " label these voxels, or leave the case out"
+            "warning [label-ignore] labelsTr/prostate_003.nii.gz: 5 % of its voxels have the value"
+            " 2, which dataset.json calls ignore; they count in no loss and in no score"
         ),
     ),
     "missing_voxel_file": (
@@ -237,15 +236,15 @@ LINES = {
     "unknown_label": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown "
-            "value 4; this layout has 0, 1, 2; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "value 4; this layout has 0, 1, 2; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "negative_label": (
         (
             "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown "
-            "value -1; this layout has 0, 1, 2; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "value -1; this layout has 0, 1, 2; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "label_on_one_slice": (
@@ -458,8 +457,8 @@ LINES = {
         ),
         (
             "error [label-unknown] south1.nii.gz: it contains the unknown values 20, 21, 22, "
-            "23, 24 ...; this layout has 0, 1; set it to 0 (with layouts csv, desam and "
-            "abdominal you can also name it with --structures)"
+            "23, 24 ...; this layout has 0, 1; set it to 0, or name it "
+            "with --structures"
         ),
     ),
     "csv_label_shared": (
@@ -481,9 +480,9 @@ LINES = {
     ),
     "csv_unknown_suffix": (
         (
-            "error [unreadable] south1.dcm: its suffix is '.dcm', expected one of .nii, "
-            ".nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .png, .tif, .tiff, .bmp, .jpg, .jpeg; replace"
-            " the file or remove the case"
+            "error [unreadable] south1.mat: its suffix is '.mat', expected one of .nii, "
+            ".nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .png, .tif, .tiff, .bmp, .jpg, .jpeg, or"
+            " DICOM; replace the file or remove the case"
         ),
     ),
     "csv_colour_label": (
@@ -499,8 +498,8 @@ LINES = {
             "cases; name each case's own label"
         ),
         (
-            "error [unreadable] stack: the folder contains no pictures; replace the file or "
-            "remove the case"
+            "error [unreadable] stack: the folder contains neither pictures nor DICOM files;"
+            " replace the file or remove the case"
         ),
     ),
     "csv_pictures_of_two_sizes": (
@@ -636,8 +635,8 @@ LINES = {
     "abdominal_label_of_black_and_white": (
         (
             "error [label-unknown] MR/label_2.nii.gz: it contains the unknown value 255; this"
-            " layout has 0, 1, 2, 3, 4, 63, 126, 189, 252; set it to 0 (with layouts csv, "
-            "desam and abdominal you can also name it with --structures)"
+            " layout has 0, 1, 2, 3, 4, 63, 126, 189, 252; set it to 0, or name it with"
+            " --structures"
         ),
     ),
     "csv_image_shared": (
@@ -662,6 +661,301 @@ LINES = {
         (
             "warning [too-few-cases] so/uth: it has 1 case, but a domain needs at least 2 "
             "(one for training, one for validation); add cases, or use it only as a target"
+        ),
+    ),
+    "dicom_slice_missing": (
+        (
+            "error [unreadable] late: its slices are 3 to 6 mm apart, expected equal gaps; add"
+            " what is missing between IM0001.dcm and IM0003.dcm, or remove the case"
+        ),
+    ),
+    "dicom_two_series_in_a_folder": (
+        (
+            "error [unreadable] late: it contains 2 DICOM series, expected one: t2_tse_tra (4"
+            " files, IM0000.dcm ...); adc (3 files, adc0.dcm ...); name a file of the right one"
+            " instead of the folder"
+        ),
+    ),
+    "dicom_time_points": (
+        (
+            "error [unreadable] late: 5 of its slices share positions, such as IM0000.dcm and"
+            " second0.dcm, so it has several images per slice (time points, echoes or b-values);"
+            " put one of them in a folder of its own"
+        ),
+    ),
+    "dicom_contours": (
+        (
+            "error [unreadable] late: it is DICOM RTSTRUCT (contours), not images; convert it to a"
+            " label map (3D Slicer, dcmqi)"
+        ),
+    ),
+    "dicom_segmentation_object": (
+        (
+            "error [unreadable] late: it is DICOM SEG (a segmentation object), not images; convert"
+            " it to a label map (3D Slicer, dcmqi)"
+        ),
+    ),
+    "dicom_file_damaged": (
+        (
+            "error [unreadable] late: IM0001.dcm is not a DICOM file, or it is damaged; replace"
+            " the file or remove the case"
+        ),
+    ),
+    "dicom_file_truncated": (
+        (
+            "error [unreadable] late: IM0001.dcm is not a DICOM file, or it is damaged; replace"
+            " the file or remove the case"
+        ),
+    ),
+    "dicom_text_named_dcm": (
+        (
+            "error [unreadable] late: notes.dcm is not a DICOM file, or it is damaged; replace the"
+            " file or remove the case"
+        ),
+    ),
+    "dicom_beside_pictures": (
+        (
+            "error [unreadable] late: the folder contains both pictures and DICOM files; separate"
+            " them"
+        ),
+    ),
+    "dicom_coronal": (
+        (
+            "warning [not-axial] late: its longest voxel side is in the plane (3 mm), so it is not"
+            " an axial scan; import an axial scan, or expect coarse slices"
+        ),
+        (
+            "warning [label-in-border] late-label: 33.3 % of it is in the border that desam2024"
+            " scoring clears; this case's Dice cannot reach 1 with that protocol"
+        ),
+    ),
+    "dicom_label_of_other_positions": (
+        (
+            "error [geometry-affine] late-label: it is 3 mm away from its image; allowed are 0.001"
+            " mm; resample the label to its image, or copy the image's header to it"
+        ),
+    ),
+    "dicom_label_of_fewer_slices": (
+        (
+            "error [geometry-shape] late-label: its shape (z, y, x) is (3, 20, 24), but the"
+            " image's is (4, 20, 24); resample the label to its image"
+        ),
+    ),
+    "dicom_pictures_of_another_number": (
+        (
+            "error [unreadable] late-label: it has 3 pictures, but its image has 4 DICOM files;"
+            " replace the file or remove the case"
+        ),
+    ),
+    "dicom_pictures_of_another_size": (
+        (
+            "error [geometry-shape] late-label: its shape (z, y, x) is (4, 10, 24), but the"
+            " image's is (4, 20, 24); resample the label to its image"
+        ),
+    ),
+    "dicom_file_of_the_csv_missing": (
+        (
+            "error [file-missing] late/IM0009.dcm: the file does not exist; correct the path or"
+            " remove the case"
+        ),
+    ),
+    "four_dimensional_metaimage": (
+        (
+            "error [unreadable] UCL/Case01.mha: it is 4-D: 2 volumes of 24 x 20 x 4; choose one"
+            " with --channel (0 to 1) if it is an image; a label may have only one"
+        ),
+    ),
+    "four_dimensional_label": (
+        (
+            "error [unreadable] UCL/Case01_segmentation.nii.gz: it is 4-D: 2 volumes of 24 x 20 x"
+            " 4; choose one with --channel (0 to 1) if it is an image; a label may have only one"
+        ),
+    ),
+    "layers_of_a_segmentation": (
+        (
+            "error [label-layers] UCL/Case01_segmentation.nrrd: it has 2 layers that differ,"
+            " expected one label map; export it as one label map (3D Slicer: a binary label map,"
+            " not .seg.nrrd)"
+        ),
+    ),
+    "complex_nrrd": (
+        (
+            "error [unreadable] UCL/Case01.nrrd: its voxels are of type complex64, expected one"
+            " number per voxel; replace the file or remove the case"
+        ),
+    ),
+    "nrrd_of_six_axes": (
+        (
+            "error [unreadable] UCL/Case01.nrrd: its dimension is 6, expected 2 or 3 (4 with"
+            " --channel); replace the file or remove the case"
+        ),
+    ),
+    "nrrd_of_blocks": (
+        (
+            "error [unreadable] UCL/Case01.nrrd: its voxels are of type block, expected one number"
+            " per voxel; replace the file or remove the case"
+        ),
+    ),
+    "metaimage_of_one_axis": (
+        (
+            "error [unreadable] UCL/Case01.mha: its dimension is 1, expected 2 or 3 (4 with"
+            " --channel); replace the file or remove the case"
+        ),
+    ),
+    "nrrd_whose_data_file_is_missing": (
+        (
+            "error [unreadable] UCL/Case01.nhdr: its voxels are in Case01.raw, which does not"
+            " exist; replace the file or remove the case"
+        ),
+    ),
+    "analyze_without_its_image": (
+        (
+            "error [unreadable] UCL/Case01.hdr: its voxels are in Case01.img, which does not"
+            " exist; replace the file or remove the case"
+        ),
+    ),
+    "affine_of_nan": (
+        (
+            "error [unreadable] UCL/Case01.nii.gz: its affine is singular or not finite, so voxels"
+            " have no position or size; replace the file or remove the case"
+        ),
+    ),
+    "every_voxel_is_nan": (
+        (
+            "error [image-not-finite] UCL/Case01.nii.gz: 1920 of 1920 voxels are NaN or infinite;"
+            " set them to 0, or export the image again"
+        ),
+    ),
+    "label_value_of_sixteen_bits": (
+        (
+            "error [label-unknown] UCL/Case01_segmentation.nii.gz: it contains the unknown value"
+            " 300; this layout has 0, 1, 2; set it to 0, or name it"
+            " with --structures"
+        ),
+    ),
+    "folder_named_as_a_volume": (
+        (
+            "error [unreadable] UCL/Case01.nii.gz: the folder contains neither pictures nor DICOM"
+            " files; replace the file or remove the case"
+        ),
+    ),
+    "link_to_nowhere": (
+        (
+            "error [file-missing] UCL/Case01.nii.gz: the file does not exist; correct the path or"
+            " remove the case"
+        ),
+    ),
+    "truncated_picture": (
+        (
+            "error [unreadable] late: it is truncated or damaged, or its suffix is wrong; replace"
+            " the file or remove the case"
+        ),
+    ),
+    "label_of_jpeg": (
+        (
+            "warning [geometry-nominal] late: its header states no orientation; the array is used"
+            " as stored; add the scanner's affine if it appears upside down"
+        ),
+        (
+            "error [label-unknown] late-label: it contains the unknown values 2, 198, 199, 200,"
+            " 201; this layout has 0, 1; save it as PNG: JPEG does not keep values"
+        ),
+        (
+            "warning [geometry-mixed] north: 1 of 5 images state no orientation, such as late;"
+            " others do, such as north0; compare both on the contact sheet; if the anatomy is"
+            " turned or flipped, add the scanner's affine"
+        ),
+    ),
+    "promise12_without_a_raw_file": (
+        (
+            "warning [site-unknown] PROMISE12: it is not one of the six sites (A-ISBI, B-ISBI_1.5,"
+            " C-I2CVB, D-UCL, E-BIDMC, F-HK); correct the name if it is; otherwise it becomes a"
+            " separate domain"
+        ),
+        (
+            "error [unreadable] TrainingData_Part2/Case01.mhd: its voxels are in Case01.raw, which"
+            " does not exist; replace the file or remove the case"
+        ),
+    ),
+    "promise12_case_in_two_parts": (
+        (
+            "error [case-duplicate] TrainingData_Part2/Case00.mhd: case PROMISE12_Case00 occurs 2"
+            " times (also TrainingData_Part1/Case00.mhd); give each case its own id"
+        ),
+        (
+            "warning [site-unknown] PROMISE12: it is not one of the six sites (A-ISBI, B-ISBI_1.5,"
+            " C-I2CVB, D-UCL, E-BIDMC, F-HK); correct the name if it is; otherwise it becomes a"
+            " separate domain"
+        ),
+    ),
+    "chaos_without_a_ground_folder": (
+        (
+            "warning [folder-left-out] CT: its 2 CT cases of CHAOS have masks of the liver only;"
+            " use BTCV as CT of this layout, or import them alone with `sweeper data table`"
+        ),
+        (
+            "error [label-missing] MR/2/T2SPIR/DICOM_anon: there is no label with number 2 under"
+            " MR; add it or remove the file"
+        ),
+        (
+            "warning [too-few-cases] MR: it has 1 case, but a domain needs at least 2 (one for"
+            " training, one for validation); add cases, or use it only as a target"
+        ),
+    ),
+    "chaos_with_a_mask_missing": (
+        (
+            "warning [folder-left-out] CT: its 2 CT cases of CHAOS have masks of the liver only;"
+            " use BTCV as CT of this layout, or import them alone with `sweeper data table`"
+        ),
+        (
+            "error [unreadable] MR/2/T2SPIR/Ground: it has 3 pictures, but its image has 4 DICOM"
+            " files; replace the file or remove the case"
+        ),
+    ),
+    "amos_mr_called_ct": (
+        (
+            "warning [csv-missing] prostate_patientid.csv: it is missing, so all 4 cases are one"
+            " site, AMOS; if they are from several sites, create it beside imagesTr with the"
+            " columns center,patientid"
+        ),
+        (
+            "warning [image-unlike-ct] imagesTr/amos_0507.nii.gz: its modality is CT, but its"
+            " lowest value is 0, not that of air (-1000); subtract the offset, such as 1024, or"
+            " correct the modality"
+        ),
+        (
+            "warning [image-unlike-ct] imagesTr/amos_0508.nii.gz: its modality is CT, but its"
+            " lowest value is 0, not that of air (-1000); subtract the offset, such as 1024, or"
+            " correct the modality"
+        ),
+    ),
+    "nnunet_first_channel_missing": (
+        (
+            "error [image-missing] labelsTr/gland_000.nrrd: there is no image"
+            " imagesTr/gland_000_0000.nrrd; add it or remove the file"
+        ),
+        (
+            "error [image-missing] labelsTr/gland_001.nrrd: there is no image"
+            " imagesTr/gland_001_0000.nrrd; add it or remove the file"
+        ),
+        (
+            "error [image-missing] labelsTr/gland_002.nrrd: there is no image"
+            " imagesTr/gland_002_0000.nrrd; add it or remove the file"
+        ),
+    ),
+    "nnunet_case_without_first_channel": (
+        (
+            "error [image-missing] labelsTr/gland_001.nrrd: there is no image"
+            " imagesTr/gland_001_0000.nrrd; add it or remove the file"
+        ),
+        (
+            "warning [channels-left-out] set: its images have 2 channels (T2, ADC), of which only"
+            " the first is read; choose another with --channel"
+        ),
+        (
+            "warning [csv-missing] prostate_patientid.csv: it is missing, so all 2 cases are one"
+            " site, set; if they are from several sites, create it beside imagesTr with the"
+            " columns center,patientid"
         ),
     ),
 }

@@ -20,6 +20,7 @@ from sweeper.store.workspace import Workspace
 from sweeper.trial.run_trial import run_trial
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sweeper.plan.expand import Training
@@ -42,9 +43,9 @@ def scan(seed: int, contrast: float = 300.0) -> tuple[np.ndarray, np.ndarray]:
     return image.round().astype(np.int16), label.astype(np.uint8)
 
 
-def make_source(root: Path, cases: int = 4) -> Path:
-    """Two sites in the SAML layout; the second has less contrast."""
-    for number, folder in enumerate(SITES.values()):
+def make_source(root: Path, cases: int = 4, folders: Sequence[str] = tuple(SITES.values())) -> Path:
+    """Sites in the SAML layout; each has less contrast than the one before."""
+    for number, folder in enumerate(folders):
         for index in range(cases):
             image, label = scan(10 * number + index, 300.0 - 120.0 * number)
             sources.write(root / folder / f"Case{index:02d}.nii.gz", image)
@@ -52,10 +53,15 @@ def make_source(root: Path, cases: int = 4) -> Path:
     return root
 
 
-def make_workspace(root: Path, trials: list[dict[str, object]], epochs: int = 3) -> Workspace:
+def make_workspace(
+    root: Path,
+    trials: list[dict[str, object]],
+    epochs: int = 3,
+    folders: Sequence[str] = tuple(SITES.values()),
+) -> Workspace:
     """A workspace at `root / ws` with a finished training per trial; its source is `root / src`."""
     workspace = Workspace.open(root / "ws")
-    source = make_source(root / "src")
+    source = make_source(root / "src", folders=folders)
     import_dataset(source, workspace.datasets / "tiny.zarr", ImportOptions(processes=1))
     for trial in trials:
         values = {

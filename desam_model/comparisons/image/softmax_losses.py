@@ -1,7 +1,8 @@
 """Losses on two-channel logits, common to the image methods of the literature.
 
 In all functions, logits are `(B, 2, H, W)` (background, foreground) of any float dtype, computed in
-float32; the reference is `(B, 1, H, W)` with values 0 and 1.
+float32; the reference is `(B, 1, H, W)` with values 0 and 1, and `IGNORED` in pixels that do not
+count.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn import functional
 
+from desam_model.types import IGNORED
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -19,9 +22,13 @@ SMOOTH = 1e-5
 
 
 def cross_entropy(logits: Tensor, reference: Tensor) -> Tensor:
-    """Mean cross-entropy over the pixels of each slice, `(B,)`, >= 0."""
+    """Mean cross-entropy over the pixels of each slice that count, `(B,)`, >= 0."""
     target = reference[:, 0].round().long()
-    return functional.cross_entropy(logits.float(), target, reduction="none").mean(dim=(1, 2))
+    loss = functional.cross_entropy(
+        logits.float(), target, reduction="none", ignore_index=IGNORED
+    ).mean(dim=(1, 2))
+    counts = (target >= 0).float().mean(dim=(1, 2))
+    return loss / counts.clamp_min(1 / target[0].numel())
 
 
 def soft_dice(
@@ -35,8 +42,9 @@ def soft_dice(
         classes: `foreground` only, as in nnU-Net; or the mean over `all` classes, as in CSDG
             (sources.md S48).
     """
-    probability = logits.float().softmax(dim=1)
-    target = torch.cat([1 - reference, reference], dim=1).float()
+    counts, inside = reference >= 0, reference.clamp_min(0)
+    probability = logits.float().softmax(dim=1) * counts
+    target = torch.cat([1 - inside, inside], dim=1).float() * counts
     overlap = (probability * target).sum(dim=(2, 3))
     total = (probability + target).sum(dim=(2, 3))
     if classes == "all":
@@ -46,9 +54,10 @@ def soft_dice(
 
 def batch_dice(logits: Tensor, reference: Tensor) -> Tensor:
     """One minus the soft Dice of the foreground over the whole batch, a scalar (as in nnU-Net)."""
-    probability = logits.float().softmax(dim=1)[:, 1:]
-    overlap = (probability * reference).sum()
-    return 1 - (2 * overlap + SMOOTH) / (probability.sum() + reference.sum() + SMOOTH)
+    probability = (logits.float().softmax(dim=1) * (reference >= 0))[:, 1:]
+    inside = reference.clamp_min(0)
+    overlap = (probability * inside).sum()
+    return 1 - (2 * overlap + SMOOTH) / (probability.sum() + inside.sum() + SMOOTH)
 
 
 def at_scale_of(logits: Tensor, reference: Tensor) -> Tensor:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from desam_model.types import Split
 from sweeper.data.faults import Fault
 from sweeper.data.layouts.csv_table import read_table
-from sweeper.data.layouts.source import MODALITIES, SITE_ALIASES, SourceCase, SourceDataset
+from sweeper.data.layouts.source import (
+    MODALITIES,
+    SITE_ALIASES,
+    SourceCase,
+    SourceDataset,
+    numbered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +43,19 @@ def find_csv(source: Path) -> Path | None:
     return files[0] if len(files) == 1 else None
 
 
+def looks_like_csv(source: Path) -> bool:
+    """True for a CSV file, and for a folder whose only CSV file has columns of this layout."""
+    path = find_csv(source)
+    return path is not None and (path == source or looks_like_table(path))
+
+
+def looks_like_table(path: Path) -> bool:
+    """True if a file's first line has at least two of the required columns."""
+    with path.open("rb") as file:
+        head = file.readline(4096).decode("utf-8", errors="replace").lower()
+    return len(set(re.findall(r"\w+", head)) & set(COLUMNS)) > 1
+
+
 def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
     """The cases of a CSV; its paths are relative to its folder; a picture folder is one volume.
 
@@ -52,8 +72,7 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
             remedy=f"name a CSV file with the columns {','.join(COLUMNS)}",
         )
         return SourceDataset(root=source, layout="csv", cases=(), structures=(), faults=(fault,))
-    names = dict(structures or DEFAULT_STRUCTURES)
-    label_map = {value: index for index, value in enumerate(sorted(names), start=1)}
+    names, label_map = numbered(structures or DEFAULT_STRUCTURES)
     rows, faults = read_table(path, COLUMNS)
     cases = []
     for number, row in rows:
@@ -76,7 +95,7 @@ def read_csv(source: Path, structures: Mapping[int, str] | None = None) -> Sourc
         root=path.parent,
         layout="csv",
         cases=tuple(cases),
-        structures=tuple(names[value] for value in sorted(names)),
+        structures=names,
         modalities=modalities,
         faults=tuple(faults),
     )

@@ -1,4 +1,4 @@
-"""DeSAM's layout, as nnU-Net's: `imagesTr/CASE_0000`, `labelsTr/CASE`, and a CSV of sites.
+"""DeSAM's layout, as nnU-Net's: `imagesTr/CASE_0000`, `labelsTr/CASE`, perhaps a CSV of sites.
 
 Source: DeSAM `precompute_embeddings.py` and `utils/utils.py`; sources.md S7.
 """
@@ -7,24 +7,31 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.data.faults import Fault, Severity, duplicate_file, relative
+from sweeper.data.layouts.channels import CHANNEL, channels_left_out
 from sweeper.data.layouts.csv_table import read_table
-from sweeper.data.layouts.source import MODALITIES, SITE_ALIASES, SourceCase, SourceDataset
-from sweeper.data.volume import SUFFIXES, natural_key, stem_of, suffix_of
+from sweeper.data.layouts.source import (
+    MODALITIES,
+    SITE_ALIASES,
+    SourceCase,
+    SourceDataset,
+    numbered,
+)
+from sweeper.data.volume import SUFFIXES, stem_of, suffix_of
+from sweeper.data.voxel_files import natural_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
 SITES_CSV = "prostate_patientid.csv"
 COLUMNS = ("center", "patientid")
-CHANNEL = "_0000"
-"""nnU-Net's suffix of the first image channel, the only one that is read.
 
-The Medical Segmentation Decathlon has none; it is expected only if an image has it.
-"""
+_CHANNEL_NUMBER = re.compile(r"_(\d{4})$")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._ -]+")
 
 
 def looks_like_desam(root: Path) -> bool:
@@ -35,6 +42,8 @@ def looks_like_desam(root: Path) -> bool:
 def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
     """The cases in the CSV's order; a row has the case's name or the number at its end.
 
+    With `dataset.json` but without the CSV (nnU-Net, the Decathlon, AMOS), all cases are one site.
+
     Args:
         root: The folder, or the one above its `raw_data`.
         structures: Label value -> name; by default from `dataset.json`, else 1 is `prostate`.
@@ -43,55 +52,68 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
     dataset = _dataset_json(home)
     labels_json = _labels(dataset)
     regions, ignored = ({}, ()) if structures else (_regions(labels_json), _ignored(labels_json))
-    names = dict(structures or _structures(labels_json, ignored))
-    values = sorted({v for region in regions.values() for v in region} if regions else names)
-    label_map = {value: index for index, value in enumerate(values, start=1)}
+    names, label_map = numbered(structures or _structures(labels_json, ignored))
+    if regions:
+        values = sorted({v for region in regions.values() for v in region})
+        label_map = {value: index for index, value in enumerate(values, start=1)}
     faults: list[Fault] = []
     stems = [stem_of(file) for file in _files(home / "imagesTr")]
-    channel = "" if stems and not any(stem.endswith(CHANNEL) for stem in stems) else CHANNEL
-    images = _by_stem(home / "imagesTr", channel, faults)
-    labels = _by_stem(home / "labelsTr", "", faults)
-    faults += _unpaired(home, images, labels, channel)
-    cases = _cases(home, images, labels, label_map, ignored, faults)
+    ending = _image_ending(home, stems)
+    images = _by_stem(home / "imagesTr", ending, faults)
+    labels = _by_stem(home / "labelsTr", _label_ending(home), faults)
+    faults += _unpaired(home, images, labels, ending)
+    channels = _channels(dataset, stems)
+    paired = {
+        case: SourceCase(
+            case=case,
+            domain="",
+            image=images[case],
+            label=labels[case],
+            label_map=label_map,
+            ignored=ignored,
+            channel=0 if channels and not ending else None,
+        )
+        for case in sorted(images.keys() & labels.keys(), key=natural_key)
+    }
+    if channels and paired:
+        faults.append(channels_left_out(home.name, channels))
+    cases = _with_sites(home, dataset, paired, images.keys() | labels.keys(), faults)
     return SourceDataset(
         root=home,
         layout="desam",
         cases=tuple(cases.values()),
-        structures=tuple(regions) or tuple(names[value] for value in sorted(names)),
+        structures=tuple(regions) or names,
         regions={
             name: tuple(label_map[value] for value in region) for name, region in regions.items()
         },
         modalities=_modalities(dataset, cases.values()),
+        channels=channels,
         faults=tuple(faults),
     )
 
 
-def _cases(
+def _with_sites(
     home: Path,
-    images: Mapping[str, Path],
-    labels: Mapping[str, Path],
-    label_map: Mapping[int, int],
-    ignored: tuple[int, ...],
+    dataset: Mapping[str, Any],
+    paired: Mapping[str, SourceCase],
+    names: Collection[str],
     faults: list[Fault],
 ) -> dict[str, SourceCase]:
-    """The cases that the table of sites names and that have both files; adds the faults found."""
+    """The cases that the table of sites names, in its order; adds the faults found.
+
+    Without a table, a source with `dataset.json` is one site.
+    """
     if not (home / SITES_CSV).is_file():
-        faults.append(
-            Fault(
-                code="csv-missing",
-                where=SITES_CSV,
-                problem="it is missing, so no case has a site",
-                remedy=f"create it beside imagesTr with the columns {','.join(COLUMNS)}: one row"
-                " per case; the first 90 % of each site are for training",
-            )
-        )
-        return {}
+        if paired or not dataset:
+            faults.append(_no_table(home, dataset, len(paired)))
+        site = _one_site(home, dataset)
+        return {k: replace(case, domain=site) for k, case in paired.items()} if dataset else {}
     rows, table_faults = read_table(home / SITES_CSV, COLUMNS)
     faults += table_faults
     cases: dict[str, SourceCase] = {}
     for number, row in rows:
         where = f"{SITES_CSV} line {number}"
-        case = _case_named(row["patientid"], sorted(images.keys() | labels.keys()), where, faults)
+        case = _case_named(row["patientid"], sorted(names), where, faults)
         if case is None:
             continue
         if case in cases:
@@ -104,19 +126,42 @@ def _cases(
                     case=case,
                 )
             )
-        elif case in images and case in labels:
+        elif case in paired:
             site = row["center"]
-            cases[case] = SourceCase(
-                case=case,
-                domain=SITE_ALIASES.get(site.lower(), site),
-                image=images[case],
-                label=labels[case],
-                label_map=label_map,
-                ignored=ignored,
-            )
+            cases[case] = replace(paired[case], domain=SITE_ALIASES.get(site.lower(), site))
     if rows:
-        faults += _without_site(home, images, labels, cases)
+        faults += _without_site(home, paired, cases)
     return cases
+
+
+def _no_table(home: Path, dataset: Mapping[str, Any], n_cases: int) -> Fault:
+    columns = ",".join(COLUMNS)
+    if dataset:
+        return Fault(
+            code="csv-missing",
+            where=SITES_CSV,
+            problem=f"it is missing, so all {n_cases} cases are one site,"
+            f" {_one_site(home, dataset)}",
+            remedy=f"if they are from several sites, create it beside imagesTr with the columns"
+            f" {columns}",
+            severity=Severity.WARNING,
+        )
+    return Fault(
+        code="csv-missing",
+        where=SITES_CSV,
+        problem="it is missing, so no case has a site",
+        remedy=f"create it beside imagesTr with the columns {columns}: one row per case; the first"
+        " 90 % of each site are for training",
+    )
+
+
+def _one_site(home: Path, dataset: Mapping[str, Any]) -> str:
+    """The dataset's own name, or that of its folder, as it may be used in file names."""
+    for name in (dataset.get("name"), home.name):
+        cleaned = _NOT_IN_NAMES.sub("_", str(name or "")).strip("._ -")
+        if cleaned:
+            return SITE_ALIASES.get(cleaned.lower(), cleaned)
+    return "site"
 
 
 def _home(root: Path) -> Path | None:
@@ -176,11 +221,28 @@ def _structures(labels: Mapping[str, Any], ignored: tuple[int, ...]) -> dict[int
     return names or {1: "prostate"}
 
 
+def _channel_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the channels 0, 1, ... of version 1 or 2."""
+    named = dataset.get("channel_names", dataset.get("modality"))
+    if not isinstance(named, dict):
+        return ()
+    return tuple(str(named[key]).strip() for key in sorted(named, key=natural_key))
+
+
+def _channels(dataset: Mapping[str, Any], stems: Sequence[str]) -> tuple[str, ...]:
+    """Names, or numbers, of the channels if there are several; else empty."""
+    numbers = {match[1] for stem in stems if (match := _CHANNEL_NUMBER.search(stem))}
+    names = _channel_names(dataset)
+    if len(names) > 1:
+        return names
+    has_files = any(stem.endswith(CHANNEL) for stem in stems) and len(numbers) > 1
+    return tuple(str(int(number)) for number in sorted(numbers)) if has_files else ()
+
+
 def _modalities(dataset: Mapping[str, Any], cases: Iterable[SourceCase]) -> dict[str, str]:
-    """Domain -> modality from the name of the first channel, of version 1 or 2."""
-    channels = dataset.get("channel_names", dataset.get("modality"))
-    first = str(channels.get("0", "")) if isinstance(channels, dict) else ""
-    modality = MODALITIES.get(first.strip().lower(), "")
+    """Domain -> modality from the name of the first channel."""
+    first = next(iter(_channel_names(dataset)), "")
+    modality = MODALITIES.get(first.lower(), "")
     return {case.domain: modality for case in cases} if modality else {}
 
 
@@ -190,6 +252,25 @@ def _files(folder: Path) -> list[Path]:
         return []
     files = sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
     return [file for file in files if suffix_of(file) in SUFFIXES and file.name[0] != "."]
+
+
+def _image_ending(home: Path, stems: Sequence[str]) -> str:
+    """`_0000`, or nothing if no image has the number of a channel after a label's name.
+
+    The Medical Segmentation Decathlon has no such numbers, but 4-D files.
+    """
+    labels = {stem_of(file) for file in _files(home / "labelsTr")}
+    has_number = any(
+        stem.endswith(CHANNEL) or (stem not in labels and _CHANNEL_NUMBER.sub("", stem) in labels)
+        for stem in stems
+    )
+    return CHANNEL if has_number or not stems else ""
+
+
+def _label_ending(home: Path) -> str:
+    """The image's ending where all labels have it too, as some converters write them."""
+    stems = [stem_of(file) for file in _files(home / "labelsTr")]
+    return CHANNEL if stems and all(stem.endswith(CHANNEL) for stem in stems) else ""
 
 
 def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
@@ -206,12 +287,12 @@ def _by_stem(folder: Path, ending: str, faults: list[Fault]) -> dict[str, Path]:
 
 
 def _unpaired(
-    home: Path, images: Mapping[str, Path], labels: Mapping[str, Path], channel: str
+    home: Path, images: Mapping[str, Path], labels: Mapping[str, Path], ending: str
 ) -> list[Fault]:
     faults = []
     for missing, present, counterparts, pattern in (
         ("label", images, labels, "labelsTr/{}"),
-        ("image", labels, images, "imagesTr/{}" + channel),
+        ("image", labels, images, "imagesTr/{}" + ending),
     ):
         for case in sorted(present.keys() - counterparts.keys(), key=natural_key):
             expected = f"{pattern.format(case)}{suffix_of(present[case])}"
@@ -256,19 +337,15 @@ def _case_named(text: str, names: list[str], where: str, faults: list[Fault]) ->
 
 
 def _without_site(
-    home: Path,
-    images: Mapping[str, Path],
-    labels: Mapping[str, Path],
-    cases: Mapping[str, SourceCase],
+    home: Path, paired: Mapping[str, SourceCase], cases: Mapping[str, SourceCase]
 ) -> list[Fault]:
-    paired = images.keys() & labels.keys()
     return [
         Fault(
             code="csv-no-site",
-            where=relative(images[case], home),
+            where=relative(paired[case].image, home),
             problem=f"{SITES_CSV} has no row for case {case}",
             remedy="add its row or remove its files",
             case=case,
         )
-        for case in sorted(paired - cases.keys(), key=natural_key)
+        for case in sorted(paired.keys() - cases.keys(), key=natural_key)
     ]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from desam_model.plugins import registry
 from sweeper.data.layouts.abdominal import looks_like_abdominal, read_abdominal
-from sweeper.data.layouts.csv import find_csv, read_csv
+from sweeper.data.layouts.channels import select_channel
+from sweeper.data.layouts.csv import looks_like_csv, read_csv
 from sweeper.data.layouts.desam import looks_like_desam, read_desam
-from sweeper.data.layouts.hints import hint
+from sweeper.data.layouts.hints import hint, propose
 from sweeper.data.layouts.saml import (
     looks_like_maxstyle,
     looks_like_saml,
@@ -69,15 +70,17 @@ _BUILT_IN = (
         name="maxstyle",
         marker="SITE/patient_N/t2_img_clipped.nii.gz",
         fits=looks_like_maxstyle,
-        read=lambda source, _: read_maxstyle(source),
+        read=read_maxstyle,
         has_prostate_sites=True,
+        names_structures=True,
     ),
     Layout(
         name="saml",
         marker="SITE/CaseNN_segmentation.nii.gz",
         fits=looks_like_saml,
-        read=lambda source, _: read_saml(source),
+        read=read_saml,
         has_prostate_sites=True,
+        names_structures=True,
     ),
     Layout(
         name="abdominal",
@@ -89,7 +92,7 @@ _BUILT_IN = (
     Layout(
         name="csv",
         marker="one CSV file",
-        fits=lambda source: find_csv(source) is not None,
+        fits=looks_like_csv,
         read=read_csv,
         names_structures=True,
         is_file=True,
@@ -109,7 +112,11 @@ def layouts() -> Mapping[str, Layout]:
 
 
 def read_source(
-    source: Path, layout: str = "auto", *, structures: Mapping[int, str] | None = None
+    source: Path,
+    layout: str = "auto",
+    *,
+    structures: Mapping[int, str] | None = None,
+    channel: str | None = None,
 ) -> SourceDataset:
     """The cases of a source.
 
@@ -117,10 +124,11 @@ def read_source(
         source: A folder, or a file if the layout accepts one.
         layout: The layout's name, or `auto` to recognise it by its marker.
         structures: Label value -> name; only for layouts that let the user name them.
+        channel: Number or name of the channel of images with several; None for the layout's choice.
 
     Raises:
-        DataError: The source does not exist, its layout is unknown, or structures were named for a
-            layout with fixed structures.
+        DataError: The source does not exist, its layout or channel is unknown, or structures were
+            named for a layout with fixed structures.
     """
     source = source.absolute()
     if not source.exists():
@@ -134,7 +142,8 @@ def read_source(
         )
     if structures is not None and not chosen.names_structures:
         raise DataError(f"layout {chosen.name} has fixed structures; remove --structures")
-    return chosen.read(source, structures)
+    dataset = chosen.read(source, structures)
+    return dataset if channel is None else select_channel(dataset, channel)
 
 
 def detect(source: Path) -> Layout:
@@ -160,7 +169,10 @@ def detect(source: Path) -> Layout:
         if layout.is_last_resort and layout.fits(source):
             return layout
     markers = "; ".join(f"{layout.name}: {layout.marker}" for layout in layouts().values())
-    advice = hint(source, _layout_name) or f"a layout is recognised by {markers}"
+    advice = (
+        hint(source, _layout_name)
+        or f"a layout is recognised by {markers}; for other folders {propose(source)}"
+    )
     raise DataError(f"{source} has no known layout; {advice}")
 
 

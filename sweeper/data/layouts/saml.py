@@ -9,14 +9,9 @@ import re
 from typing import TYPE_CHECKING
 
 from sweeper.data.faults import Fault, Severity, duplicate_file, relative
-from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset
-from sweeper.data.volume import (
-    SUFFIXES,
-    VOLUME_SUFFIXES,
-    natural_key,
-    stem_of,
-    suffix_of,
-)
+from sweeper.data.layouts.source import SITE_ALIASES, SourceCase, SourceDataset, numbered
+from sweeper.data.volume import SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
+from sweeper.data.voxel_files import natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +20,9 @@ if TYPE_CHECKING:
 PROSTATE = ("prostate",)
 ZONES = {1: 1, 2: 1}
 """Some sites label the two zones 1 and 2; both are prostate (sources.md S8)."""
+
+PROMISE12 = re.compile(r"TrainingData_Part\d+|promise12|training_data", re.IGNORECASE)
+"""Folders of PROMISE12's download, which does not state the hospital of a case (sources.md S93)."""
 
 _SEGMENTATION = re.compile(r"^(?P<stem>.+?)_segmentation$", re.IGNORECASE)
 IMAGE_STEM, LABEL_STEM = "t2_img_clipped", "label_clipped"
@@ -42,12 +40,20 @@ def _is_saml_site(folder: Path) -> bool:
     )
 
 
-def read_saml(root: Path) -> SourceDataset:
-    """The cases `SITE/CaseNN.nii.gz` + `CaseNN_segmentation.nii.gz`, in upper or lower case."""
+def read_saml(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
+    """The cases `SITE/CaseNN.nii.gz` + `CaseNN_segmentation.nii.gz`, in upper or lower case.
+
+    The parts of PROMISE12's download are one site.
+
+    Args:
+        root: Folder with a subfolder per site.
+        structures: Label value -> name; by default 1 and 2 are zones of one prostate.
+    """
+    names, label_map = _structures(structures)
     cases: list[SourceCase] = []
     faults = _ignored_volumes(root, root, [file for file in root.iterdir() if file.is_file()])
     for folder in _folders(root):
-        site = SITE_ALIASES.get(folder.name.lower(), folder.name)
+        site = _site(folder)
         images, labels = _images_and_labels(root, folder, site, faults)
         if not labels and folder.name.lower() not in SITE_ALIASES:
             faults += _ignored_volumes(root, folder, list(images.values()))
@@ -57,7 +63,7 @@ def read_saml(root: Path) -> SourceDataset:
             if key in labels:
                 cases.append(
                     SourceCase(
-                        case=case, domain=site, image=image, label=labels[key], label_map=ZONES
+                        case=case, domain=site, image=image, label=labels[key], label_map=label_map
                     )
                 )
             else:
@@ -72,9 +78,22 @@ def read_saml(root: Path) -> SourceDataset:
         root=root,
         layout="saml",
         cases=tuple(cases),
-        structures=PROSTATE,
+        structures=names,
         faults=tuple(faults),
     )
+
+
+def _structures(
+    named: Mapping[int, str] | None,
+) -> tuple[tuple[str, ...], Mapping[int, int]]:
+    """The structures, and value -> number of its structure."""
+    return (PROSTATE, ZONES) if named is None else numbered(named)
+
+
+def _site(folder: Path) -> str:
+    if PROMISE12.fullmatch(folder.name):
+        return "PROMISE12"
+    return SITE_ALIASES.get(folder.name.lower(), folder.name)
 
 
 def _images_and_labels(
@@ -137,15 +156,20 @@ SITE_CHECKS: Mapping[str, Callable[[Path], bool]] = {
 """Layout -> whether a folder has the files of one of its sites."""
 
 
-def read_maxstyle(root: Path) -> SourceDataset:
+def read_maxstyle(root: Path, structures: Mapping[int, str] | None = None) -> SourceDataset:
     """The cases `SITE/patient_N/t2_img_clipped.nii.gz` + `label_clipped.nii.gz`.
 
     Deviation: the seventh folder, `G-MedicalDecathlon`, is skipped, as in DeSAM.
+
+    Args:
+        root: Folder with a subfolder per site.
+        structures: As for `read_saml`.
     """
+    names, label_map = _structures(structures)
     cases: list[SourceCase] = []
     faults: list[Fault] = []
     for folder in _folders(root):
-        site = SITE_ALIASES.get(folder.name.lower(), folder.name)
+        site = _site(folder)
         if site.startswith("G-"):
             continue
         for patient in _folders(folder):
@@ -158,7 +182,9 @@ def read_maxstyle(root: Path) -> SourceDataset:
             image, label = files.get(IMAGE_STEM), files.get(LABEL_STEM)
             if image is not None and label is not None:
                 cases.append(
-                    SourceCase(case=case, domain=site, image=image, label=label, label_map=ZONES)
+                    SourceCase(
+                        case=case, domain=site, image=image, label=label, label_map=label_map
+                    )
                 )
             elif image is not None:
                 faults.append(_no_counterpart(root, image, "label", LABEL_STEM, case))
@@ -178,7 +204,7 @@ def read_maxstyle(root: Path) -> SourceDataset:
         root=root,
         layout="maxstyle",
         cases=tuple(cases),
-        structures=PROSTATE,
+        structures=names,
         faults=tuple(faults),
     )
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sweeper.data.volume import (
+    is_picture_folder,
+    is_series,
+    read_pictures_of_series,
+    read_volume,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from desam_model.types import Split
     from sweeper.data.faults import Fault
+    from sweeper.data.volume import Volume
 
 SITE_ALIASES: Mapping[str, str] = {
     "a-isbi": "A-ISBI",
@@ -52,6 +60,7 @@ class SourceCase:
         patient: Id of the patient, whose scans are all in the same split. Empty if the source has
             none; then each case is a patient.
         split: The split given by the source, or None to use the split rule.
+        channel: The channel to read of an image file with several; None if it has one.
     """
 
     case: str
@@ -62,6 +71,36 @@ class SourceCase:
     ignored: tuple[int, ...] = ()
     patient: str = ""
     split: Split | None = None
+    channel: int | None = None
+
+    def read_image(self) -> Volume:
+        """The image in the canonical frame.
+
+        Raises:
+            VolumeError: It is not an image.
+            OSError: A file cannot be opened.
+        """
+        return read_volume(self.image, self.channel)
+
+    def read_label(self) -> Volume:
+        """The label map in the canonical frame; pictures of a DICOM series are in its frame.
+
+        Raises:
+            VolumeError: It is not a label map.
+            OSError: A file cannot be opened.
+        """
+        if is_picture_folder(self.label) and is_series(self.image):
+            return read_pictures_of_series(self.label, self.image)
+        return read_volume(self.label)
+
+
+def numbered(names: Mapping[int, str]) -> tuple[tuple[str, ...], dict[int, int]]:
+    """The structures in the order of their values, and value -> number of its structure.
+
+    Values with the same name are one structure, such as the zones of a prostate.
+    """
+    structures = tuple(dict.fromkeys(names[value] for value in sorted(names)))
+    return structures, {value: structures.index(names[value]) + 1 for value in sorted(names)}
 
 
 def values_of(
@@ -86,6 +125,7 @@ class SourceDataset:
             overlap (nnU-Net's regions); empty if each structure has a value of its own.
         profiles: Domain -> name of its preprocessing profile, if it is not DeSAM's.
         modalities: Domain -> `CT` or `MR`, if the source states it.
+        channels: Names of the images' channels, if the source states several.
         faults: Faults of names and files.
     """
 
@@ -96,4 +136,5 @@ class SourceDataset:
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     profiles: Mapping[str, str] = field(default_factory=dict)
     modalities: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from sweeper.config.sources import domains_in
 from sweeper.plan.identity import canonical_json
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def measured_paces(trainings: Iterable[Training], ledger: Ledger) -> dict[str, P
         fit = folder.fit()
         if fit is None:
             continue
-        work = _source_slices(training) * len(fit["epochs"])
+        work = training.n_source_slices * len(fit["epochs"])
         # also those of other plans: a plan's own may all be still to come
         scored = [folder.evaluation(eval_id) for eval_id in folder.evaluations()]
         seconds = [s["seconds_per_slice"] for s in scored if s is not None]
@@ -192,7 +193,7 @@ def estimate(
             epochs = cell.training.config.training.epochs
             epochs -= (done_epochs or {}).get(cell.training.train_id, 0)
             checkpoints += pace.parameters * _CHECKPOINT_BYTES_PER_PARAMETER
-            seconds += epochs * _source_slices(cell.training) * pace.slice_seconds
+            seconds += epochs * cell.training.n_source_slices * pace.slice_seconds
     return Estimate(
         training_seconds=seconds,
         peak_bytes=peak,
@@ -209,11 +210,6 @@ def wall_seconds(total: float, workers: int, trainings: int) -> float:
     return max(total / workers, total / trainings) if workers else math.inf
 
 
-def _source_slices(training: Training) -> int:
-    slices = training.data.slices
-    return slices.get(training.config.source, sum(slices.values()))
-
-
 def _scored_slices(training: Training, eval_ids: Collection[str]) -> int:
     """Slices that some scorings of a training predict, in sum."""
     total = 0
@@ -221,6 +217,8 @@ def _scored_slices(training: Training, eval_ids: Collection[str]) -> int:
         if evaluation.eval_id in eval_ids:
             config, data = evaluation.config, training.data
             slices = data.scan_slices if config.evaluation.whole_scan else data.slices
-            targets = [config.target] if config.target else set(slices) - {config.source}
+            targets = (
+                [config.target] if config.target else set(slices) - set(domains_in(config.source))
+            )
             total += sum(slices[domain] for domain in targets)
     return total

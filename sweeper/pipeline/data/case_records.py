@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.importer import CaseResult, load_part
 from sweeper.data.privacy import salted
-from sweeper.data.volume import natural_key
+from sweeper.data.voxel_files import natural_key
 from sweeper.store.dataset.store import CaseRecord
 from sweeper.store.dataset.writer import NewCase
 

@@ -11,6 +11,7 @@ from sweeper.data.export import Exported, export_desam
 from sweeper.data.layouts.registry import read_source
 from sweeper.data.layouts.source import SITE_ALIASES
 from sweeper.errors import DataError
+from sweeper.pipeline.data.joining import MERGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,11 @@ def export_dataset(
     # find the volumes
     values = _values_of(store, structure)
     root = source or Path(store.source)
+    if store.layout == MERGED:
+        raise DataError(
+            f"dataset {store.name} was merged, so its cases are in several folders; export the"
+            " datasets of which it was merged"
+        )
     if not store.source:
         raise DataError(
             f"dataset {store.name} has salted ids, so its cases cannot be found in a folder; import"
@@ -54,10 +60,11 @@ def export_dataset(
             f"{root}, from which dataset {store.name} was imported, does not exist any more; set"
             " its new folder with --source"
         )
-    structures = {value: name for name, value in store.label_values.items()} or None
-    volumes = {
-        case.case: case for case in read_source(root, store.layout, structures=structures).cases
-    }
+    named = {v: name for name, values in store.label_values.items() for v in values}
+    source_now = read_source(
+        root, store.layout, structures=named or None, channel=store.channel or None
+    )
+    volumes = {case.case: case for case in source_now.cases}
     missing = [case.case for case in store.cases if case.case not in volumes]
     if missing:
         raise DataError(

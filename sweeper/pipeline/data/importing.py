@@ -69,7 +69,7 @@ def import_dataset(
     options = options or ImportOptions()
     waits = f"waiting for another process that is importing {target.name}"
     try:
-        dataset = read_source(source, options.layout, structures=options.structures)
+        dataset = _read(source, options)
         key = import_key(dataset, options)
         with exclusive_write(target, lambda: progress(waits, 0, 1) if progress else None):
             existing = _existing(target, key, dataset, options)
@@ -109,7 +109,8 @@ def _import(
         skipped=_skipped(faults, options.salt),
         source="" if options.salt else str(source.absolute()),
         layout=dataset.layout,
-        label_values={name: value for value, name in (options.structures or {}).items()},
+        label_values=options.label_values(),
+        channel=options.channel or "",
         keeps_all_slices=True,
         reader_version=PART_VERSION,
         regions=dataset.regions,
@@ -131,12 +132,18 @@ def check_dataset(
     """The source, all its faults, and header texts that may identify a person; writes nothing."""
     options = options or ImportOptions()
     try:
-        dataset = read_source(source, options.layout, structures=options.structures)
+        dataset = _read(source, options)
         results = _process(dataset, options, None, progress)
     except OSError as err:
         raise _system_error(err, source) from err
     faults = _all_faults(dataset, results)
     return dataset, faults, tuple(line for result in results for line in result.headers)
+
+
+def _read(source: Path, options: ImportOptions) -> SourceDataset:
+    return read_source(
+        source, options.layout, structures=options.structures, channel=options.channel
+    )
 
 
 def _system_error(err: OSError, path: Path) -> DataError:

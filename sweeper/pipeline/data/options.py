@@ -31,8 +31,9 @@ class ImportOptions:
         label_resize: Label resizing; None for that of the profile.
         split: Rule that assigns cases to training or validation.
         split_seed: Seed of the `seeded` rule.
-        structures: Names by label value, for layouts that do not define them.
+        structures: Names by label value, instead of the layout's.
         modality: `CT` or `MR` for all domains; None for what the source states.
+        channel: Number or name of the channel of images with several; None for the layout's choice.
         salt: If given, the store has salted ids and no file names.
         processes: Number of processes; None for one per core.
         is_synthetic: True if the data is a phantom.
@@ -46,6 +47,7 @@ class ImportOptions:
     split_seed: int = 0
     structures: Mapping[int, str] | None = None
     modality: str | None = None
+    channel: str | None = None
     salt: str | None = None
     processes: int | None = None
     is_synthetic: bool = False
@@ -77,6 +79,14 @@ class ImportOptions:
                 )
             modalities[domain] = stated or self.modality or ""
         return modalities
+
+    def label_values(self) -> dict[str, tuple[int, ...]]:
+        """Structure -> its values in the labels, where the user named them."""
+        named = self.structures or {}
+        return {
+            name: tuple(value for value in sorted(named) if named[value] == name)
+            for name in named.values()
+        }
 
     def split_words(self, cases: Sequence[SourceCase]) -> str:
         """The rule that split these cases in words, for the store and the terminal."""
@@ -127,7 +137,15 @@ def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
         name: getattr(options, name) for name in ("skip_bad", "split", "split_seed", "is_synthetic")
     }
     cases = [
-        [c.case, c.domain, c.patient, c.split and c.split.value, sorted(c.label_map.items())]
+        [
+            c.case,
+            c.domain,
+            c.patient,
+            c.split and c.split.value,
+            sorted(c.label_map.items()),
+            *([list(c.ignored)] if c.ignored else []),
+            *([] if c.channel is None else [c.channel]),
+        ]
         for c in source.cases
     ]
     settings = {d: s.as_mapping() for d, s in options.settings(source).items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from desam_model.types import Split
+from desam_model.types import IGNORED_LABEL, Split
 from sweeper.data.contact_sheet import Tile, write_contact_sheet
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def _summarise_domain(store: DatasetStore, domain: str) -> DomainSummary:
     inside, outside = np.zeros(2), np.zeros(2)
     for case in cases:
         shown = list(case.shown)
-        images, labelled = store.case_images(case)[shown], store.case_labels(case)[shown] > 0
+        images, labels = store.case_images(case)[shown], store.case_labels(case)[shown]
+        labelled = (labels > 0) & (labels != IGNORED_LABEL)
         counts += np.histogram(images, bins=HISTOGRAM_BINS, range=(0, 256))[0]
         grey = images.mean(axis=1)
         inside += grey[labelled].sum(), labelled.sum()

@@ -11,6 +11,7 @@ from sweeper.pipeline.embed import (
     EmbedProgress,
     ensure_embeddings,
     existing_path,
+    require_encoder_inputs,
     require_whole_scans,
     wanted_manifest,
 )
@@ -80,6 +81,7 @@ class DataSource:
             start = check_checkpoint(method_checkpoint)
         # embeddings and checkpoint of the encoder
         if config.method.reads_embeddings():
+            require_encoder_inputs(dataset)
             fingerprint, embeddings = self.embeddings(dataset, config.encoder)
             if config.evaluation.whole_scan and dataset.n_stored_slices > dataset.n_slices:
                 _, background = self.embeddings(dataset, config.encoder, is_background=True)

@@ -14,13 +14,8 @@ import torch
 from desam_model.scoring.metric_table import metrics
 from sweeper.data.foreign_masks import find_masks
 from sweeper.data.mask_file import mask_name, write_mask
-from sweeper.data.volume import (
-    VOLUME_SUFFIXES,
-    VolumeError,
-    natural_key,
-    read_volume,
-    suffix_of,
-)
+from sweeper.data.volume import VOLUME_SUFFIXES, read_volume, suffix_of
+from sweeper.data.voxel_files import VolumeError, natural_key
 from sweeper.errors import DataError
 from sweeper.pipeline.predicting.preview import write_preview
 from sweeper.predict.cells import find_models

@@ -9,6 +9,7 @@ import numpy as np
 
 from desam_model.scoring.metric_table import MAIN
 from desam_model.scoring.protocol_table import STRICT
+from sweeper.config.sources import domains_in
 from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, paint, unpack
 from sweeper.store.dataset.store import DatasetStore
 
@@ -36,7 +37,8 @@ def draw_overlays(training: Training, folder: TrainingFolder) -> Mapping[str, Pa
     dataset = DatasetStore.open(Path(training.data.path))
     scores: dict[str, list[tuple[float, str]]] = {}
     for score in scored["scores"]:
-        if score["protocol"] == STRICT.name and score["domain"] != training.config.source:
+        is_source = score["domain"] in domains_in(training.config.source)
+        if score["protocol"] == STRICT.name and not is_source:
             goodness = MAIN.goodness(score["values"][MAIN.name])
             scores.setdefault(score["domain"], []).append((goodness, score["case"]))
     pictures: dict[str, Path] = {}

@@ -56,10 +56,7 @@ def _default_memory(cluster: Mapping[str, float], fitting: int) -> int:
 
 
 def _is_short(training: Training) -> bool:
-    slices = training.data.slices
-    source = training.config.source
-    n = slices.get(source, sum(slices.values()))
-    return n * training.config.training.epochs <= _SHORT_SLICE_EPOCHS
+    return training.n_source_slices * training.config.training.epochs <= _SHORT_SLICE_EPOCHS
 
 
 def check_packing(placement: Placement, peak_bytes: float, card_bytes: float) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from desam_model.scoring.metric_table import MAIN
 from desam_model.scoring.protocol_table import RELEASED
 from desam_model.types import Decision
+from sweeper.config.sources import domains_in
 from sweeper.records import TrialStatus, is_in_domain_test
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def score_note(folder: TrainingFolder, training: Training) -> str:
         score["values"][MAIN.name]
         for score in scored["scores"]
         if score["protocol"] == RELEASED.name
-        and score["domain"] != training.config.source
+        and score["domain"] not in domains_in(training.config.source)
         and not is_in_domain_test(score["domain"])
     ]
     if not values:

@@ -171,15 +171,14 @@ def open_studies(
     """Every study of a space, in the order written."""
     place = workspace.sweeps / sweep.spec.name
     database = StudyDatabase(place / "optuna.db")
-    studies = []
+    studies: dict[str, OpenStudy] = {}
     for study in sweep.studies:
-        first = next(iter(study.served(next(corners(study.tree)))))
-        config = trial_config(first, sweep.document, study.origin)
-        (example,) = make_plan(sweep.spec.name, [config], facts).trainings
-        study_id = _study_id(study, example)
-        studies.append(
-            OpenStudy(
-                study=study,
+        config = first_trial(sweep, study)
+        for example in make_plan(sweep.spec.name, [config], facts).trainings:
+            study_id = _study_id(study, example)
+            source = example.config.source  # an axis over the domains is one study per source
+            studies[study_id] = OpenStudy(
+                study=replace(study, tree={**study.tree, "source": source}),
                 study_id=study_id,
                 database=database,
                 former_path=place / "searches" / f"{study_id}.json",
@@ -187,8 +186,13 @@ def open_studies(
                 sweep=sweep,
                 facts=facts,
             )
-        )
-    return studies
+    return list(studies.values())
+
+
+def first_trial(sweep: Sweep, study: Study) -> TrialConfig:
+    """The trial of a study's first values, whose source may be an axis over the domains."""
+    first = next(iter(study.served(next(corners(study.tree)))))
+    return trial_config(first, sweep.document, study.origin)
 
 
 def _study_id(study: Study, example: Training) -> str:

@@ -86,7 +86,7 @@ def choose(query: Query, names: Sequence[str] = ()) -> Choice | None:
     protocol = query.spec.protocol
     scored: dict[str, list[tuple[float, str]]] = {}
     for score in ranking.scores(protocol):
-        if score.target != ranking.source:
+        if score.target not in ranking.sources:
             goodness = MAIN.goodness(score.values.get(MAIN.name, math.nan))
             scored.setdefault(score.target, []).append((goodness, score.case))
     if names:

@@ -91,7 +91,7 @@ def table_tests(query: Query, baseline: str | None = None) -> TableTests:
     reason = too_few_seeds(query, base) if base in usable else None
     if base not in usable or reason is not None:
         needs = f"a claim about a method needs {MIN_SEEDS} seeds in both rows"
-        refused = "" if reason is None else f"{reason} ({needs})"
+        refused = "" if reason is None else f"{reason}; {needs}"
         return TableTests(baseline=base, tests={}, left_out=left_out, refused=refused)
     raw: dict[tuple[str, str], tuple[int, float, bool]] = {}
     for label in usable:

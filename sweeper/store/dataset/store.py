@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from desam_model.types import Split
+from desam_model.types import IGNORED, IGNORED_LABEL, Split
 from sweeper.errors import StoreError
 
 if TYPE_CHECKING:
@@ -204,14 +204,27 @@ class DatasetStore:
         return str(self._attributes["layout"])
 
     @property
-    def label_values(self) -> Mapping[str, int]:
-        """Structure -> its value in the source's labels, if the user named the structures."""
-        return dict(self._attributes["label_values"])
+    def label_values(self) -> Mapping[str, tuple[int, ...]]:
+        """Structure -> its values in the source's labels, if the user named the structures."""
+        return {
+            name: (values,) if isinstance(values, int) else tuple(values)  # one in older stores
+            for name, values in self._attributes["label_values"].items()
+        }
+
+    @property
+    def channel(self) -> str:
+        """The channel of the source's images that the user chose; empty if none was."""
+        return str(self._attributes.get("channel", ""))
 
     @property
     def structures(self) -> tuple[str, ...]:
         """Names of the segmented structures, in the order of their label values 1, 2, ..."""
         return tuple(self._attributes["structures"])
+
+    @property
+    def regions(self) -> Mapping[str, tuple[int, ...]]:
+        """Structure -> its label values, if structures overlap; else empty."""
+        return {name: tuple(v) for name, v in self._attributes.get("regions", {}).items()}
 
     @property
     def image_size_px(self) -> int:
@@ -278,7 +291,7 @@ class DatasetStore:
         return self._read("image", index)
 
     def label(self, index: int) -> NDArray[np.uint8]:
-        """`(H, W)` uint8 label map of a slice: 0 background, 1.. `structures`."""
+        """`(H, W)` uint8 label map of a slice: 0 background, 1.. `structures`, `IGNORED_LABEL`."""
         return self._read("label", index)
 
     def mask(self, index: int, structure: str) -> NDArray[np.uint8]:
@@ -296,10 +309,16 @@ class DatasetStore:
         mask: NDArray[np.uint8] = np.isin(self.label(index), values).astype(np.uint8)
         return mask
 
+    def reference(self, index: int, structure: str) -> NDArray[np.uint8] | NDArray[np.int8]:
+        """`(H, W)` as `mask`; int8 with `desam_model.types.IGNORED` where nobody labelled."""
+        mask, is_ignored = self.mask(index, structure), self.label(index) == IGNORED_LABEL
+        if not is_ignored.any():
+            return mask
+        return np.where(is_ignored, np.int8(IGNORED), mask.astype(np.int8))
+
     def values_of(self, structure: str) -> tuple[int, ...]:
         """The label values that belong to a structure; several if structures overlap."""
-        regions = self._attributes.get("regions", {})
-        return tuple(regions.get(structure, [self.structures.index(structure) + 1]))
+        return self.regions.get(structure, (self.structures.index(structure) + 1,))
 
     def case_images(self, case: CaseRecord) -> NDArray[np.uint8]:
         """`(n, C, H, W)` uint8, all slices of a case."""

@@ -91,7 +91,7 @@ class SliceView(Sequence[Slice]):
             pixels = (
                 self._dataset.image(index)
                 if field == "image"
-                else self._dataset.mask(index, self._structure)
+                else self._dataset.reference(index, self._structure)
             )
             tensor = torch.tensor(pixels)
             if self._cached_bytes + tensor.nbytes > _CACHE_BYTES:

@@ -51,7 +51,8 @@ class DatasetFacts:
         content_key: The same hash over file contents instead of names, sizes and times.
         source: Folder or file it was imported from; empty in a store with salted ids.
         layout: Name of the source's layout.
-        label_values: Structure -> its value in the source's labels, if the user named them.
+        label_values: Structure -> its values in the source's labels, if the user named them.
+        channel: The channel of the source's images that the user chose; empty if none was.
         keeps_all_slices: True if the cases hold every slice of their scans.
         reader_version: Version of the code that read and prepared the files.
         regions: Structure -> its label values, if structures overlap; else empty.
@@ -68,7 +69,8 @@ class DatasetFacts:
     content_key: str = ""
     source: str = ""
     layout: str = ""
-    label_values: Mapping[str, int] = field(default_factory=dict)
+    label_values: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    channel: str = ""
     keeps_all_slices: bool = False
     reader_version: int = 0
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -223,7 +225,8 @@ def _as_attributes(
         "skipped": dict(facts.skipped),
         "source": facts.source,
         "layout": facts.layout,
-        "label_values": dict(facts.label_values),
+        "label_values": {name: list(values) for name, values in facts.label_values.items()},
+        "channel": facts.channel,
         "regions": {name: list(values) for name, values in facts.regions.items()},
         "modalities": dict(facts.modalities),
         "reader_version": facts.reader_version,

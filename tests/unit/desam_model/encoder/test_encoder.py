@@ -76,6 +76,14 @@ def test_a_grey_image_becomes_three_equal_channels(encoder, image):
     assert torch.equal(encoder(grey).neck, encoder(grey.expand(-1, 3, -1, -1)).neck)
 
 
+def test_of_two_channels_the_first_fills_two_inputs_and_four_are_refused(encoder, image):
+    two = image[:, :2]
+    assert torch.equal(encoder(two).neck, encoder(image[:, [0, 0, 1]]).neck)
+    assert not torch.equal(encoder(two).neck, encoder(two.flip(1)).neck)
+    with pytest.raises(ValueError, match=r"shape \(1, 4, .*expected \(B, 1 to 3, H, W\)"):
+        encoder(image[:1, [0, 1, 2, 0]])
+
+
 def test_the_encoder_stays_frozen_and_in_eval_mode(encoder):
     encoder.train()
     assert not encoder.training

@@ -14,7 +14,7 @@ from desam_model.scoring.evaluate import evaluate
 from desam_model.scoring.metric_table import metrics
 from desam_model.scoring.protocol_table import RELEASED, STRICT, VOLUME
 from desam_model.training.loader import Loader
-from desam_model.types import Prediction, PredictionSettings, Reads
+from desam_model.types import IGNORED, Prediction, PredictionSettings, Reads
 
 BATCHES = partial(Loader, batch_size=8)
 PERFECT = {name: float(name == "dice") for name in metrics()}
@@ -138,3 +138,26 @@ def test_a_scan_without_other_slices_is_its_foreground(make_slices):
     whole = evaluate(Oracle(), make_slices(1, 3), SETTINGS, BATCHES, [])
     (volume,) = [s for s in whole.scores if s.protocol == VOLUME.name]
     assert (volume.n_slices, volume.values) == (3, PERFECT)
+
+
+def test_ignored_pixels_are_background_in_mask_and_reference_and_in_no_score(make_slices):
+    slices = []
+    for slice_ in make_slices(1, 3):
+        reference = slice_.reference.to(torch.int8)
+        reference[:, -6:] = IGNORED
+        slices.append(replace(slice_, reference=reference))
+
+    class AlsoThere(Oracle):
+        """Right where there is a label, and full where there is none."""
+
+        def predict(self, batch, settings):
+            return replace(super().predict(batch, settings), mask=batch.reference != 0)
+
+    nobody = torch.full_like(slices[0].reference, IGNORED)
+    others = [replace(slices[0], z=3, reference=nobody)]
+    evaluation = evaluate(AlsoThere(), slices, SETTINGS, BATCHES, others)
+    assert {s.protocol for s in evaluation.scores} == {RELEASED.name, STRICT.name, VOLUME.name}
+    assert all(s.values == PERFECT for s in evaluation.scores if s.protocol != RELEASED.name)
+    (prediction,) = evaluation.predictions
+    assert not prediction.mask[..., -6:].any()
+    assert not prediction.scan[3].any()

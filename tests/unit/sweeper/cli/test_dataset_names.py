@@ -34,7 +34,7 @@ def test_import_then_plan_in_the_folder_that_holds_the_source(
 
     said = sweeper("data", "import", "prostate", "--name", "prostate", "--processes", "1")
     assert "prostate: 6 cases, 18 slices, 2 domains" in said
-    said = sweeper("plan", "names.yaml", "--dataset", "prostate", "--no-probe")
+    said = sweeper("plan", "names.yaml", "--dataset", "prostate")
     assert "1 training" in said
     assert "all intact" in sweeper("data", "check", "prostate")
     assert "layout saml, 6 cases" in sweeper("data", "check", "./prostate", "--processes", "1")

@@ -35,12 +35,6 @@ def test_every_search_space_that_ships_loads(path: Path) -> None:
     assert loaded.trials or loaded.studies
 
 
-def test_the_ablation_space_is_six_sites_times_four_ablations() -> None:
-    loaded = load_sweep(SPACES / "ablation.yaml")
-    cells = {(t.source, t.method.ablation) for t in loaded.trials}
-    assert len(cells) == len(loaded.trials) == 24
-
-
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
@@ -229,6 +223,42 @@ def test_include_lays_a_file_over_another_and_errors_name_the_right_one(tmp_path
     loaded = load_sweep(tmp_path / "top.yaml", ["training.epochs=3"])
     assert loaded.spec.name == "top"
     assert loaded.trials[0].training.epochs == 3
+
+
+def test_a_shipped_space_is_included_by_name_from_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("include: ablation\nname: mine\ntrial: {training: {epochs: 3}}\n")
+    mine, shipped = load_sweep(path), load_sweep(SPACES / "ablation.yaml")
+    assert mine.spec.name == "mine"
+    assert mine.spec.report == shipped.spec.report
+    assert [trial.training.epochs for trial in mine.trials] == [3] * len(shipped.trials)
+    path.write_text("include: ablatoin\nname: mine\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml:1: include: .*mean 'ablation'.*smoke"):
+        load_sweep(path)
+
+
+def test_an_own_file_goes_before_a_shipped_space_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "ablation").write_text(BASE)
+    (tmp_path / "mine.yaml").write_text("include: ablation\n")
+    assert load_sweep(tmp_path / "mine.yaml").spec.name == "t"
+
+
+def test_a_shipped_space_is_loaded_by_its_name() -> None:
+    assert load_sweep(Path("smoke")).spec == load_sweep(SPACES / "smoke.yaml").spec
+
+
+def test_what_a_file_sets_goes_before_the_blocks_of_the_space_it_includes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("include: main_table_phantom\nname: m\ntrial: {training: {epochs: 2}}\n")
+    mine = load_sweep(path)
+    assert {trial.training.epochs for trial in mine.trials} == {2}
+    assert {trial.training.batch_size for trial in mine.trials} == {2, 4}  # as in the blocks
+    assert (
+        mine.trials == load_sweep(SPACES / "main_table_phantom.yaml", ["training.epochs=2"]).trials
+    )
+    path.write_text("include: main_table_phantom\nname: m\ntrial: {training: {epochs: 0}}\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml:3: trial\.training\.epochs: is 0"):
+        load_sweep(path)
 
 
 def test_a_file_that_includes_itself_is_refused(tmp_path: Path) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import fault_sources as sources
+import nibabel as nib
+import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 
 from desam_model.types import Split
+from sweeper.data.layouts import registry
 from sweeper.data.layouts.registry import read_source
 from sweeper.errors import DataError
+from sweeper.pipeline.data.importing import import_dataset
+from sweeper.pipeline.data.options import ImportOptions
 
 
 @pytest.mark.parametrize("layout", ["saml", "maxstyle", "desam", "abdominal"])
@@ -191,8 +198,8 @@ def empty_folder(root):
             lambda r: (sources.abdominal(r) / "CT").rename(r.parent / "Training"),
             "it looks like one modality of layout abdominal; rename the folder to CT (BTCV) or MR",
         ),
-        (dicom_without_suffix, "it contains DICOM files; convert them to NIfTI first (dcm2niix)"),
-        (two_csv_files, "it contains 2 CSV files; name one of them"),
+        (dicom_without_suffix, "it contains DICOM files; a table of its images and labels is"),
+        (two_csv_files, "it contains 2 CSV files with cases; name one of them"),
         (archive, "it is an archive; unpack it and name the folder"),
         (one_volume, "it is a single volume; name the folder that contains all sites"),
         (empty_folder, "has no known layout; it is empty"),
@@ -213,9 +220,35 @@ def test_abdominal_labels_with_other_values_are_named_by_the_user(tmp_path):
     assert {tuple(c.label_map.items()) for c in found.cases} == {((1, 1), (2, 2), (4, 3))}
 
 
-def test_a_file_that_is_no_csv_and_structures_out_of_place_are_refused(tmp_path):
+def test_a_file_that_is_no_csv_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="is not a CSV file"):
         read_source(tmp_path / "notes.txt")
-    with pytest.raises(DataError, match="layout saml has fixed structures"):
+
+
+def test_structures_out_of_place_are_refused(tmp_path, monkeypatch):
+    fixed = replace(registry.layouts()["saml"], names_structures=False)
+    monkeypatch.setattr(registry, "layouts", lambda: {"saml": fixed})
+    with pytest.raises(DataError, match="layout saml has fixed structures; remove --structures"):
         read_source(sources.saml(tmp_path), structures={1: "gland"})
+
+
+@pytest.mark.parametrize("layout", ["saml", "maxstyle", "desam", "csv_sound", "abdominal"])
+def test_three_labels_are_three_structures_in_every_layout(tmp_path, layout):
+    source = getattr(sources, layout)(tmp_path / "src")
+    folder = source if source.is_dir() else source.parent
+    files = [file.relative_to(folder) for file in folder.rglob("*.nii.gz")]
+    labels = [folder / file for file in files if re.search("seg|label", str(file))]
+    for file in labels:
+        shape = nib.load(file).shape[::-1]
+        label = np.zeros(shape, np.uint8)
+        for value in (1, 2, 3):
+            label[1:, 4:-4, 4 * value : 4 * value + 4] = value
+        sources.write(file, label, nib.load(file).affine)
+    options = ImportOptions(processes=1, structures={1: "gland", 2: "zone", 3: "lesion"})
+    report = import_dataset(source, tmp_path / "x.zarr", options)
+    assert report.store.structures == ("gland", "zone", "lesion")
+    for case in report.store.cases:
+        assert all(any(case.foreground[name]) for name in report.store.structures)
+        seen = np.unique(report.store.case_labels(case))
+        assert seen.tolist() == [0, 1, 2, 3]

@@ -11,7 +11,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 
 from sweeper.data.checks import corner_distance_mm
-from sweeper.data.volume import VolumeError, natural_key, read_volume
+from sweeper.data.volume import read_volume
+from sweeper.data.voxel_files import VolumeError, natural_key
 
 ARRAY = sources.image_array(3)
 

@@ -12,8 +12,8 @@ import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 
 from sweeper.data.importer import hash_files
 from sweeper.data.layouts.source import SourceCase
-from sweeper.data.volume import VolumeError, files_of, read_volume
-from sweeper.data.voxel_files import voxel_files
+from sweeper.data.volume import files_of, read_volume
+from sweeper.data.voxel_files import VolumeError, voxel_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -34,7 +34,7 @@ def test_all_sources_together_leave_nothing_to_test_on() -> None:
         planned(source="all")
     words = str(refused.value)
     assert "source is 'all', which leaves no domain of 'd' to test on" in words
-    assert "--set 'source={grid: [A, B]}'" in words
+    assert "--set 'source={grid: leave_one_out}'" in words
     assert "upper_bound, variant all_sites" in words
 
 

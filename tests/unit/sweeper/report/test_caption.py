@@ -34,25 +34,28 @@ def note(*runs, missing=(), **spec) -> str:
     [
         (
             {},
-            "Dice in % per case volume; column = source site (trained on it, tested on all oth",
-        ),
-        ({"columns": "target"}, "column = target site (tested on it, trained on each other site)"),
-        ({}, "cell = mean over all target cases pooled"),
-        ({"aggregate": "sites"}, "cell = mean of the target sites' means"),
-        ({}, "Protocol desam2024 (last foreground slice dropped"),
-        ({"protocol": "strict"}, "Protocol strict ("),
-        (
-            {},
-            "; n = 6 cases, 30 slices, 3 to 5 cases per cell and seed; no ± with a single seed.",
+            "Dice in % per case volume. Each column is a source site: trained on it, tested on",
         ),
         (
+            {"columns": "target"},
+            "target site: tested on it, trained on each other site.",
+        ),
+        ({}, "A cell is the mean over all target cases pooled"),
+        ({"aggregate": "sites"}, "A cell is the mean of the target sites' means"),
+        ({}, "Protocol desam2024: last foreground slice dropped"),
+        ({"protocol": "strict"}, "Protocol strict: "),
+        (
             {},
-            "Dataset hand-made dddddddddddddddd; encoder vit_h (pretrained on SA-1B",
+            "One seed (0), so there is no ±; n = 6 cases, 30 slices, 3 to 5 cases per cell",
+        ),
+        (
+            {},
+            "Dataset hand-made; encoder vit_h (pretrained on SA-1B",
         ),
         ({"where": ("source=A",)}, "Only trainings with source=A."),
         # not the source's own cases, and the only cell has all of them
-        ({"where": ("source=A",)}, "n = 4 cases, 20 slices; no ±"),
-        ({"columns": "target"}, ", 2 to 6 pairs of source and case per cell and seed; "),
+        ({"where": ("source=A",)}, "n = 4 cases, 20 slices. "),
+        ({"columns": "target"}, ", 2 to 6 pairs of source and case per cell and seed."),
     ],
 )
 def test_the_caption_names_what_the_query_asks_for(spec, expected: str) -> None:
@@ -62,13 +65,13 @@ def test_the_caption_names_what_the_query_asks_for(spec, expected: str) -> None:
 def test_the_caption_counts_seeds_and_says_why_there_is_no_deviation() -> None:
     both = (*plain(), *plain(seed=1))
     assert "2 seeds (0, 1)" in text(*both)
-    assert "± = standard deviation over seeds" in text(*both)
-    assert "no ±, as seeds are missing" in text(*plain(), missing=plain(seed=1))
+    assert "2 seeds (0, 1), ± is the standard deviation over them;" in text(*both)
+    assert "no ± because some are missing" in text(*plain(), missing=plain(seed=1))
 
 
 def test_a_column_that_is_not_tested_on_all_others_names_its_targets() -> None:
     runs = [run("unet", "A", {"B": (0.5,)}, evaluation={"target": "B"})]
-    assert "(trained on it, tested on B)" in text(*runs)
+    assert "trained on it, tested on B." in text(*runs)
 
 
 def test_missing_seeds_and_undefined_cases_are_noted() -> None:
@@ -82,9 +85,9 @@ def test_missing_seeds_and_undefined_cases_are_noted() -> None:
 
 def test_the_other_aggregator_is_noted_only_if_it_differs() -> None:
     # pooled: 134 / 3 = 44.67; by sites: 40 (see test_golden.py)
-    assert "overall by cases / by sites: unet 44.67 / 40.00" in note(*plain())
+    assert "(cases / sites): unet 44.67 / 40.00" in note(*plain())
     equal = run("unet", "A", {"B": (0.5,), "C": (0.5,)})
-    assert "aggregators differ" not in note(equal)
+    assert "Averaged by" not in note(equal)
 
 
 def test_a_table_of_fewer_sources_than_domains_says_so() -> None:
@@ -117,5 +120,5 @@ def test_rows_and_columns_have_the_names_that_the_space_gives_them() -> None:
 def test_the_number_of_decimals_may_be_asked_for() -> None:
     made = build_table(make_query(results(*plain()), ReportSpec(columns="source", digits=1)))
     assert cell_text(made.rows[0].cells[-1], made.digits) == "44.7"
-    both = [line for line in made.notes if "aggregators differ" in line]
+    both = [line for line in made.notes if "Averaged by sites instead of by cases" in line]
     assert "unet 44.7 / " in both[0]

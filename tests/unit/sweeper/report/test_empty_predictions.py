@@ -114,7 +114,7 @@ def test_a_scoring_without_whole_scans_has_a_dash_under_volume_and_a_reason() ->
     assert "1 of 2 scorings missing (1 scored without protocol volume)" in made.draft_reasons
     (line,) = (line for line in made.caption if line.startswith("Protocol"))
     assert line.startswith(
-        "Protocol volume (every slice of the scan, also those without a reference, gaps in place;"
+        "Protocol volume: every slice of the scan, also those without a reference, gaps in place"
     )
 
 

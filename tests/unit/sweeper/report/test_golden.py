@@ -75,16 +75,16 @@ def test_the_caption_says_direction_aggregator_protocol_seeds_and_counts() -> No
     made = table(*plain())
     words = " ".join(made.caption)
     for part in (
-        "column = source",
+        "each column is a source",
         "all target cases pooled",
         "desam2024",
-        "seed 0",
+        "one seed (0)",
         "n = 6 cases, 30 slices",
-        "d" * 16,
-        "e" * 16,
     ):
         assert part.lower() in words.lower()
-    assert "44.67 / by sites" not in words
+    assert "44.67" not in words
+    assert made.provenance == f"Provenance: dataset {'d' * 16}; encoder {'e' * 16}."
+    assert "d" * 8 not in words
     assert any("44.67 / 40.00" in note for note in made.notes)
 
 

@@ -110,7 +110,7 @@ def test_one_entry_and_one_function_are_a_metric_everywhere(package: Path) -> No
     assert low.startswith("| low | <u>50.0</u> | <u>50.0</u> | <u>34.0</u> |")
     assert high.startswith("| high | **62.3** | **62.3** | **46.3** |")
     assert old.startswith("| old | – (0/1 seeds) | – (0/1 seeds) |")
-    assert "Sensitivity in % per case volume; column = source site" in found["markdown"]
+    assert "Sensitivity in % per case volume. Each column is a source site" in found["markdown"]
     assert found["draft"] == ["3 of 9 scorings missing (3 scored without Sens.)"]
     lines = [line for line in found["csv"].splitlines() if not line.startswith("#")]
     wide = list(csv.DictReader(lines))

@@ -18,21 +18,21 @@ VALUES = {
 }
 
 
-def trained(encoder: str, fingerprint: str = "f" * 16, weights: str = ""):
+def trained(encoder: str, fingerprint: str = "f" * 16, weights: str = "", settings=None):
     """DeSAM on each site, on embeddings of one encoder."""
     tags = {
         "encoder": encoder,
         "encoder_fingerprint": fingerprint,
         "encoder_weights": weights,
     }
+    params = {"encoder.name": encoder, **(settings or {})}
     return [
-        run("desam", source, values, tags=tags, params={"encoder.name": encoder})
-        for source, values in VALUES.items()
+        run("desam", source, values, tags=tags, params=params) for source, values in VALUES.items()
     ]
 
 
-def made(*runs, rows="method"):
-    spec = ReportSpec(columns="source", rows=rows)
+def made(*runs, rows="method", columns="source"):
+    spec = ReportSpec(columns=columns, rows=rows)
     query = make_query(results(*runs), spec)
     table = build_table(query)
     return table, " ".join(caption(query, table.rows))
@@ -41,7 +41,7 @@ def made(*runs, rows="method"):
 def test_random_weights_are_called_so_and_make_a_draft():
     table, text = made(*trained("vit_tiny"), rows="encoder")
     assert [row.label for row in table.rows] == ["vit_tiny (random weights)"]
-    assert "encoder vit_tiny (random weights) ffffffffffffffff;" in text
+    assert "encoder vit_tiny (random weights);" in text
     assert "random weights in encoder vit_tiny" in table.draft_reasons
 
 
@@ -60,7 +60,7 @@ def test_natural_images_say_nothing_of_targets():
 
 def test_a_file_of_the_users_has_unknown_pretraining():
     _, text = made(*trained("vit_b", weights="medsam_vit_b.pth"))
-    assert "encoder vit_b (weights from medsam_vit_b.pth: pretraining unknown) ffff" in text
+    assert "encoder vit_b (weights from medsam_vit_b.pth: pretraining unknown);" in text
     _, text = made(*trained("vit_b", weights="sam_vit_b_01ec64.pth"))
     assert "encoder vit_b (pretrained on SA-1B" in text
 
@@ -78,6 +78,17 @@ def test_encoders_in_rows_are_no_mixture_but_two_in_one_row_are():
     assert "; encoders lite_medsam (" in text
     mixed, _ = made(*both)
     assert any("2 versions of the encoder" in reason for reason in mixed.draft_reasons)
+
+
+def test_encoders_in_columns_share_a_row_and_are_no_mixture():
+    settings = {"encoder.pool": "4", "encoder.precision": "int8"}
+    pooled = trained("lite_medsam", "c" * 16, settings=settings)
+    table, text = made(*trained("vit_h", "a" * 16), *pooled, columns="encoder")
+    (row,) = table.rows
+    assert table.columns == ("vit_h", "lite_medsam, pool 4, int8", "Average")
+    assert row.cells[0].value == row.cells[1].value == pytest.approx(row.cells[2].value)
+    assert "Each column is an encoder (all sources and their targets)." in text
+    assert not any("versions of the encoder" in reason for reason in table.draft_reasons)
 
 
 @pytest.mark.parametrize("entry", encoders().values(), ids=lambda entry: entry.name)

@@ -306,7 +306,7 @@ def test_incomplete_rows_and_upper_bounds_are_left_out_by_name() -> None:
     assert found.left_out == (
         "half: incomplete",
         "upper_bound all_sites: an upper bound is not a competitor",
-        "one seed: no test (a claim about a method needs 3 seeds in both rows)",
+        "one seed: no test; a claim about a method needs 3 seeds in both rows",
     )
 
 

@@ -84,8 +84,8 @@ def test_missing_seeds_are_not_called_a_single_seed() -> None:
     made = table(results(*plain(), missing=plain(seed=1)))
     words = " ".join((*made.caption, *made.notes))
     assert "2 seeds (0, 1)" in words
-    assert "no ±, as seeds are missing" in words
-    assert "single seed" not in words
+    assert "no ± because some are missing" in words
+    assert "One seed" not in words
     assert "3 cells lack seeds" in words
 
 
@@ -119,7 +119,7 @@ def test_rows_that_are_not_tested_are_named_where_stars_are_explained() -> None:
     found = with_imported(*plain(), *plain(method="csdg"), masks=masks)
     words = " ".join(table(found, baseline="unet").caption)
     assert "Not tested: nnunet [imported]: incomplete." in words
-    assert "Stars: none; one seed: no test" in words
+    assert "No stars (one seed: no test; a claim" in words
 
 
 def test_a_condition_may_name_a_method_and_an_unknown_one_is_no_row() -> None:
@@ -144,9 +144,9 @@ def two_domains(*sources: str, target: str = "") -> str:
 
 
 def test_the_caption_says_all_others_only_where_all_others_were_tested() -> None:
-    assert "(trained on it, tested on all others)" in two_domains("A", "B", "C")
-    assert "(trained on it, tested on C)" in two_domains("A", "B", target="C")
-    assert "(trained on it, tested on A: C; C: A)" in " ".join(
+    assert "trained on it, tested on all others." in two_domains("A", "B", "C")
+    assert "trained on it, tested on C." in two_domains("A", "B", target="C")
+    assert "trained on it, tested on A: C; C: A." in " ".join(
         table(
             results(
                 run("unet", "A", {"C": (0.5,)}, params={"target": "C"}),
@@ -158,7 +158,7 @@ def test_the_caption_says_all_others_only_where_all_others_were_tested() -> None
 
 def test_a_target_columns_caption_names_the_only_source() -> None:
     made = table(results(run("unet", "A", dict.fromkeys("BC", (0.5,)))), columns="target")
-    assert "(tested on it, trained on A)" in made.caption[0]
+    assert "tested on it, trained on A." in made.caption[0]
 
 
 @pytest.mark.parametrize(("code", "is_said"), [("desam-2", True), ("desam-1", False)])

@@ -76,6 +76,12 @@ def test_the_folder_of_another_dataset_is_refused(workspace, tmp_path):
         ensure_embeddings(workspace, other, "vit_tiny", into=tmp_path / "s.zarr")
 
 
+def test_more_channels_than_an_encoder_has_inputs_are_refused_with_what_to_do(workspace):
+    with pytest.raises(StoreError, match=r"fake has 4 channels, .* at most 3 with --channel, or"):
+        ensure_embeddings(workspace, FakeDataset(image_channels=4), "vit_tiny")
+    assert not list(workspace.root.rglob("*.zarr"))
+
+
 def test_a_disk_that_cannot_hold_the_store_is_refused_before_encoding(workspace, monkeypatch):
     import shutil
 

@@ -72,8 +72,8 @@ def test_too_few_patients_for_the_folds_are_said_with_the_number(tmp_path: Path)
         choose_cases(upper_bound(0), store_of(tmp_path, 4))
 
 
-def store_with_test_cases(path: Path) -> DatasetStore:
-    """Two sites, in each one case of every split."""
+def store_with_test_cases(path: Path, sites: str = "AB") -> DatasetStore:
+    """In each site one case of every split."""
     image = np.zeros((1, 1, 16, 16), np.uint8)
     cases = [
         NewCase(
@@ -81,7 +81,7 @@ def store_with_test_cases(path: Path) -> DatasetStore:
             image=image,
             label=np.ones((1, 16, 16), np.uint8),
         )
-        for site in "AB"
+        for site in sites
         for split in Split
     ]
     return write_dataset(path / "tested.zarr", dataset_facts("tested"), cases)
@@ -99,6 +99,16 @@ def test_test_cases_of_a_source_are_scored_only(tmp_path: Path, source: str) -> 
         *(f"{site}-{split}" for site in sites for split in ("validation", "test")),
         *others,
     }
+
+
+def test_several_sources_train_and_validate_on_each_and_see_no_case_of_a_target(tmp_path) -> None:
+    config = TrialConfig(source=["C", "A"], method={"name": "unet"})
+    cases = choose_cases(config, store_with_test_cases(tmp_path, sites="ABC"))
+    assert set(cases.train) == {"A-train", "C-train"}
+    assert set(cases.validation) == {"A-validation", "C-validation"}
+    assert {case for case in cases.scored if case.startswith("B")} == {f"B-{s}" for s in Split}
+    tested = [case for case in cases.scored if not case.startswith("B")]
+    assert sorted(tested) == ["A-test", "A-validation", "C-test", "C-validation"]
 
 
 def test_test_cases_are_in_no_fold_of_an_upper_bound(tmp_path: Path) -> None:

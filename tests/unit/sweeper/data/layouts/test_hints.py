@@ -78,5 +78,44 @@ def test_dicom_is_recognised_by_suffix_or_preamble(tmp_path: Path) -> None:
 def test_several_csv_files_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     assert hint(tmp_path, no_layout) == "it is empty"
     for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("case;site;image;label\n")
+    assert hint(tmp_path, no_layout) == "it contains 2 CSV files with cases; name one of them"
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("ID,age\n")
+    assert hint(tmp_path, no_layout) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "nearest"),
+    [
+        (("imagesTr/c_0000.nii.gz",), "layout desam, but there is no labelsTr beside imagesTr"),
+        (
+            ("images/c.nii", "Masks/c.nii"),
+            "layout desam, but its folders are images and Masks, not imagesTr and labelsTr",
+        ),
+        (
+            ("UCL/c1.nii.gz", "UCL/c1_seg.nii.gz"),
+            "layout saml, but c1_seg.nii.gz is not named c1_segmentation.nii.gz",
+        ),
+        (
+            ("c1.mha", "c1-label.mha"),
+            "layout saml, but c1-label.mha is not named c1_segmentation.mha, in a folder per site",
+        ),
+        (("CT/a.nii",), "layout abdominal, but CT has no img0001.nii.gz or image_1.nii.gz"),
+    ],
+)
+def test_the_nearest_layout_is_named_with_what_differs_and_the_command_that_helps(
+    tmp_path: Path, names: tuple[str, ...], nearest: str
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert hint(tmp_path, no_layout) == "it contains 2 CSV files; name one of them"
+    said = str(hint(tmp_path, no_layout))
+    assert said.startswith(f"the nearest is {nearest}")
+    assert said.endswith(f"sweeper data table {tmp_path} --to cases.csv")
+
+
+def test_other_folders_have_no_hint(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").touch()
+    assert hint(tmp_path, no_layout) is None

@@ -38,11 +38,13 @@ def test_the_plan_has_a_line_per_store(tmp_path):
     manifest = make_manifest()
     fill(tmp_path / "full.zarr", manifest)
     stores = [store_need(tmp_path / name, manifest) for name in ("full.zarr", "empty.zarr")]
-    report = SimpleNamespace(stores=stores, checkpoint_bytes=0, free_bytes=10**9)
-    full, empty, disk = store_lines(report)
+    sizes = {"stores": stores, "checkpoint_bytes": 0, "free_bytes": 10**9}
+    full, empty, disk = store_lines(SimpleNamespace(**sizes, is_probed=False))
     assert full == "embeddings full.zarr, 6 kB: complete, 6 slices"
-    assert empty.startswith("embeddings empty.zarr, 6 kB: 6 of 6 slices missing, about ")
-    assert disk.startswith("disk: needs 6 kB for embeddings")
+    assert empty == "embeddings empty.zarr, 6 kB: 6 of 6 slices missing"
+    assert disk == "disk: needs 6 kB for embeddings, 1.0 GB free"
+    _, timed, _ = store_lines(SimpleNamespace(**sizes, is_probed=True))
+    assert timed.startswith(f"{empty}, about ")
 
 
 @pytest.mark.parametrize(

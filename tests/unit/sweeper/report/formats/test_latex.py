@@ -204,7 +204,7 @@ def test_the_short_caption_has_no_fingerprint_and_says_what_every_number_is() ->
     for words in (
         r"Dice in \% per case volume: mean over the cases, 2 seeds"
         r" ($\pm$ standard deviation over seeds).",
-        "Column: source site (trained on it, tested on all others); Overall: mean of the columns.",
+        "Each column is a source site: trained on it, tested on all others; Overall: mean of",
         "Protocol desam2024: last foreground slice dropped,",
         "Bold: best, underlined: second.",
     ):

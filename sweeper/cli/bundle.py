@@ -29,7 +29,7 @@ def bundle(workspace: Path, /, spaces: tuple[str, ...], output: Path) -> int:
     from sweeper.report.words import counted
     from sweeper.store.workspace import Workspace
 
-    opened = Workspace.open(workspace)
+    opened = Workspace.for_reading(workspace)
     names, spec = named_sweeps(spaces)
     bundled = write_bundle(opened, changed_query(opened, names, spec, {}), output)
     click.echo(

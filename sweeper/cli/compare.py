@@ -36,7 +36,7 @@ def compare(
         raise ConfigError(f"--output is {output}, expected a .png or .pdf file")
     if not output.absolute().parent.is_dir():
         raise ConfigError(f"--output {output}: its folder does not exist; create it")
-    made = compare_cells(Workspace.open(workspace), cells, case, z=z)
+    made = compare_cells(Workspace.for_reading(workspace), cells, case, z=z)
     save(made.figure, output.with_suffix(".png"), made.is_synthetic)
     click.echo(f"written: {output.with_suffix('.png')} and .pdf (slice {made.z})")
     return 0

@@ -93,7 +93,8 @@ def our_way(encoder: FrozenSamEncoder, folder: Path, n: int, block: int) -> floa
     began = time.perf_counter()
     with StoreWriter(path, manifest) as store_writer:
         blocks = blocks_of(store_writer.missing, n, block)
-        for commits in encode_blocks(RandomImages(), encoder, ChunkWriter(path, manifest), blocks):
+        writer = ChunkWriter(path, manifest)
+        for commits in encode_blocks(RandomImages(), range(n), encoder, writer, blocks, block):
             store_writer.commit(commits)
     return (time.perf_counter() - began) / n
 

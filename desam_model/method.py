@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from desam_model.types import Batch, Losses, Prediction, PredictionSettings, Reads
+    from desam_model.types import (
+        Batch,
+        Losses,
+        Prediction,
+        PredictionSettings,
+        Reads,
+        UsedPrompts,
+    )
 
 
 class SegmentationMethod(nn.Module, ABC):
@@ -47,6 +54,11 @@ class SegmentationMethod(nn.Module, ABC):
     def validate(self, batch: Batch, settings: PredictionSettings) -> tuple[Tensor, Tensor]:
         """Validation loss `(B,)` and masks `(B, 1, H, W)`; override it to compute both at once."""
         return self.validation_loss(batch), self.predict(batch, settings).mask
+
+    def used_prompts(self, batch: Batch, settings: PredictionSettings) -> UsedPrompts | None:
+        """The prompts of `predict`; None for a method without prompts. Eval mode."""
+        del batch, settings
+        return None
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The parameters that the optimiser updates: by default all that require a gradient."""

@@ -239,6 +239,24 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsedPrompts:
+    """The prompts with which a method segments a batch, for pictures.
+
+    Attributes:
+        points_xy: `(P, 2)` as (x, y), px of the slices' own frame, the same for every slice; empty
+            with boxes.
+        predicted_iou: `(B, P)` of every point; None if the points are not rated.
+        chosen: `(B,)` index of the point that gives the mask; None if all do.
+        boxes_xyxy: `(B, 4)` as (x0, y0, x1, y1), px of the slices' own frame; None with points.
+    """
+
+    points_xy: Tensor
+    predicted_iou: Tensor | None = None
+    chosen: Tensor | None = None
+    boxes_xyxy: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
     """One training loss and its terms.
 

@@ -241,6 +241,22 @@ class Sweep:
         among = {entry.train_id for entry in self._query({}).entries}
         return Model(open_predictor(self.workspace, words, among))
 
+    def compare(self, cells: Sequence[str], case: str, z: int | None = None) -> Figure:
+        """One slice of a case as several models segment it, with differences and prompts.
+
+        Args:
+            cells: Conditions of each, such as `["method=desam seed=0", "method=unet seed=0"]`.
+            case: A case of the dataset.
+            z: Slice of the scan, 0-based; by default the one with the largest reference.
+
+        Raises:
+            SweeperError: A cell names no training of the sweep, or the case does not exist.
+        """
+        from sweeper.pipeline.predicting.compare import compare
+
+        among = {entry.train_id for entry in self._query({}).entries}
+        return compare(self.workspace, cells, case, z=z, among=among).figure
+
     def _query(self, changes: dict[str, Any]) -> Query:
         return changed_query(self.workspace, [self.name], None, changes)
 

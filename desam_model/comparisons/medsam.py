@@ -28,7 +28,7 @@ from desam_model.desam.prompts import (
 )
 from desam_model.desam.resampling import resample_logits
 from desam_model.method import SegmentationMethod
-from desam_model.types import Losses, Prediction, Prompt, Reads
+from desam_model.types import Losses, Prediction, Prompt, Reads, UsedPrompts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,6 +159,23 @@ class MedSAM(SegmentationMethod):
             probability=logits.float().sigmoid() * is_accepted,
         )
 
+    @torch.no_grad()
+    def used_prompts(self, batch: Batch, settings: PredictionSettings) -> UsedPrompts | None:
+        """The grid with its predicted IoUs, or the box of each slice."""
+        if self.prompt is MedSamPrompt.WHOLE_BOX:
+            boxes = whole_box_xyxy(len(batch), _image_hw(batch))
+            return UsedPrompts(points_xy=boxes.new_empty(0, 2), boxes_xyxy=boxes)
+        if self.prompt is not MedSamPrompt.GRID:
+            boxes = reference_boxes(batch.reference)
+            return UsedPrompts(points_xy=boxes.new_empty(0, 2), boxes_xyxy=boxes)
+        # a point of the input frame is at the same fraction of the slice
+        _, ious = self._rated_grid(self._embedding(batch), settings.grid_size)
+        return UsedPrompts(
+            points_xy=grid_points_xy(settings.grid_size, _image_hw(batch)),
+            predicted_iou=ious.float(),
+            chosen=ious.argmax(dim=1),
+        )
+
     def _attend(self, neck: Tensor, prompt: Prompt) -> tuple[Tensor, Tensor]:
         """Output tokens `(B, T, D)`, and the image tokens as maps `(B, D, h, w)`."""
         grid_hw = (neck.shape[-2], neck.shape[-1])
@@ -176,16 +193,21 @@ class MedSAM(SegmentationMethod):
 
     def _best_points(self, embedding: Embedding, grid_size: int) -> Prompt:
         """The grid point with the highest predicted IoU for each slice, `(B, 1, 2)`."""
+        grid, ious = self._rated_grid(embedding, grid_size)
+        return Prompt.points(grid[ious.argmax(dim=1)][:, None])
+
+    def _rated_grid(self, embedding: Embedding, grid_size: int) -> tuple[Tensor, Tensor]:
+        """The grid `(P, 2)`, px of the input frame, and its predicted IoUs `(B, P)`."""
         grid = grid_points_xy(grid_size, self._frame_hw(embedding)).to(embedding.neck.device)
-        best = []
+        rows = []
         for neck in torch.split(embedding.neck, 1):
             ious = []
             for points in torch.split(grid, _PROMPTS_AT_ONCE):
                 repeated = neck.expand(len(points), -1, -1, -1)
                 tokens, _ = self._attend(repeated, Prompt.points(points[:, None]))
                 ious.append(self._rate(tokens)[:, 0])
-            best.append(grid[torch.cat(ious).argmax()])
-        return Prompt.points(torch.stack(best)[:, None])
+            rows.append(torch.cat(ious))
+        return grid, torch.stack(rows)
 
     def _prompt(
         self, batch: Batch, points_rc: Tensor | None, generator: torch.Generator | None

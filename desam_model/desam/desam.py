@@ -26,11 +26,19 @@ from desam_model.desam.prompts import (
     validation_points_rc,
     whole_box_xyxy,
 )
-from desam_model.desam.rating import best_prompts, mean_mask_embedding
+from desam_model.desam.rating import best_prompts, mean_mask_embedding, rate_prompts
 from desam_model.desam.reference_names import load_sam_decoder
 from desam_model.desam.resampling import resample_logits
 from desam_model.method import SegmentationMethod
-from desam_model.types import Embedding, Losses, Prediction, Prompt, PromptMode, Reads
+from desam_model.types import (
+    Embedding,
+    Losses,
+    Prediction,
+    Prompt,
+    PromptMode,
+    Reads,
+    UsedPrompts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,6 +152,28 @@ class DeSAM(SegmentationMethod):
         embedding = self._embedding(batch)
         context = self.pdmm.context(embedding.taps)
         return self._prediction(batch, embedding, context, settings)
+
+    @torch.no_grad()
+    def used_prompts(self, batch: Batch, settings: PredictionSettings) -> UsedPrompts | None:
+        """The grid with its predicted IoUs, the unrated grid, or the box; None without PRIM."""
+        if self.prim is None:
+            return None
+        if self.prompt_mode is PromptMode.WHOLE_BOX:
+            boxes = whole_box_xyxy(len(batch), _image_hw(batch))
+            return UsedPrompts(points_xy=boxes.new_empty(0, 2), boxes_xyxy=boxes)
+        # a point of the input frame is at the same fraction of the slice
+        points_xy = grid_points_xy(settings.grid_size, _image_hw(batch))
+        if not self.rates_prompts:
+            return UsedPrompts(points_xy=points_xy)
+        embedding = self._embedding(batch)
+        grid_hw = _grid_hw(embedding)
+        sparse = self.prompts.sparse(self._grid_prompt(embedding, settings.grid_size), grid_hw)
+        rated = (self.prim, self._image(embedding), self.prompts.image_pe(grid_hw), sparse)
+        return UsedPrompts(
+            points_xy=points_xy,
+            predicted_iou=rate_prompts(*rated).float(),
+            chosen=best_prompts(*rated),
+        )
 
     def validate(self, batch: Batch, settings: PredictionSettings) -> tuple[Tensor, Tensor]:
         """`validation_loss` and the masks of `predict`; the taps are processed only once."""

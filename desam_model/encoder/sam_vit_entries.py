@@ -37,7 +37,7 @@ MEDSAM_DATA = Pretraining(
     data="SA-1B, then 1.57 M labelled medical images, MR among them",
     has_labels=True,
     is_medical=True,
-    seen="the list of its sets is in the paper's supplement, which was not at hand",
+    seen="its first release lists PROMISE12 and the Decathlon among its training sets",
     citation="Ma et al., Segment anything in medical images, Nature Communications 15:654, 2024",
     licence="Apache-2.0",
 )

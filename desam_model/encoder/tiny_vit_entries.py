@@ -132,7 +132,7 @@ LITE_MEDSAM = tiny_vit_entry(
         data="labelled medical images, MR among them, by distillation from MedSAM",
         has_labels=True,
         is_medical=True,
-        seen="the list of its sets was not at hand",
+        seen="the first release of its teacher MedSAM lists PROMISE12 and the Decathlon",
         citation="Ma et al., Segment anything in medical images, Nature Communications 15:654, 2024"
         " (LiteMedSAM branch)",
         licence="Apache-2.0",

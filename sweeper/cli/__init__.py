@@ -16,7 +16,7 @@ import click
 from desam_model.plugins import PluginError
 from sweeper.cli.global_options import add_to_command, add_to_root
 from sweeper.errors import SweeperError
-from sweeper.version import __version__
+from sweeper.version import version_text
 
 EXIT_INTERRUPTED = 130
 
@@ -53,6 +53,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "sweeper.cli.merge:merge",
         "Take over the finished trainings of another workspace.",
     ),
+    "doctor": (
+        "sweeper.cli.doctor:doctor",
+        "Check the workspace for damage and repair it; describe this machine.",
+    ),
     "schema": ("sweeper.cli.run:schema", "Print the JSON schema of search spaces."),
     "report": ("sweeper.cli.report:report", "Print the tables of finished trainings."),
     "curves": ("sweeper.cli.curves:curves", "Draw the learning curves of a sweep."),
@@ -68,6 +72,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "predict": (
         "sweeper.cli.predict:predict",
         "Segment new images with a trained model; no label is needed.",
+    ),
+    "compare": (
+        "sweeper.cli.compare:compare",
+        "Draw a case as several models segment it.",
     ),
     "export": (
         "sweeper.cli.export:export",
@@ -112,8 +120,17 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(version_text())
+        ctx.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="sweeper")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the versions of sweeper and of its main packages.",
+)  # fmt: skip
 def cli() -> None:
     """Hyperparameter and ablation sweeps for DeSAM and comparison methods."""
 

@@ -51,8 +51,8 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--channel",
             metavar="NUMBER|NAME",
-            help="Channel of images with several (4-D files, _0000 and _0001). Default: the first"
-            " that dataset.json names.",
+            help="Channel of images with several (4-D files, _0000 and _0001), or more than one"
+            " with commas. Default: the first that dataset.json names.",
         ),
         click.option(
             "--processes",

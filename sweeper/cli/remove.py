@@ -64,6 +64,9 @@ def _lines(removal: Removal) -> list[str]:
         description = training.config()
         name = "" if description is None else f" {description['name']}"
         lines.append(f"training {training.train_id}{name}")
+    if removal.studies:
+        count = len(removal.studies)
+        lines.append(f"Optuna's record of {count} search{'' if count == 1 else 'es'}")
     lines += [f"folder {folder}" for folder in removal.folders]
     if removal.shared:
         lines.append(f"kept: {counted(removal.shared, 'training')} that another sweep plans too")

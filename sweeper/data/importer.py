@@ -252,7 +252,7 @@ def hash_files(case: SourceCase) -> str:
     """SHA-256 over every file that a case is read from; empty if one cannot be read."""
     digest = hashlib.sha256()
     try:
-        for path in (*files_of(case.image), *files_of(case.label)):
+        for path in (file for part in case.files for file in files_of(part)):
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     except OSError:
         return ""
@@ -270,7 +270,7 @@ def _part_key(job: CaseJob, source_hash: str) -> str:
             list(job.structures.items()),
             job.settings.as_mapping(),
             job.modality,
-            *([] if job.case.channel is None else [job.case.channel]),
+            *job.case.channels,
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:24]

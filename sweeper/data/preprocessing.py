@@ -37,6 +37,8 @@ class Preprocessing:
         label_resize: `nearest`: nearest neighbour; `released`: as in the released code, which first
             applies an integer low-pass filter that erodes labels of large matrices; `linear`:
             one-hot, linear, rounded.
+        scales_each_channel: True if each channel has intensities of its own (T2 and ADC); False if
+            they share theirs, as the colours of a picture.
     """
 
     image_size_px: int = 256
@@ -48,12 +50,17 @@ class Preprocessing:
     centre_crop_px: int | None = None
     image_order: int = 3
     label_resize: LabelResize = "nearest"
+    scales_each_channel: bool = False
 
     def as_mapping(self) -> dict[str, Any]:
-        """The settings as plain values for the store's attributes and the fingerprint."""
+        """The settings as plain values for the store's attributes and the fingerprint.
+
+        `scales_each_channel` was added later, so it is left out if it is False.
+        """
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
+            if key != "scales_each_channel" or value
         }
 
 
@@ -155,10 +162,15 @@ def prepare_image(
         image, _, spacing_mm = _resample(image, no_label, spacing_mm, settings)
     size, n = settings.image_size_px, image.shape[1]
     pixels = np.empty((n, len(image), size, size), dtype=np.uint8)
-    low, high = intensity_range(image, settings)
+    ranges = intensity_ranges(image, settings)
     rows = cols = size
     for z in range(n):
-        plane = np.stack([_scaled(channel[z], low, high, settings) for channel in image])
+        plane = np.stack(
+            [
+                _scaled(channel[z], *of_channel, settings)
+                for channel, of_channel in zip(image, ranges, strict=True)
+            ]
+        )
         for axis in (0, 1):
             plane = _crop_axis(plane, axis + 1, settings)
         rows, cols = plane.shape[1:]
@@ -200,11 +212,11 @@ def to_8bit(image: NDArray[Any], settings: Preprocessing) -> NDArray[np.uint8]:
     Only one slice at a time is converted to floats, so that a large CT needs only a few times the
     memory of its file.
     """
-    low, high = intensity_range(image, settings)
     pixels = np.empty(image.shape, dtype=np.uint8)
-    for channel, out in zip(image, pixels, strict=True):
+    ranges = intensity_ranges(image, settings)
+    for channel, out, of_channel in zip(image, pixels, ranges, strict=True):
         for index, plane in enumerate(channel):
-            out[index] = _scaled(plane, low, high, settings)
+            out[index] = _scaled(plane, *of_channel, settings)
     return pixels
 
 
@@ -218,6 +230,13 @@ def _scaled(
     if settings.keep_zero_background:
         scaled[values == 0] = 0
     return scaled.astype(np.uint8)  # a cast truncates
+
+
+def intensity_ranges(image: NDArray[Any], settings: Preprocessing) -> list[tuple[float, float]]:
+    """`intensity_range` of each channel of an image `(C, z, y, x)`."""
+    if settings.scales_each_channel:
+        return [intensity_range(channel[None], settings) for channel in image]
+    return [intensity_range(image, settings)] * len(image)
 
 
 def intensity_range(image: NDArray[Any], settings: Preprocessing) -> tuple[float, float]:

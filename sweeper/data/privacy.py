@@ -36,7 +36,8 @@ def header_texts(
 ) -> tuple[str, ...]:
     """`file: field: text` for each header text and name of a case that may identify a person."""
     texts = []
-    for path, volume in ((case.image, image), (case.label, label)):
+    more = [(path, None) for path in case.more_images]
+    for path, volume in ((case.image, image), *more, (case.label, label)):
         where = relative(path, root)
         if volume is not None:
             texts += [

@@ -89,25 +89,26 @@ def stem_of(path: Path) -> str:
     return path.name[: -len(suffix)] if suffix else path.name
 
 
-def read_volume(path: Path, channel: int | None = None) -> Volume:
+def read_volume(path: Path, channels: Sequence[int] | None = ()) -> Volume:
     """The file's, DICOM series' or picture folder's volume in the canonical frame.
 
     Args:
         path: A file, any file of a DICOM series, or a folder with one series or with pictures.
-        channel: The channel to read of a file with several (4-D NIfTI); None if it has one.
+        channels: The channels to read of a file with several (4-D NIfTI), in this order; empty if
+            it has one, None for all that it has.
 
     Raises:
         VolumeError: The file is empty, damaged, of an unknown format, or not a 2-D or 3-D image.
         OSError: The file cannot be opened.
     """
-    volume = _read(path, is_one_of_several=channel is not None)
-    if channel is None:
+    volume = _read(path, is_one_of_several=channels is None or len(channels) > 0)
+    if not channels:
         return volume
     n_channels = len(volume.array)
-    if channel >= n_channels:
+    if max(channels) >= n_channels:
         has = "one channel" if n_channels == 1 else f"{n_channels} channels, 0 to {n_channels - 1}"
-        raise VolumeError(f"it has {has}, but channel {channel} was chosen")
-    return replace(volume, array=volume.array[channel : channel + 1])
+        raise VolumeError(f"it has {has}, but channel {max(channels)} was chosen")
+    return replace(volume, array=volume.array[list(channels)])
 
 
 def read_pictures_of_series(path: Path, series: Path) -> Volume:

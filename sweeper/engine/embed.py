@@ -75,7 +75,7 @@ def encode_here(
     writer = ChunkWriter(job.store, job.manifest)
     blocks = blocks_of(missing, job.manifest.n_slices, job.manifest.block)
     slices = dataset_slices(dataset, job.manifest)
-    yield from encode_blocks(dataset, slices, encoder, writer, blocks)
+    yield from encode_blocks(dataset, slices, encoder, writer, blocks, job.manifest.block)
 
 
 def encode_with_ray(
@@ -182,7 +182,8 @@ class _EncodingActor:
     def encode(self, blocks: list[Block]) -> list[Commit]:
         """Commits of the blocks' wanted slices, whose bytes are in place."""
         writer = ChunkWriter(self._job.store, self._job.manifest)
-        parts = encode_blocks(self._dataset, self._slices, self._encoder, writer, blocks)
+        size = self._job.manifest.block
+        parts = encode_blocks(self._dataset, self._slices, self._encoder, writer, blocks, size)
         return [commit for part in parts for commit in part]
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from sweeper.errors import SweeperError
+from sweeper.errors import StoreError, SweeperError
 from sweeper.pipeline.curves import curves_of
 from sweeper.pipeline.data.named import open_dataset
-from sweeper.pipeline.report import PAGE, SUFFIXES, side_tables
+from sweeper.pipeline.report import PAGE, SUFFIXES, attach_report, side_tables
 from sweeper.report.figures import WIDTH_CM
 from sweeper.report.figures.curves import curves_figure
 from sweeper.report.figures.plots import save, write_figures
@@ -21,7 +20,8 @@ from sweeper.report.formats.long import render_long
 from sweeper.report.formats.registry import RENDERERS, join
 from sweeper.report.published_rows import bibliography
 from sweeper.report.row_details import row_details
-from sweeper.tracking.mlflow_tracker import MlflowTracker
+from sweeper.store.ledger import Ledger
+from sweeper.tracking.run_checksum import CHECKSUM_TAG, ROWS_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,8 +129,7 @@ def publish(
         (folder / "table.bib").write_text(cited, encoding="utf-8")
     (folder / "rows.csv").write_text(render_long(query), encoding="utf-8")
     files = {f"report/{file.name}": file for file in sorted(folder.iterdir()) if file.is_file()}
-    note = "\n".join(map(RENDERERS["markdown"], tables))
-    MlflowTracker(workspace).attach(query.results.sweeps[-1], files, note)
+    attach_report(workspace, query, tables, files)
     return page
 
 
@@ -166,11 +165,7 @@ def _case_figure(
 
 def _curves(workspace: Workspace, train_id: str) -> dict[str, list[float]]:
     """The curves of a training, one value per epoch; empty if its folder is not here."""
-    record = workspace.trainings / train_id / "fit.json"
-    try:
-        epochs = json.loads(record.read_text(encoding="utf-8"))["epochs"]
-    except (OSError, ValueError, KeyError):
-        return {}
+    epochs = Ledger(workspace.trainings).folder(train_id).epochs()
     curves = {
         name: [math.nan if epoch.get(name) is None else float(epoch[name]) for epoch in epochs]
         for name in _CURVES
@@ -181,8 +176,10 @@ def _curves(workspace: Workspace, train_id: str) -> dict[str, list[float]]:
 def _dataset_of(workspace: Workspace, choice: Choice) -> str:
     """Name or path of the dataset, from the record of the training."""
     entry = next(iter(choice.entries.values()))
-    record = workspace.trainings / entry.train_id / "config.json"
-    return str(json.loads(record.read_text(encoding="utf-8"))["config"]["dataset"])
+    description = Ledger(workspace.trainings).folder(entry.train_id).config()
+    if description is None:
+        raise StoreError(f"training {entry.train_id} is not in {workspace.trainings}")
+    return str(description["config"]["dataset"])
 
 
 def _masks_file(workspace: Workspace, train_id: str, eval_id: str) -> Path:
@@ -195,6 +192,6 @@ def _provenance(query: Query) -> dict[str, str]:
     tags: dict[str, set[str]] = {}
     for entry in query.entries:
         for key, value in (entry.run.tags if entry.run is not None else {}).items():
-            if value and not key.startswith(hidden):
+            if value and not key.startswith(hidden) and key not in (CHECKSUM_TAG, ROWS_TAG):
                 tags.setdefault(key, set()).add(value)
     return {key: ", ".join(sorted(values)) for key, values in sorted(tags.items())}

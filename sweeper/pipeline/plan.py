@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from sweeper.pipeline.costs.forecast import Devices, Prediction, devices, predic
 from sweeper.pipeline.data.sources import DataSource
 from sweeper.pipeline.searching.studies import OpenStudy, first_trial, open_studies
 from sweeper.plan.expand import Plan, axis_words, make_plan
+from sweeper.plan.extending import find_extensions
 from sweeper.plan.states import Cell, State, cells_of
+from sweeper.report.words import counted
 from sweeper.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from sweeper.pipeline.data.store_needs import StoreNeed
     from sweeper.pipeline.display import Display
     from sweeper.plan.expand import Training
+    from sweeper.plan.extending import Extension
     from sweeper.store.workspace import Workspace
 
 
@@ -43,6 +47,7 @@ class PlanReport:
         stores: The embedding stores that it reads, and what is missing in each.
         checkpoint_bytes: Size of the checkpoints of the missing trainings; 0 if unknown.
         free_bytes: Free space on the disk of the workspace.
+        extensions: Train id of a missing training -> the finished one of fewer epochs.
         is_probed: True if this machine's speed was measured for the plan where it was not known.
         axes: Which sources an axis over the dataset's domains means; empty without an axis.
     """
@@ -58,6 +63,7 @@ class PlanReport:
     stores: tuple[StoreNeed, ...]
     checkpoint_bytes: int
     free_bytes: int
+    extensions: Mapping[str, Extension]
     is_probed: bool
     axes: str = ""
 
@@ -70,6 +76,32 @@ class PlanReport:
     def is_done(self) -> bool:
         """True if nothing is left to run."""
         return not self.unsearched and all(cell.state is State.DONE for cell in self.cells)
+
+    @property
+    def continued(self) -> dict[str, Extension]:
+        """The extensions that continue."""
+        return {train_id: e for train_id, e in self.extensions.items() if not e.obstacle}
+
+    @property
+    def continued_epochs(self) -> dict[str, int]:
+        """Train id -> epochs that are done already."""
+        return {train_id: extension.epochs for train_id, extension in self.continued.items()}
+
+    def extension_lines(self) -> Iterator[str]:
+        """How many continue a finished training of how many epochs, and why others cannot."""
+        continued = Counter(self.continued_epochs.values())
+        for epochs, count in sorted(continued.items()):
+            yield f"  {count} of them continue a finished training of {counted(epochs, 'epoch')}"
+        obstacles = Counter(e.obstacle for e in self.extensions.values() if e.obstacle)
+        for obstacle, count in obstacles.items():
+            yield f"  {count} of them cannot continue one of fewer epochs: {obstacle}"
+
+    @property
+    def anew_seconds(self) -> float:
+        """Training time of those that cannot continue a finished training, by measured paces."""
+        anew = self.extensions.keys() - self.continued.keys()
+        cells = [cell for cell in self.cells if cell.training.train_id in anew]
+        return estimate(cells, self.paces).training_seconds
 
 
 def plan_space(
@@ -126,11 +158,18 @@ def assess(
     # what it costs, from measured paces or probes
     available = devices(sweep.spec.resources)
     tried = [training for study in studies for training in study.tried()]
-    paces = measured_paces([*plan.trainings, *tried], ledger)
+    extensions = find_extensions(cells, ledger)
+    shorter = [  # of the same kind, and finished
+        replace(cell.training, train_id=extensions[cell.training.train_id].train_id)
+        for cell in cells
+        if cell.training.train_id in extensions
+    ]
+    paces = measured_paces([*plan.trainings, *tried, *shorter], ledger)
     is_probed = probes and len(todo) >= probes_from
     if is_probed:
         paces |= probed_paces(_unmeasured(todo, paces), display, available.threads)
-    cost = estimate(todo, paces)
+    done = {train_id: e.epochs for train_id, e in extensions.items() if not e.obstacle}
+    cost = estimate(todo, paces, done)
     return PlanReport(
         sweep=sweep,
         plan=plan,
@@ -143,6 +182,7 @@ def assess(
         stores=tuple(source.needs),
         checkpoint_bytes=cost.checkpoint_bytes,
         free_bytes=workspace.free_bytes(),
+        extensions=extensions,
         axes=axis_words(
             (*sweep.trials, *(first_trial(sweep, study) for study in sweep.studies)), source.facts
         ),

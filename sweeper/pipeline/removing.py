@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper.errors import ConfigError
+from sweeper.pipeline.searching.records import StudyDatabase
 from sweeper.predict.cells import find_models
 from sweeper.store.ledger import Ledger
 from sweeper.tracking.mlflow_tracker import MlflowTracker
+from sweeper.tracking.tracker import space_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +30,8 @@ class Removal:
         sweep: The sweep that disappears from MLflow; None if only trainings do.
         trainings: Their folders, with weights, masks and scores.
         folders: Other folders, such as the sweep's reports.
+        space: Name of the sweep's search space; empty if only trainings are removed.
+        studies: Identities of its searches in Optuna's file.
         shared: Number of the sweep's trainings that are kept, because another sweep plans them.
         n_bytes: What it frees on the disk.
     """
@@ -34,6 +39,8 @@ class Removal:
     sweep: str | None
     trainings: tuple[TrainingFolder, ...]
     folders: tuple[Path, ...]
+    space: str
+    studies: tuple[str, ...]
     shared: int
     n_bytes: int
 
@@ -54,16 +61,35 @@ def find_sweep(workspace: Workspace, sweep: str) -> Removal:
         other.name: {cell["train_id"] for cell in other.plan["cells"]} for other in tracker.sweeps()
     }
     elsewhere = {train_id for other, ids in planned.items() if other != name for train_id in ids}
+    # the sweep's searches, and what only they have tried
+    (plan,) = (other.plan for other in tracker.sweeps() if other.name == name)
+    tried = _tried(workspace)
+    studies = {
+        (space_of(name), search["study_id"])
+        for search in plan.get("searches", ())
+        if (space_of(name), search["study_id"]) in tried
+    }
+    mine = planned[name].union(*(tried[study] for study in studies))
+    elsewhere = elsewhere.union(*(ids for study, ids in tried.items() if study not in studies))
     ledger = Ledger(workspace.trainings)
-    mine = [ledger.folder(train_id) for train_id in sorted(planned[name])]
-    trainings = [f for f in mine if f.path.is_dir() and f.train_id not in elsewhere]
-    folders = [root / name for root in (workspace.reports, workspace.sweeps)]
+    found = [ledger.folder(train_id) for train_id in sorted(mine - elsewhere)]
+    reports = workspace.reports / name
     return _removal(
         name,
-        trainings,
-        [folder for folder in folders if folder.is_dir()],
-        shared=len(planned[name] & elsewhere),
+        [folder for folder in found if folder.path.is_dir()],
+        [reports] if reports.is_dir() else [],
+        studies=sorted(study_id for _, study_id in studies),
+        shared=len(mine & elsewhere),
     )
+
+
+def _tried(workspace: Workspace) -> dict[tuple[str, str], set[str]]:
+    """(Search space, study id) -> train ids of the trainings that the study has tried."""
+    return {
+        (path.parent.name, study_id): train_ids
+        for path in sorted(workspace.sweeps.glob("*/optuna.db"))
+        for study_id, train_ids in StudyDatabase(path).tried().items()
+    }
 
 
 def find_cells(workspace: Workspace, cells: Sequence[str]) -> Removal:
@@ -76,7 +102,11 @@ def find_cells(workspace: Workspace, cells: Sequence[str]) -> Removal:
 
 
 def _removal(
-    sweep: str | None, trainings: Sequence[TrainingFolder], folders: Sequence[Path], shared: int
+    sweep: str | None,
+    trainings: Sequence[TrainingFolder],
+    folders: Sequence[Path],
+    shared: int,
+    studies: Sequence[str] = (),
 ) -> Removal:
     for training in trainings:
         if training.lease_owner() is not None:
@@ -89,6 +119,8 @@ def _removal(
         sweep=sweep,
         trainings=tuple(trainings),
         folders=tuple(folders),
+        space="" if sweep is None else space_of(sweep),
+        studies=tuple(studies),
         shared=shared,
         n_bytes=sum(
             file.stat().st_size for path in paths for file in path.rglob("*") if file.is_file()
@@ -113,3 +145,8 @@ def remove(workspace: Workspace, removal: Removal) -> None:
         ledger.remove(training.train_id)
     for folder in removal.folders:
         shutil.rmtree(folder, ignore_errors=True)
+    if removal.studies:
+        place = workspace.sweeps / removal.space
+        StudyDatabase(place / "optuna.db").remove(removal.studies)
+        with suppress(OSError):  # it holds the searches of the space on other data
+            place.rmdir()

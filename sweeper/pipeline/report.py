@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sweeper.report.formats.long import left_out_of_ranking, render_challenger, 
 from sweeper.report.formats.text import render_csv, render_markdown
 from sweeper.report.published_rows import bibliography
 from sweeper.report.query import make_query, own_spec, spec_of
+from sweeper.report.table import Origin
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 if TYPE_CHECKING:
@@ -97,8 +99,30 @@ def log_tables(workspace: Workspace, query: Query, tables: Sequence[ReportTable]
         for suffix, render in (("md", render_markdown), ("csv", render_csv)):
             files[f"report/table.{suffix}"] = file = Path(temporary) / f"table.{suffix}"
             file.write_text("\n".join(map(render, tables)), encoding="utf-8")
-        note = "\n".join(map(render_markdown, tables))
-        MlflowTracker(workspace).attach(query.results.sweeps[-1], files, note)
+        attach_report(workspace, query, tables, files)
+
+
+def attach_report(
+    workspace: Workspace, query: Query, tables: Sequence[ReportTable], files: Mapping[str, Path]
+) -> None:
+    """Log files of a report with the sweep's run, its tables as a note, and the last column.
+
+    Args:
+        workspace: The workspace.
+        query: The query of the tables.
+        tables: The tables.
+        files: Name in the run -> file.
+    """
+    note = "\n".join(map(render_markdown, tables))
+    prefix = f"overall {query.spec.metric}/{query.spec.protocol}"
+    overall = {
+        f"{prefix}/{row.label}": row.cells[-1].value
+        for table in tables
+        for row in table.rows
+        if row.origin is not Origin.PUBLISHED
+    }
+    defined = {key: v for key, v in overall.items() if v is not None and math.isfinite(v)}
+    MlflowTracker(workspace).attach(query.results.sweeps[-1], files, note, defined)
 
 
 def is_published(query: Query, tables: Sequence[ReportTable]) -> bool:

@@ -148,6 +148,8 @@ def _run(
     cells = cells_of(plan, ledger)
     todo = [c for c in cells if _is_to_run(c, ledger, request.retries_failed)]
     _show_counts(display, plan, cells, todo, costs.report.axes)
+    for line in costs.report.extension_lines():
+        display.say(line)
     # log what a killed driver left, then train
     trainings = [cell.training for cell in todo]
     source = PlannedTrainings(trainings, ledger, selection_tags(searched.studies, plan))
@@ -166,6 +168,7 @@ def _run(
             resources=sweep.spec.resources,
             address=request.address,
             on_lost=on_lost,
+            continues={i: shorter.train_id for i, shorter in costs.report.continued.items()},
         )
     outcome = RunOutcome(
         sweep=sweep,

@@ -34,6 +34,8 @@ class TrainingJob:
             original settings.
         background: URI of the embeddings of slices that show no structure; None if none are read.
         hang_s: Seconds without progress after which it is taken to hang.
+        continues: Folder of a finished training of fewer epochs that it continues; None trains
+            from the start.
         scoring_code: Version of the scoring code when the plan was made; None if the job has no
             evaluation.
     """
@@ -52,6 +54,7 @@ class TrainingJob:
     remedy: str | None = None
     scoring_code: str | None = None
     background: str | None = None
+    continues: str | None = None
     hang_s: float = 60 * HANG_MINUTES
 
     def to_json(self) -> str:

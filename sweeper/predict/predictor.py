@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from desam_model.method import SegmentationMethod
-    from desam_model.types import Embedding, Prediction
+    from desam_model.types import Batch, Embedding, Prediction, UsedPrompts
     from sweeper.data.preprocessing import Preprocessing
     from sweeper.predict.encoding import Encoding
     from sweeper.predict.facts import EncoderFacts, ModelFacts
@@ -135,6 +135,19 @@ class Predictor:
                 progress(block.stop, n)
         return SlicePredictions(mask=mask, predicted_iou=predicted_iou)
 
+    @torch.inference_mode()
+    def used_prompts(self, pixels: NDArray[np.uint8]) -> UsedPrompts | None:
+        """The prompts with which a single model segments one prepared slice `(1, C, H, W)`.
+
+        None for an ensemble, whose members have prompts of their own, and for a method without.
+        """
+        if len(self.models) > 1:
+            return None
+        (model,) = self.models
+        embeddings = None if model.encoding is None else model.encoding.embed(pixels)
+        batch = _batch(model, pixels, embeddings)
+        return model.method.used_prompts(batch, build_settings(model.facts.config.evaluation))
+
     def _predict_block(
         self, pixels: NDArray[np.uint8]
     ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -163,7 +176,15 @@ class Predictor:
 def _predict(
     model: Model, pixels: NDArray[np.uint8], embeddings: Sequence[Embedding] | None
 ) -> Prediction:
-    """The model's prediction of a block, through the loader that scoring uses."""
+    """The model's prediction of a block."""
+    batch = _batch(model, pixels, embeddings)
+    return model.method.predict(batch, build_settings(model.facts.config.evaluation))
+
+
+def _batch(
+    model: Model, pixels: NDArray[np.uint8], embeddings: Sequence[Embedding] | None
+) -> Batch:
+    """A block of slices, through the loader that scoring uses."""
     no_reference = torch.zeros(pixels.shape[2:], dtype=torch.uint8)
     facts = model.facts
     reads_image = Reads.IMAGE in model.method.reads
@@ -183,7 +204,7 @@ def _predict(
     ]
     device = next(model.method.parameters()).device
     (batch,) = Loader(slices, batch_size=len(slices), device=device, prefetch=0)
-    return model.method.predict(batch, build_settings(facts.config.evaluation))
+    return batch
 
 
 def _probability(prediction: Prediction) -> NDArray[np.float32]:

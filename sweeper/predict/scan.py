@@ -64,7 +64,7 @@ def read_scan(path: Path, settings: Preprocessing, channels: int) -> Scan:
         DataError: The image cannot be read, or the model cannot use it.
     """
     try:
-        volume = read_volume(path)
+        volume = read_volume(path, None if channels > 1 else ())
     except VolumeError as err:
         raise DataError(f"{path}: {err}") from err
     except OSError as err:

@@ -6,16 +6,14 @@ moved folders, killed drivers and new Ray versions. Every file is written atomic
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import time
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
 from sweeper.records import Failure
+from sweeper.store.json_file import read_json, write_json
 from sweeper.store.processes import has_ended, is_local, process_identity, short_identity
 
 if TYPE_CHECKING:
@@ -26,36 +24,6 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 60.0
 """A running training renews its lease; after this long without a renewal its worker is lost."""
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write the values as a JSON file, replaced atomically so that no reader sees half of it.
-
-    Several threads, and processes of several machines, may write the same file: the last one wins.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    text = json.dumps(values, indent=1, sort_keys=True)
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError:  # a full disk: leave no partial file behind
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def read_json(path: Path) -> Any:
-    """The values in a JSON file, or None if the file does not exist.
-
-    Raises:
-        StoreError: The file is damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except json.JSONDecodeError as err:
-        raise StoreError(f"{path}: damaged ({err}); delete it and run the sweep again") from err
 
 
 _CASE_KEYS = frozenset({"case", "domain", "structure", "protocol", "n_slices"})
@@ -140,6 +108,15 @@ class TrainingFolder:
         """
         ended = self.fit() or self.pruned() or {}
         return list(ended.get("epochs", ()))
+
+    def continues(self) -> Mapping[str, Any] | None:
+        """The shorter training that it continues: `{train_id, epochs, seconds}`; None if none."""
+        values: Mapping[str, Any] | None = read_json(self.path / "continues.json")
+        return values
+
+    def has_state(self) -> bool:
+        """True if the state after its last epoch exists, for a resume or for more epochs."""
+        return (self.path / "last.pt").is_file()
 
     def remedy(self) -> Mapping[str, Any] | None:
         """How it is run after it ran out of memory; None if it never did."""

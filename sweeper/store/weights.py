@@ -108,6 +108,28 @@ def check_checkpoint(path: Path, encoder: str | None = None) -> str:
     return sha256
 
 
+def damaged_weights(folder: Path) -> dict[Path, str]:
+    """The files in a folder of checkpoints that have changed since they were last used, and how.
+
+    `check_checkpoint` reads a file again only if its size or time has changed.
+    """
+    damaged = {}
+    for path in sorted(folder.glob("[!.]*")):
+        if not path.is_file() or path.name.endswith(".sha256.json"):
+            continue
+        stat = path.stat()
+        known = _read_sidecar(path.with_name(path.name + ".sha256.json"))
+        is_known = (known.get("size"), known.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
+        try:
+            sha256 = _hashed(path)
+        except WeightsError as err:
+            damaged[path] = str(err).removeprefix(f"{path} ").partition(";")[0]
+            continue
+        if is_known and known.get("sha256") != sha256:
+            damaged[path] = f"its SHA-256 is {sha256}, and was {known.get('sha256')}"
+    return damaged
+
+
 def _is_packaged(path: Path) -> bool:
     """True for a file in an installed package, whose folder is not ours to write to."""
     files = (entry.weights for entry in encoders().values() if entry.weights is not None)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import TrackingError
 from sweeper.records import TrialStatus
+from sweeper.sealed import unseal
 from sweeper.tracking.relocate import artifact_folder
 from sweeper.tracking.rows_file import ROWS_FILE, decode
+from sweeper.tracking.run_checksum import ROWS_TAG, is_unchanged, is_written
 from sweeper.tracking.run_metrics import EVALUATION_TAG
 from sweeper.tracking.tracker import TrackedRun, TrackedSweep
 
@@ -48,10 +50,19 @@ FROM tags s JOIN runs r ON r.run_uuid = s.run_uuid
 JOIN tags i ON i.run_uuid = r.run_uuid AND i.key = 'train_id'
 WHERE s.key = 'sweep' AND s.value = ? AND r.status = 'RUNNING' AND r.lifecycle_stage = 'active'
 """
+_LAST_END = """
+SELECT MAX(r.end_time) FROM tags s JOIN runs r ON r.run_uuid = s.run_uuid
+JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'kind' AND k.value = 'training'
+WHERE s.key = 'sweep' AND s.value = ? AND r.lifecycle_stage = 'active'
+"""
 _VALUES = """
 SELECT v.run_uuid, v.key, v.value FROM {table} v
 WHERE v.run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'sweep' AND value = ?)
 """
+_OF_RUN = "SELECT key, value FROM {table} WHERE run_uuid = ?"
+
+RunContent = tuple[dict[str, str], dict[str, str], dict[str, float]]
+"""Parameters, tags and last metrics of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,12 @@ class MlflowReader:
             run_tags = tags[run_id]
             if "train_id" not in run_tags or "status" not in run_tags:
                 continue  # the driver was killed while writing it; the next run logs it again
+            if not is_unchanged(params[run_id], run_tags, metrics[run_id]):
+                raise TrackingError(
+                    f"run {run_id} ({name}) in {self.database} is not as it was written: the"
+                    " database is damaged or was edited; 'sweeper doctor --repair' hides the run,"
+                    " and the sweep's command logs it again"
+                )
             latest[run_tags["train_id"]] = TrackedRun(
                 run_id=run_id,
                 sweep=sweep,
@@ -116,8 +133,57 @@ class MlflowReader:
         """(train_id, run_id) of the runs whose status in MLflow is RUNNING."""
         return tuple((str(train_id), str(run_id)) for train_id, run_id in self._query(_OPEN, sweep))
 
+    def last_end_ms(self, sweep: str) -> int | None:
+        """When a sweep's last training ended, in ms since 1970; None if none has ended."""
+        return next((end for (end,) in self._query(_LAST_END, sweep)), None)
+
     def _with_scores(self, run: TrackedRun) -> TrackedRun:
-        return replace(run, scores=decode(run.artifacts / ROWS_FILE))
+        return replace(run, scores=decode(run.artifacts / ROWS_FILE, run.tags.get(ROWS_TAG, "")))
+
+    def content(self, run_id: str) -> RunContent:
+        """Parameters, tags and last metrics of a run, as the database holds them."""
+        params, tags, metrics = (
+            {str(key): value for key, value in self._query(_OF_RUN.format(table=table), run_id)}
+            for table in ("params", "tags", "latest_metrics")
+        )
+        return params, tags, metrics
+
+    def sweep_names(self) -> tuple[str, ...]:
+        """Names of all sweeps, without reading their plans."""
+        return tuple(str(name) for _, _, _, name in self._query(_SWEEPS))
+
+    def damaged_plans(self) -> tuple[Path, ...]:
+        """Plans of sweeps that are not as they were written."""
+        damaged = []
+        for _, _, uri, _ in self._query(_SWEEPS):
+            plan = artifact_folder(uri, self.artifacts) / PLAN_FILE
+            try:
+                _read_plan(plan)
+            except TrackingError:
+                damaged.append(plan)
+        return tuple(damaged)
+
+    def problem(self) -> str:
+        """What SQLite finds wrong with the database; empty if nothing, or if there is none."""
+        try:
+            found = [str(line) for (line,) in self._query("PRAGMA integrity_check(1)")]
+        except TrackingError as err:
+            return str(err.__cause__)
+        return "" if found in ([], ["ok"]) else found[0].replace("\n", " ")
+
+    def damaged_runs(self, sweep: str) -> tuple[tuple[str, str], ...]:
+        """(run_id, name) of the runs of a sweep that are not as they were written."""
+        params, tags, metrics = (
+            self._values(table, sweep) for table in ("params", "tags", "latest_metrics")
+        )
+        return tuple(
+            (str(run_id), str(name))
+            for run_id, name, uri in self._query(_RUNS, sweep)
+            if not is_unchanged(params[run_id], tags[run_id], metrics[run_id])
+            or not is_written(
+                artifact_folder(uri, self.artifacts) / ROWS_FILE, tags[run_id].get(ROWS_TAG, "")
+            )
+        )
 
     def _values(self, table: str, sweep: str) -> defaultdict[str, dict[str, Any]]:
         values: defaultdict[str, dict[str, Any]] = defaultdict(dict)
@@ -142,9 +208,12 @@ class MlflowReader:
 
 def _read_plan(path: Path) -> Mapping[str, Any]:
     try:
-        plan: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plan: Mapping[str, Any] = unseal(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {"cells": [], "report": {}, "dataset": {}, "encoder": {}}
-    except json.JSONDecodeError as err:
-        raise TrackingError(f"{path} is damaged ({err}); run the sweep again") from err
+    except (ValueError, RecursionError) as err:
+        raise TrackingError(
+            f"{path} is damaged ({err}); 'sweeper doctor --repair' moves it aside, then run the"
+            " sweep again"
+        ) from err
     return plan

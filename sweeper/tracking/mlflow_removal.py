@@ -32,6 +32,17 @@ def delete_trainings(workspace: TrackingPlaces, train_ids: Collection[str]) -> i
     return _delete(workspace, "tags.kind = 'training'", train_ids)
 
 
+def delete_runs(workspace: TrackingPlaces, run_ids: Collection[str]) -> None:
+    """Delete single runs.
+
+    Raises:
+        TrackingError: The store cannot be written.
+    """
+    with MlflowStore(workspace.mlflow_db, workspace.mlflow_artifacts).writing() as client:
+        for run_id in run_ids:
+            client.delete_run(run_id)
+
+
 def _delete(workspace: TrackingPlaces, condition: str, train_ids: Collection[str] | None) -> int:
     count = 0
     with MlflowStore(workspace.mlflow_db, workspace.mlflow_artifacts).writing() as client:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import TrackingError
 from sweeper.records import TrialStatus
+from sweeper.sealed import seal
 from sweeper.tracking.mlflow_reader import PLAN_FILE, MlflowReader
 from sweeper.tracking.mlflow_store import MlflowStore, log_file, log_metrics, log_texts
 from sweeper.tracking.relocate import artifact_folder
 from sweeper.tracking.rows_file import ROWS_FILE, decode, encode, scores_of
-from sweeper.tracking.run_metrics import CURVE, epoch_metrics, final_metrics, record_tags
+from sweeper.tracking.run_checksum import CHECKSUM_TAG, ROWS_TAG, rows_checksum, run_checksum
+from sweeper.tracking.run_metrics import CURVE, epoch_metrics, final_metrics, legal_key, record_tags
 from sweeper.tracking.tracker import TrackedResults, space_of
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class MlflowTracker:
             return
         with self._store.writing() as client:
             run_id = known.run_id if known is not None else self._create_parent(client, sweep)
-            client.log_dict(run_id, plain, PLAN_FILE)
+            client.log_text(run_id, seal(plain), PLAN_FILE)
             client.set_tag(run_id, "prepared_at", repr(time.time()))
             client.set_tag(run_id, "mlflow.note.content", str(plain.get("description", "")))
             for group in ("dataset", "encoder"):
@@ -112,6 +114,7 @@ class MlflowTracker:
             run_id, attempt = self._open.get(key) or self._child(
                 client, *key, record.name, record.status
             )
+            client.set_tag(run_id, CHECKSUM_TAG, "")  # what follows changes the run
             log_texts(client, run_id, record.params, record_tags(record, attempt))
             scores = scores_of(record.rows)
             self._log_epochs(
@@ -120,12 +123,15 @@ class MlflowTracker:
             now_ms = int(time.time() * 1000)
             log_metrics(client, run_id, final_metrics(record, scores, now_ms))
             other_scores = self._scores_of_others(client, run_id, record.evaluations)
-            client.log_text(run_id, encode((*other_scores, *scores)), ROWS_FILE)
+            rows = encode((*other_scores, *scores))
+            client.log_text(run_id, rows, ROWS_FILE)
+            client.set_tag(run_id, ROWS_TAG, rows_checksum(rows.encode()))
             for name, path in (record.artifacts or {}).items():
                 log_file(client, run_id, name, path)
             client.set_terminated(run_id, _MLFLOW_STATUS[record.status])
             # written last, so that a run without this tag is known to be incomplete
             client.set_tag(run_id, "status", record.status.value)
+            client.set_tag(run_id, CHECKSUM_TAG, run_checksum(*self._reader.content(run_id)))
             self._open.pop(key, None)
             return run_id
 
@@ -149,15 +155,28 @@ class MlflowTracker:
                 for run_id in interrupted:
                     client.set_terminated(run_id, "KILLED")
 
-    def attach(self, sweep: TrackedSweep, files: Mapping[str, Path], note: str = "") -> None:
-        """Store files (tables, figures, the page) with a sweep's parent run.
+    def attach(
+        self,
+        sweep: TrackedSweep,
+        files: Mapping[str, Path],
+        note: str = "",
+        overall: Mapping[str, float] | None = None,
+    ) -> None:
+        """Store files (tables, figures, the page) and overall values with a sweep's parent run.
+
+        The parent run lasts until the end of its last training.
 
         Args:
             sweep: The sweep.
             files: Name in the run -> file.
             note: Markdown for the run's page, shown below the sweep's description.
+            overall: Name -> value of the table's last column, such as `overall dice/strict/unet`.
         """
+        ended = self._reader.last_end_ms(sweep.name)
         with self._store.writing() as client:
+            client.set_terminated(sweep.run_id, "FINISHED", ended)
+            for key, value in (overall or {}).items():
+                client.log_metric(sweep.run_id, legal_key(key), value)
             for name, path in files.items():
                 log_file(client, sweep.run_id, name, path)
             if note:
@@ -284,8 +303,9 @@ class MlflowTracker:
 
     def _scores_of_others(self, client: Any, run_id: str, replaced: Collection[str]) -> list[Any]:
         """Stored scores of the run's evaluations that are not in `replaced`."""
-        uri = client.get_run(run_id).info.artifact_uri
-        scores = decode(artifact_folder(uri, self._artifacts) / ROWS_FILE)
+        run = client.get_run(run_id)
+        rows = artifact_folder(run.info.artifact_uri, self._artifacts) / ROWS_FILE
+        scores = decode(rows, run.data.tags.get(ROWS_TAG, ""))
         return [score for score in scores if score.eval_id not in replaced]
 
 

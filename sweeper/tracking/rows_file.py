@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from sweeper.errors import TrackingError
+from sweeper.tracking.run_checksum import rows_checksum
 from sweeper.tracking.tracker import Score
 
 if TYPE_CHECKING:
@@ -73,18 +74,25 @@ def _plain(value: float | str) -> float | str | None:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def decode(path: Path) -> tuple[Score, ...]:
+def decode(path: Path, sha256: str = "") -> tuple[Score, ...]:
     """The scores in a rows file; empty if the file is missing or damaged.
 
     The run's scores are then lost, tables show a dash, and the next `sweeper run` rewrites the file
     from the training's folder.
 
+    Args:
+        path: The file.
+        sha256: Of its content when it was written; empty if that is not known.
+
     Raises:
         TrackingError: The file is valid JSON, but not scores of this or an earlier version.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        text = path.read_bytes()
+        if sha256 not in ("", rows_checksum(text)):
+            return ()
+        content = json.loads(text)
+    except (FileNotFoundError, ValueError, RecursionError):
         return ()
     columns, data = _table(content)
     missing = [name for name in _KEY_COLUMNS if name not in columns]

@@ -26,7 +26,7 @@ def blocks_of(missing: Sequence[int], n_slices: int, size: int) -> list[tuple[ra
     """The fixed blocks with missing slices, each with the indices of its missing slices.
 
     A block is always encoded as a whole, because the same batch gives bit-identical results. So a
-    resumed store equals an uninterrupted one.
+    resumed store equals an uninterrupted one. The last block is filled up when it is encoded.
     """
     missing_in: dict[int, list[int]] = {}
     for index in missing:
@@ -43,6 +43,7 @@ def encode_blocks(
     encoder: Encoder,
     writer: ChunkWriter,
     blocks: Iterable[tuple[range, list[int]]],
+    size: int,
 ) -> Iterator[list[Commit]]:
     """Encode blocks and write their slices; yields the commits of a block when it is written.
 
@@ -56,6 +57,8 @@ def encode_blocks(
         encoder: The encoder, on the device and in the precision of the computation.
         writer: Writes the slices.
         blocks: Slices that are encoded together, and the indices to write.
+        size: Slices of a block. A smaller one is filled up with its last slice, because the
+            arithmetic of a matrix product may depend on its size.
     """
     copies = _Copies(next(encoder.parameters()).device)
     half = writer.precision != "float32"
@@ -65,12 +68,12 @@ def encode_blocks(
         queue = list(blocks)
         for position, (block, wanted) in enumerate(queue):
             # get this block's input, and read the next one
-            images = [slices[index] for index in block]
+            images = _filled(block, slices, size)
             frames = frames or reader.submit(_frames, dataset, encoder, images, copies)
             ready, uploaded = frames.result()
             frames = None
             if position + 1 < len(queue):
-                following = [slices[index] for index in queue[position + 1][0]]
+                following = _filled(queue[position + 1][0], slices, size)
                 frames = reader.submit(_frames, dataset, encoder, following, copies)
             # encode it and write it in the background
             embedding = encoder.encode(copies.wait(ready, uploaded))
@@ -81,6 +84,12 @@ def encode_blocks(
                 yield pending.pop(0).result()
         for future in pending:
             yield future.result()
+
+
+def _filled(block: range, slices: Sequence[int], size: int) -> list[int]:
+    """Indices in the dataset of a block's slices, filled up with the last one."""
+    images = [slices[index] for index in block]
+    return images + images[-1:] * (size - len(images))
 
 
 class _Copies:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from desam_model.training.extend import extend
 from desam_model.training.fit import fit
 from sweeper.factory import build_schedule
+from sweeper.store.ledger import TrainingFolder
 from sweeper.trial.cases import observed_batches
 from sweeper.trial.convergence import measure
 
@@ -17,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from desam_model.method import SegmentationMethod
+    from desam_model.training.schedule import Schedule
     from desam_model.types import Decision, EpochRecord
     from sweeper.factory import Sizes
     from sweeper.plan.job import TrainingJob
-    from sweeper.store.ledger import TrainingFolder
     from sweeper.trial.cases import Cases, Reader
 
 
@@ -49,11 +52,13 @@ def train(
         on_progress: Called after each batch.
     """
     train_slices = reader(cases.train)
+    schedule = build_schedule(job.config, sizes)
+    _continue(job, folder, schedule)
     result = fit(
         method,
         train_slices,
         reader(cases.validation),
-        build_schedule(job.config, sizes),
+        schedule,
         seed=job.config.seed,
         device=device,
         on_epoch=on_epoch,
@@ -83,3 +88,23 @@ def train(
         },
     )
     return True
+
+
+def _continue(job: TrainingJob, folder: TrainingFolder, schedule: Schedule) -> None:
+    """Start from the end of the shorter training that the job names, and record that.
+
+    Where its state cannot be used after all, the training starts anew, with the same result.
+    """
+    if job.continues is None or folder.has_state():
+        return
+    shorter = TrainingFolder(Path(job.continues))
+    epochs = len(shorter.epochs())
+    try:
+        extend(shorter.path, epochs, folder.path, schedule, seed=job.config.seed)
+    except ValueError as err:
+        print(f"not continued from {shorter.train_id}: {err}")  # noqa: T201  # to the log
+        return
+    for machine in shorter.machines():
+        folder.add_machine(machine)
+    seconds = float((shorter.fit() or {})["seconds"])
+    folder.write("continues", {"train_id": shorter.train_id, "epochs": epochs, "seconds": seconds})

@@ -16,7 +16,8 @@ from desam_model.types import Decision, EpochRecord
 from sweeper.locks import FileLock
 from sweeper.plan.job import TrainingJob
 from sweeper.records import FailureReason, TrialOutcome
-from sweeper.store.ledger import TrainingFolder, read_json
+from sweeper.store.json_file import read_json
+from sweeper.store.ledger import TrainingFolder
 from sweeper.store.processes import is_local, process_identity
 from sweeper.trial.failures import classify, describe
 from sweeper.trial.same_code import read_code

@@ -950,7 +950,7 @@ LINES = {
         ),
         (
             "warning [channels-left-out] set: its images have 2 channels (T2, ADC), of which only"
-            " the first is read; choose another with --channel"
+            " the first is read; choose another with --channel, or several with commas"
         ),
         (
             "warning [csv-missing] prostate_patientid.csv: it is missing, so all 2 cases are one"

@@ -21,7 +21,8 @@ from sweeper.locks import FileLock
 from sweeper.pipeline.running.listen import SweepListener
 from sweeper.pipeline.running.retry_loop import RetryLoop
 from sweeper.pipeline.running.sources import PlannedTrainings
-from sweeper.store.ledger import Ledger, TrainingFolder, read_json
+from sweeper.store.json_file import read_json
+from sweeper.store.ledger import Ledger, TrainingFolder
 from sweeper.store.processes import process_identity
 from sweeper.store.workspace import Workspace
 

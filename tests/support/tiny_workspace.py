@@ -78,8 +78,10 @@ def make_workspace(
     return workspace
 
 
-def train(workspace: Workspace, training: Training) -> TrainingFolder:
-    """Train and score in this process."""
+def train(
+    workspace: Workspace, training: Training, continues: TrainingFolder | None = None
+) -> TrainingFolder:
+    """Train and score in this process; `continues` is a finished training of fewer epochs."""
     folder = workspace.trainings / training.train_id
     job = TrainingJob(
         train_id=training.train_id,
@@ -91,6 +93,7 @@ def train(workspace: Workspace, training: Training) -> TrainingFolder:
         folder=str(folder),
         threads=1,
         owner="test",
+        continues=None if continues is None else str(continues.path),
     )
     assert run_trial(job, lambda _: Decision.CONTINUE)
     return TrainingFolder(folder)

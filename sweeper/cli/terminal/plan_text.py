@@ -59,6 +59,7 @@ def plan_lines(report: PlanReport, width: int | None = None) -> Iterator[str]:
     reasons = Counter(cell.note for cell in report.cells if cell.state is State.STALE)
     for reason, count in reasons.items():
         yield f"  {count} stale: {reason}"
+    yield from extension_lines(report)
     yield from store_lines(report)
     yield from cost_lines(report)
 
@@ -99,6 +100,14 @@ def _listed(values: Sequence[int]) -> str:
     if len(values) > 6:
         return f"{values[0]}, {values[1]} ... {values[-1]}"
     return ", ".join(map(str, values))
+
+
+def extension_lines(report: PlanReport) -> Iterator[str]:
+    """Missing trainings of which a finished run of fewer epochs exists: what becomes of it."""
+    yield from report.extension_lines()
+    if report.anew_seconds:
+        seconds = clock(report.anew_seconds)
+        yield f"  training these anew takes {seconds}, one after the other; included below"
 
 
 def _searches(report: PlanReport) -> Iterator[str]:

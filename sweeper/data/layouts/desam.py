@@ -71,7 +71,7 @@ def read_desam(root: Path, structures: Mapping[int, str] | None = None) -> Sourc
             label=labels[case],
             label_map=label_map,
             ignored=ignored,
-            channel=0 if channels and not ending else None,
+            channels=(0,) if channels and not ending else (),
         )
         for case in sorted(images.keys() & labels.keys(), key=natural_key)
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from desam_model.plugins import registry
 from sweeper.data.layouts.abdominal import looks_like_abdominal, read_abdominal
-from sweeper.data.layouts.channels import select_channel
+from sweeper.data.layouts.channels import select_channels
 from sweeper.data.layouts.csv import looks_like_csv, read_csv
 from sweeper.data.layouts.desam import looks_like_desam, read_desam
 from sweeper.data.layouts.hints import hint, propose
@@ -124,7 +124,8 @@ def read_source(
         source: A folder, or a file if the layout accepts one.
         layout: The layout's name, or `auto` to recognise it by its marker.
         structures: Label value -> name; only for layouts that let the user name them.
-        channel: Number or name of the channel of images with several; None for the layout's choice.
+        channel: Number or name of the channel of images with several, or more than one with commas;
+            None for the layout's choice.
 
     Raises:
         DataError: The source does not exist, its layout or channel is unknown, or structures were
@@ -143,7 +144,7 @@ def read_source(
     if structures is not None and not chosen.names_structures:
         raise DataError(f"layout {chosen.name} has fixed structures; remove --structures")
     dataset = chosen.read(source, structures)
-    return dataset if channel is None else select_channel(dataset, channel)
+    return dataset if channel is None else select_channels(dataset, channel)
 
 
 def detect(source: Path) -> Layout:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sweeper.data.volume import (
     is_picture_folder,
@@ -11,6 +13,7 @@ from sweeper.data.volume import (
     read_pictures_of_series,
     read_volume,
 )
+from sweeper.data.voxel_files import VolumeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from desam_model.types import Split
     from sweeper.data.faults import Fault
     from sweeper.data.volume import Volume
+
+_SAME_GRID_MM = 1e-3
+"""Allowed difference between the affines of an image's channels."""
 
 SITE_ALIASES: Mapping[str, str] = {
     "a-isbi": "A-ISBI",
@@ -60,7 +66,9 @@ class SourceCase:
         patient: Id of the patient, whose scans are all in the same split. Empty if the source has
             none; then each case is a patient.
         split: The split given by the source, or None to use the split rule.
-        channel: The channel to read of an image file with several; None if it has one.
+        channels: The channels to read of an image file with several, in this order; empty if it
+            has one.
+        more_images: Files of further channels, if each has its own (nnU-Net's `_0001`).
     """
 
     case: str
@@ -71,7 +79,13 @@ class SourceCase:
     ignored: tuple[int, ...] = ()
     patient: str = ""
     split: Split | None = None
-    channel: int | None = None
+    channels: tuple[int, ...] = ()
+    more_images: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file, series or folder that it is read from."""
+        return (self.image, *self.more_images, self.label)
 
     def read_image(self) -> Volume:
         """The image in the canonical frame.
@@ -80,7 +94,27 @@ class SourceCase:
             VolumeError: It is not an image.
             OSError: A file cannot be opened.
         """
-        return read_volume(self.image, self.channel)
+        image = read_volume(self.image, self.channels)
+        more = [(path, read_volume(path)) for path in self.more_images]
+        for path, other in more:
+            is_same = image.array.shape[1:] == other.array.shape[1:]
+            if not is_same or not np.allclose(image.affine, other.affine, atol=_SAME_GRID_MM):
+                raise VolumeError(
+                    f"its channel {path.name} has another grid of voxels; resample it to this one"
+                )
+            image = replace(
+                image,
+                array=np.concatenate([image.array, other.array]),
+                headers={
+                    **image.headers,
+                    **{
+                        f"{name} of {path.name}": text
+                        for name, text in other.headers.items()
+                        if image.headers.get(name) != text
+                    },
+                },
+            )
+        return image
 
     def read_label(self) -> Volume:
         """The label map in the canonical frame; pictures of a DICOM series are in its frame.

@@ -104,5 +104,5 @@ class Costs:
         report = self.report
         if len(ended) >= report.prediction.trainings:
             return report.prediction
-        cost = estimate(ended, report.paces)
+        cost = estimate(ended, report.paces, report.continued_epochs)
         return predict(self.workspace, cost, len(ended), report.devices)

@@ -167,8 +167,18 @@ def _probe(training: Training, threads: int) -> Pace:
     )
 
 
-def estimate(cells: Iterable[Cell], paces: Mapping[str, Pace]) -> Estimate:
-    """The cost of the missing parts of the cells, from the paces of their kinds."""
+def estimate(
+    cells: Iterable[Cell],
+    paces: Mapping[str, Pace],
+    done_epochs: Mapping[str, int] | None = None,
+) -> Estimate:
+    """The cost of the missing parts of the cells, from the paces of their kinds.
+
+    Args:
+        cells: The cells.
+        paces: Pace by kind.
+        done_epochs: Train id -> epochs that it continues from.
+    """
     seconds, peak, checkpoints, unknown = 0.0, 0.0, 0, 0
     origins: set[str] = set()
     for cell in cells:
@@ -181,6 +191,7 @@ def estimate(cells: Iterable[Cell], paces: Mapping[str, Pace]) -> Estimate:
         seconds += pace.scored_slice_seconds * _scored_slices(cell.training, cell.missing)
         if not cell.is_trained:
             epochs = cell.training.config.training.epochs
+            epochs -= (done_epochs or {}).get(cell.training.train_id, 0)
             checkpoints += pace.parameters * _CHECKPOINT_BYTES_PER_PARAMETER
             seconds += epochs * cell.training.n_source_slices * pace.slice_seconds
     return Estimate(

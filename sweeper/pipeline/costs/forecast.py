@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sweeper.pipeline.costs.estimate import wall_seconds
-from sweeper.store.ledger import read_json, write_json
+from sweeper.store.json_file import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +151,9 @@ def actual(ended: Sequence[Cell], ledger: Ledger, wall: float) -> Actual:
         if fit is None:
             seconds += sum(epoch["seconds"] for epoch in folder.epochs())
             continue
-        seconds += 0.0 if cell.is_trained else float(fit["seconds"])
+        if not cell.is_trained:
+            before = folder.continues() or {"seconds": 0.0}
+            seconds += float(fit["seconds"]) - float(before["seconds"])
         peak = max(peak, float(fit["peak_memory_bytes"]))
         for eval_id in cell.missing:
             scored = folder.evaluation(eval_id)

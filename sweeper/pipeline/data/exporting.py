@@ -44,6 +44,11 @@ def export_dataset(
     """
     # find the volumes
     values = _values_of(store, structure)
+    if "," in store.channel:
+        raise DataError(
+            f"dataset {store.name} has {store.image_channels} channels, and the released code reads"
+            " one; import the source with one --channel under another --name, and export that"
+        )
     root = source or Path(store.source)
     if store.layout == MERGED:
         raise DataError(

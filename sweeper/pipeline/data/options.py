@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.data.preprocessing import profile
@@ -33,7 +33,8 @@ class ImportOptions:
         split_seed: Seed of the `seeded` rule.
         structures: Names by label value, instead of the layout's.
         modality: `CT` or `MR` for all domains; None for what the source states.
-        channel: Number or name of the channel of images with several; None for the layout's choice.
+        channel: Number or name of the channel of images with several, or more than one with commas;
+            None for the layout's choice.
         salt: If given, the store has salted ids and no file names.
         processes: Number of processes; None for one per core.
         is_synthetic: True if the data is a phantom.
@@ -59,8 +60,12 @@ class ImportOptions:
             domain: source.profiles.get(domain, "desam_ct" if modality == "CT" else "desam")
             for domain, modality in modalities.items()
         }
+        has_several = self.channel is not None and "," in self.channel
         return {
-            domain: profile(name, label_resize=self.label_resize) for domain, name in chosen.items()
+            domain: replace(
+                profile(name, label_resize=self.label_resize), scales_each_channel=has_several
+            )
+            for domain, name in chosen.items()
         }
 
     def modalities(self, source: SourceDataset) -> dict[str, str]:
@@ -114,7 +119,7 @@ def import_key(source: SourceDataset, options: ImportOptions) -> str:
     """Hash of names, sizes and times of all files, and of the options; opens no file."""
     files = []
     for case in source.cases:
-        for path in (*files_of(case.image), *files_of(case.label)):
+        for path in (file for part in case.files for file in files_of(part)):
             stat = path.stat() if path.exists() else None
             name = path.relative_to(source.root) if path.is_relative_to(source.root) else path
             files.append([str(name), stat and stat.st_size, stat and stat.st_mtime_ns])
@@ -144,7 +149,7 @@ def _choices(source: SourceDataset, options: ImportOptions) -> list[Any]:
             c.split and c.split.value,
             sorted(c.label_map.items()),
             *([list(c.ignored)] if c.ignored else []),
-            *([] if c.channel is None else [c.channel]),
+            *c.channels,
         ]
         for c in source.cases
     ]

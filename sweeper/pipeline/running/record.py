@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.plan.expand import evaluation_settings, parameters
 from sweeper.records import Row, TrainingRecord, TrialStatus
 from sweeper.tracking.tracker import TrainingStart, sweep_name
-from sweeper.version import __version__
+from sweeper.version import MAIN_PACKAGES, __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,8 +154,7 @@ def _tags(training: Training, fit: Mapping[str, Any]) -> dict[str, str]:
 def provenance() -> dict[str, str]:
     """Versions of what made the numbers, and the git commit where there is one."""
     tags = {"sweeper_version": __version__, "python": platform.python_version()}
-    for package in ("torch", "ray", "mlflow", "zarr", "monai", "segment-anything"):
-        tags[f"version.{package}"] = metadata.version(package)
+    tags |= {f"version.{package}": metadata.version(package) for package in MAIN_PACKAGES}
     tags["git_commit"] = _git_commit()
     return tags
 

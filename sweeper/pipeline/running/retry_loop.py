@@ -19,7 +19,7 @@ from sweeper.store.processes import process_identity
 from sweeper.trial.remedy import Remedy, apply, known_remedy, next_remedy, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sweeper.engine.ray_tune import Interrupt, Job, JobSource
     from sweeper.pipeline.display import Display
@@ -49,6 +49,7 @@ class RetryLoop:
         display: Told of pauses and remedies.
         placement: What a training gets that never failed.
         run_jobs: The engine: runs a round's jobs at a placement.
+        continues: Train id -> train id of the finished training that it continues.
     """
 
     workspace: Workspace
@@ -58,6 +59,7 @@ class RetryLoop:
     display: Display
     placement: Placement
     run_jobs: RunJobs
+    continues: Mapping[str, str] = field(default_factory=dict)
     _open: dict[str, Training] = field(default_factory=dict)
     """Trainings that the source has handed out and that have not ended for good."""
 
@@ -140,6 +142,7 @@ class RetryLoop:
         """The training as it crosses to a worker."""
         config = split(remedy, training.config)
         placement = apply(remedy, self.placement)
+        shorter = self.continues.get(training.train_id)
         return TrainingJob(
             train_id=training.train_id,
             identity=training.identity,
@@ -155,6 +158,8 @@ class RetryLoop:
             remedy=remedy.text(config.training.batch_size) if remedy else None,
             scoring_code=scoring_version() if training.evaluations else None,
             background=training.data.background,
+            # split batches would change the rounding of the epochs that follow
+            continues=None if shorter is None or remedy else str(self.ledger.folder(shorter).path),
             hang_s=placement.hang_s,
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from sweeper.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sweeper.config.sweep import ResourcesConfig
     from sweeper.engine.ray_tune import Interrupt, JobSource
@@ -30,6 +30,7 @@ def train(
     resources: ResourcesConfig,
     address: str | None,
     on_lost: Callable[[str], NoReturn] | None,
+    continues: Mapping[str, str] | None = None,
 ) -> int:
     """Run every training of a source; the number of the signal that ended it early, else 0.
 
@@ -43,6 +44,7 @@ def train(
         address: Of the Ray cluster to join; None for this machine.
         on_lost: Called in another thread with the name of a local Ray process that has died; this
             thread may then be blocked forever. None: Ray is not watched.
+        continues: Train id -> train id of the finished training of fewer epochs that it continues.
 
     Raises:
         ResourceError: There is no such cluster, or no room for the trainings on it.
@@ -82,6 +84,7 @@ def train(
             display=display,
             placement=placement,
             run_jobs=run_jobs,
+            continues=continues or {},
         )
         with guarded(lost) if on_lost is not None and address is None else nullcontext():
             return loop.run()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import StoreError
 from sweeper.records import TrialStatus
-from sweeper.store.ledger import read_json
+from sweeper.store.json_file import read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from optuna.storages import BaseStorage
@@ -60,6 +61,41 @@ class StudyDatabase:
         """
         return self._storage
 
+    def tried(self) -> dict[str, set[str]]:
+        """Study id -> train ids of all trainings that the study has tried; empty without a file.
+
+        Raises:
+            StoreError: Another version of Optuna wrote the file.
+        """
+        if not self.exists():
+            return {}
+        from sweeper.search.study import TRAIN_ID  # optuna costs 1 s
+
+        return {
+            _study_id(study.study_name): {
+                trial.user_attrs[TRAIN_ID]
+                for trial in self._storage.get_all_trials(study._study_id, deepcopy=False)
+                if TRAIN_ID in trial.user_attrs
+            }
+            for study in self._storage.get_all_studies()
+        }
+
+    def remove(self, study_ids: Collection[str]) -> None:
+        """Delete studies, and the file if no study is left.
+
+        Raises:
+            StoreError: Another version of Optuna wrote the file.
+        """
+        if not self.exists():
+            return
+        studies = self._storage.get_all_studies()
+        removed = [study for study in studies if _study_id(study.study_name) in study_ids]
+        for study in removed:
+            self._storage.delete_study(study._study_id)
+        if len(removed) == len(studies):
+            self._storage.remove_session()
+            self._path.unlink()
+
     @cached_property
     def _storage(self) -> BaseStorage:
         from optuna.storages import RDBStorage  # costs 1 s, and most spaces search nothing
@@ -73,6 +109,11 @@ class StudyDatabase:
                 f"{self._path}: another version of Optuna wrote it ({err}); upgrade it with"
                 f" 'optuna storage upgrade --storage {url}', or move it away to start a new search"
             ) from err
+
+
+def _study_id(study_name: str) -> str:
+    """The identity at the end of a study's name; see `OpenStudy.cell`."""
+    return study_name.rpartition("[")[2].removesuffix("]")
 
 
 def read_former(path: Path, budget: int) -> StudyRecord | None:

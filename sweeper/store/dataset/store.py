@@ -15,6 +15,7 @@ import zarr
 
 from desam_model.types import IGNORED, IGNORED_LABEL, Split
 from sweeper.errors import StoreError
+from sweeper.sealed import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,8 @@ class DatasetStore:
         attributes = read_attributes(path)
         try:
             store = cls(path, attributes, zarr.open_group(path, mode="r"))
-        except (KeyError, ValueError) as err:  # an array's zarr.json is missing or truncated
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as err:
+            # an array's zarr.json is missing, truncated or not one
             raise StoreError(
                 f"dataset store {path} is damaged: {err} cannot be read; {_IMPORT_AGAIN}"
             ) from err
@@ -249,7 +251,13 @@ class DatasetStore:
     @cached_property
     def cases(self) -> tuple[CaseRecord, ...]:
         """All cases in the order of their slices."""
-        return tuple(_record(plain) for plain in self._attributes["cases"])
+        try:
+            return tuple(_record(plain) for plain in self._attributes["cases"])
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise StoreError(
+                f"dataset store {self.path} is damaged: its case table cannot be read"
+                f" ({type(err).__name__}: {err}); {_IMPORT_AGAIN}"
+            ) from err
 
     @cached_property
     def domains(self) -> tuple[str, ...]:
@@ -392,8 +400,8 @@ def read_attributes(path: Path) -> Mapping[str, Any]:
             f" {path.name.removesuffix('.zarr') or 'NAME'}`"
         )
     try:
-        attributes = json.loads(file.read_text())["attributes"]
-    except (ValueError, KeyError) as err:
+        attributes = dict(json.loads(file.read_text())["attributes"])
+    except (ValueError, KeyError, TypeError, RecursionError) as err:
         raise StoreError(f"{file} cannot be read ({err}); import the dataset again") from err
     if attributes.get("format") != FORMAT:
         raise StoreError(f"{path} is a Zarr store, but not a dataset store; choose another path")
@@ -404,5 +412,33 @@ def read_attributes(path: Path) -> Mapping[str, Any]:
             f"dataset store {path} has format version {attributes.get('version')}, but this sweeper"
             f" reads {VERSION}; import the dataset again"
         )
+    if "checksum" in attributes and attributes != _checked(attributes, path):
+        raise StoreError(
+            f"dataset store {path} is damaged: its case table or the description of its arrays was"
+            f" changed after the import; {_IMPORT_AGAIN}"
+        )
     checked: Mapping[str, Any] = attributes
     return checked
+
+
+def with_checksums(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The attributes with checksums of the arrays' descriptions at `path`, and of them all.
+
+    A slice has a checksum of its own, but a changed description of an array could make zeros of
+    slices, and a changed case table would give them to another case. Stores of earlier versions
+    have no checksum here.
+    """
+    plain = {key: value for key, value in attributes.items() if key != "checksum"}
+    plain["arrays"] = {
+        name: hashlib.sha256((path / name / "zarr.json").read_bytes()).hexdigest()
+        for name in ("image", "label")
+    }
+    return {**plain, "checksum": digest_of(plain)}
+
+
+def _checked(attributes: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """The attributes with the checksums that they should have."""
+    try:
+        return with_checksums(attributes, path)
+    except OSError:
+        return attributes  # an array is missing, which opening it says better

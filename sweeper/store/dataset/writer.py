@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import zarr
 
 from sweeper.errors import StoreError
-from sweeper.store.dataset.store import FORMAT, VERSION, CaseRecord, DatasetStore, content_hash
+from sweeper.store.dataset.store import (
+    FORMAT,
+    VERSION,
+    CaseRecord,
+    DatasetStore,
+    content_hash,
+    with_checksums,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -97,7 +104,7 @@ def write_dataset(path: Path, facts: DatasetFacts, cases: Iterable[NewCase]) -> 
         records.append(_append(arrays, case, records))
     if arrays is None:
         raise StoreError(f"dataset {facts.name} has no cases to write; check its source")
-    group.attrs.put(_as_attributes(facts, records, arrays[0]))
+    group.attrs.put(with_checksums(_as_attributes(facts, records, arrays[0]), partial))
     old = path.with_name(f".{path.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from desam_model.encoder.entry import MapShape
 from desam_model.encoder.precision import PRECISIONS
 from sweeper.errors import StoreError
+from sweeper.sealed import digest_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,7 +168,8 @@ class EmbeddingManifest:
                 "neck_channels": self.neck.channels,
                 "grid_hw": list(self.neck.grid_hw),
             }
-        return values
+        plain = json.loads(json.dumps(values))
+        return {**plain, "checksum": digest_of(plain)}
 
 
 _LAYOUT = ("format", "n_slices", "compute", "block", "codec", "cases")
@@ -191,6 +193,12 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
     try:
         values = dict(json.loads(group_json)["attributes"][MANIFEST_KEY])
         version = values["format"]
+        recorded = values.pop("checksum", None)  # earlier versions wrote none
+        if recorded is not None and recorded != digest_of(values):
+            raise StoreError(
+                f"embedding store {where} is damaged: its manifest was changed after it was"
+                " written; 'sweeper doctor --repair' moves the store aside, then embed again"
+            )
         if version not in (1, FORMAT):
             raise StoreError(
                 f"embedding store {where} has format {version}, this sweeper reads 1 and {FORMAT};"
@@ -205,7 +213,7 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
         values["cases"] = tuple((str(case), int(count)) for case, count in values["cases"])
         known = {field.name for field in fields(EmbeddingManifest)}
         return EmbeddingManifest(**{k: v for k, v in values.items() if k in known})
-    except (ValueError, KeyError, TypeError) as err:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise StoreError(
             f"{where} is not an embedding store: its zarr.json has no readable"
             f" {MANIFEST_KEY!r}; if it was one, remove that folder and run 'sweeper embed DATASET'"

@@ -132,3 +132,15 @@ def test_the_released_losses_leave_cross_entropy_out(batch, generator):
     assert set(make().training_loss(batch, generator).parts) == {"dice", "ce"}
     released = make(loss_profile="released").training_loss(batch, generator)
     assert set(released.parts) == {"dice"}
+
+
+def test_the_used_prompts_are_those_of_the_prediction(batch):
+    settings = PredictionSettings(grid_size=4, iou_threshold=-1e6)
+    method = make("grid").eval()
+    used = method.used_prompts(batch, settings)
+    rated = used.predicted_iou[torch.arange(3), used.chosen]
+    assert torch.allclose(rated, method.predict(batch, settings).predicted_iou, atol=1e-5)
+    assert used.points_xy[0].tolist() == [8.0, 8.0]  # an eighth of a slice of 64 px
+    box = make("gt_box").eval().used_prompts(batch, settings).boxes_xyxy
+    assert box.tolist() == [[20.0, 10.0, 50.0, 30.0]] * 3
+    assert make().eval().used_prompts(batch, settings).boxes_xyxy.tolist() == [[0, 0, 64, 64]] * 3

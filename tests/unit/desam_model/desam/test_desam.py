@@ -11,7 +11,7 @@ from desam_model.desam.desam import DeSAM, build_desam
 from desam_model.desam.pdmm import PDMM
 from desam_model.desam.prim import PRIM, default_heads
 from desam_model.desam.prompts import PromptTokens
-from desam_model.types import Batch, Embedding, Prompt
+from desam_model.types import Batch, Embedding, PredictionSettings, Prompt
 
 
 def embedding_of(size=2, taps=12, neck=16, side=8, seed=0):
@@ -239,3 +239,20 @@ def test_iou_head_differs_from_pdmm_only_by_nothing_but_the_gate():
     start = ablated(Ablation.PDMM_ONLY).pdmm.state_dict()
     assert all(torch.equal(gated[name], plain[name]) for name in plain)
     assert not torch.equal(plain["head.weight"], start["head.weight"])
+
+
+def test_the_used_prompts_are_those_of_the_prediction(small_desam):
+    settings = PredictionSettings(grid_size=3, iou_threshold=-99.0)
+    method, batch = small_desam().eval(), batch_of()
+    used = method.used_prompts(batch, settings)
+    rated = used.predicted_iou[torch.arange(2), used.chosen]
+    torch.testing.assert_close(
+        rated, method.predict(batch, settings).predicted_iou, rtol=1e-5, atol=1e-5
+    )
+    assert used.predicted_iou.shape == (2, 9)
+    assert used.points_xy[4].tolist() == [16.0, 16.0]  # the centre of a slice of 32 px
+    whole = small_desam(prompt_mode="whole_box").eval().used_prompts(batch, settings)
+    assert whole.boxes_xyxy.tolist() == [[0.0, 0.0, 32.0, 32.0]] * 2
+    unrated = small_desam(ablation="mask_embedding").eval().used_prompts(batch, settings)
+    assert (unrated.predicted_iou, unrated.chosen, len(unrated.points_xy)) == (None, None, 9)
+    assert small_desam(ablation="pdmm_only").eval().used_prompts(batch, settings) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import optuna
 import pytest
 import tiny_workspace as tiny
 import torch
@@ -12,7 +13,10 @@ import sweeper
 from sweeper.cli import main
 from sweeper.errors import ConfigError, SweeperError
 from sweeper.pipeline.removing import find_cells, find_sweep, remove
+from sweeper.pipeline.searching.records import StudyDatabase
+from sweeper.search.study import TRAIN_ID
 from sweeper.store.ledger import Ledger
+from sweeper.store.workspace import Workspace
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow's libraries
@@ -93,3 +97,45 @@ def test_the_command_lists_before_it_asks(workspace, capsys, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
+
+
+def search(workspace, space, studies):
+    """Optuna's file of a space; study id -> train ids that it has tried."""
+    place = workspace.sweeps / space
+    place.mkdir(parents=True)
+    for study_id, train_ids in studies.items():
+        study = optuna.create_study(
+            storage=f"sqlite:///{place}/optuna.db", study_name=f"{space}: unet, [{study_id}]"
+        )
+        for train_id in train_ids:
+            attributes = {TRAIN_ID: train_id}
+            study.add_trial(optuna.trial.create_trial(value=0.0, user_attrs=attributes))
+            Ledger(workspace.trainings).folder(train_id).write("config", {"name": train_id})
+
+
+def plan(space, winner, *study_ids):
+    cell = {"train_id": winner, "eval_id": "e", "params": {}, "evaluation": {}}
+    return {"cells": [cell], "searches": [{"study_id": i, "trainings": []} for i in study_ids]}
+
+
+def test_a_search_goes_with_its_sweep_and_what_only_it_has_tried(tmp_path):
+    workspace = Workspace.open(tmp_path / "ws")
+    search(workspace, "tuned", {"a1": ["won", "lost", "both"], "b2": ["both", "other"]})
+    search(workspace, "more", {"c3": ["shared"]})
+    search(workspace, "alone", {"d4": ["shared", "mine"]})
+    tracker = MlflowTracker(workspace)
+    tracker.prepare("tuned@one", plan("tuned", "won", "a1"))
+    tracker.prepare("tuned@two", plan("tuned", "other", "b2"))
+    tracker.prepare("alone@one", plan("alone", "mine", "d4"))
+    # a study of the same space on other data stays, with what it has tried
+    removal = find_sweep(workspace, "tuned@one")
+    assert [folder.train_id for folder in removal.trainings] == ["lost", "won"]
+    assert (removal.studies, removal.shared) == (("a1",), 1)
+    remove(workspace, removal)
+    database = StudyDatabase(workspace.sweeps / "tuned" / "optuna.db")
+    assert database.tried() == {"b2": {"both", "other"}}
+    # the last study of a space takes its folder with it; other spaces are left alone
+    remove(workspace, find_sweep(workspace, "tuned@two"))
+    remove(workspace, find_sweep(workspace, "alone@one"))
+    assert [path.name for path in workspace.sweeps.iterdir()] == ["more"]
+    assert sorted(path.name for path in workspace.trainings.iterdir()) == ["shared"]

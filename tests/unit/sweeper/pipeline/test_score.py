@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 import pytest
+from earlier_version import edit
 from whole_scans import foreground_only
 
 from sweeper.config.report import ReportSpec
@@ -141,11 +142,9 @@ def test_a_mask_scores_the_same_after_the_source_folder_is_gone(
     affine[:3, 3] += (6.0, 0.0, 0.0)  # mm
     nib.save(nib.Nifti1Image(np.asarray(original.dataobj), affine), moved / "b1.nii.gz")
     store = shutil.copytree(dataset.path, tmp_path / "toy.zarr")
-    file = store / "zarr.json"
     values = []
     for number, source in enumerate((dataset.source, str(tmp_path / "gone"))):
-        text = file.read_text().replace(dataset.source, source)
-        file.write_text(text)
+        edit(store, source=source)
         request = ScoreRequest(folder=moved, method=f"there-{number}", source="A")
         outcome = score(workspace, DatasetStore.open(store), request)
         assert outcome.regridded == ("b1",)

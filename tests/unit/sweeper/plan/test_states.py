@@ -25,7 +25,8 @@ from sweeper.pipeline.display import Silent
 from sweeper.plan.expand import Plan, Training, make_plan
 from sweeper.plan.states import State, cells_of
 from sweeper.records import FailureReason
-from sweeper.store.ledger import Ledger, TrainingFolder, write_json
+from sweeper.store.json_file import read_json, write_json
+from sweeper.store.ledger import Ledger, TrainingFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +170,7 @@ def test_no_reader_ever_sees_half_a_record(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"x": 1})
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"x": object()})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
+    assert read_json(tmp_path / "a.json") == {"x": 1}
 
 
 def test_the_pace_of_a_kind_is_taken_from_finished_trainings(plan: Plan, ledger: Ledger) -> None:

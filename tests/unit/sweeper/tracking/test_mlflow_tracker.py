@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import sqlite3
@@ -286,6 +287,43 @@ def test_a_missing_or_damaged_rows_file_gives_no_scores_and_is_logged_again(
         assert tracker.logged("lost@d") == {"t1": {"e1"}}
 
 
+def test_a_run_whose_database_was_changed_is_an_error_and_never_a_number(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    tracker = MlflowTracker(places)
+    tracker.prepare("ablation", PLAN)
+    run_id = tracker.log_training(RECORD)
+    reader = MlflowReader(places.mlflow_db, places.mlflow_artifacts)
+    assert reader.damaged_runs("ablation") == ()
+    changes = [
+        ("latest_metrics", "value", "4.0", "3.0", "seconds"),
+        ("params", "value", "'desam'", "'medsam'", "method.name"),
+        ("tags", "value", "'true'", "'false'", "synthetic"),
+        ("tags", "key", "'code_version'", "'codeversion'", "code_version"),
+    ]
+    for table, column, old, new, key in changes:
+        statement = f"UPDATE {table} SET {column} = {{}} WHERE key = '{{}}'"
+        edit_database(places.mlflow_db, statement.format(new, key))
+        assert reader.damaged_runs("ablation") == ((run_id, RECORD.name),), key
+        with pytest.raises(TrackingError, match=r"is not as it was written: .* doctor --repair"):
+            tracker.results()
+        changed = new.strip("'") if column == "key" else key
+        edit_database(places.mlflow_db, statement.format(old, changed))
+        assert reader.damaged_runs("ablation") == ()
+    insert = f"INSERT INTO tags (key, value, run_uuid) VALUES ('mine', 'x', '{run_id}')"
+    edit_database(places.mlflow_db, insert)  # as a person does in MLflow's pages
+    assert [run.tags["mine"] for run in tracker.results().runs] == ["x"]
+    rows = next(places.mlflow_artifacts.rglob("rows.json"))
+    rows.write_text(rows.read_text().replace("7.5", "7.6"))
+    assert tracker.logged("ablation") == {"t1": set()}
+
+
+def edit_database(database: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        assert connection.execute(statement).rowcount == 1
+        connection.commit()
+
+
 def test_a_moved_workspace_keeps_its_artifacts_and_a_copy_leaves_the_first_alone(
     tmp_path: Path,
 ) -> None:
@@ -314,6 +352,18 @@ def test_a_moved_workspace_keeps_its_artifacts_and_a_copy_leaves_the_first_alone
     uri = mlflow_run(new, run_id).info.artifact_uri
     assert uri.startswith(new.root.as_uri())
     assert before == {p: p.stat().st_mtime_ns for p in old.root.rglob("*") if p.is_file()}
+
+
+def test_the_parent_run_has_the_overall_values_and_lasts_as_long_as_its_trainings(
+    places: Places, tracker: MlflowTracker
+) -> None:
+    tracker.prepare("whole@d", PLAN)
+    child = mlflow_run(places, tracker.log_training(replace(RECORD, sweep="whole@d")))
+    (sweep,) = tracker.results().sweeps
+    tracker.attach(sweep, {}, overall={"overall dice/strict/desam (pool 4)": 71.5})
+    parent = mlflow_run(places, sweep.run_id)
+    assert parent.data.metrics == {"overall dice/strict/desam _pool 4_": 71.5}
+    assert parent.info.end_time == child.info.end_time
 
 
 def test_one_space_on_two_datasets_is_two_sweeps_in_one_experiment(

@@ -79,12 +79,46 @@ def test_the_next_block_is_read_and_the_last_one_written_while_one_is_computed()
     dataset.meeting = meeting
     encoder, writer = MeetingEncoder(meeting, n_blocks), MeetingWriter(meeting, n_blocks)
     blocks = blocks_of(range(10), 10, 2)
-    made = [
-        c.index for part in encode_blocks(dataset, range(10), encoder, writer, blocks) for c in part
-    ]
+    parts = encode_blocks(dataset, range(10), encoder, writer, blocks, 2)
+    made = [commit.index for part in parts for commit in part]
     assert made == list(range(10))
     assert meeting.missed == []
 
 
 def test_a_block_is_encoded_whole_and_only_what_it_lacks_is_written():
     assert blocks_of([1, 5, 6], n_slices=7, size=4) == [(range(4), [1]), (range(4, 7), [5, 6])]
+
+
+class SizedEncoder(torch.nn.Module):
+    """Its outputs depend on how many slices are encoded together, as those of a real one may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def preprocess(self, images):
+        return images.float()
+
+    def encode(self, frames):
+        maps = frames.flatten(1).mean(1)[:, None, None, None] + len(frames)
+        return Embedding(taps=(maps,), neck=maps)
+
+
+class KeepingWriter:
+    precision = "float32"
+
+    def __init__(self) -> None:
+        self.written: dict[int, float] = {}
+
+    def write(self, index, embedding):
+        self.written[index] = embedding.neck.item()
+        return Commit(index, {})
+
+
+def test_the_last_block_is_encoded_at_the_size_of_the_others_and_written_once():
+    dataset, writer = FakeDataset(per_case=7), KeepingWriter()
+    blocks = blocks_of(range(7), 7, 4)
+    parts = encode_blocks(dataset, range(7), SizedEncoder(), writer, blocks, 4)
+    assert [commit.index for part in parts for commit in part] == list(range(7))
+    expected = {i: float(torch.from_numpy(dataset.image(i)).float().mean()) + 4 for i in range(7)}
+    assert writer.written == expected

@@ -44,7 +44,7 @@ def test_the_decathlons_prostate_reads_t2_and_says_what_it_leaves_out(tmp_path: 
     assert dataset.modalities == {"PROSTATE": "MR"}
     assert [fault.line() for fault in faults] == [
         "warning [channels-left-out] Task05_Prostate: its images have 2 channels (T2, ADC), of"
-        " which only the first is read; choose another with --channel",
+        " which only the first is read; choose another with --channel, or several with commas",
         "warning [csv-missing] prostate_patientid.csv: it is missing, so all 3 cases are one site,"
         " PROSTATE; if they are from several sites, create it beside imagesTr with the columns"
         " center,patientid",

@@ -17,7 +17,7 @@ from sweeper.errors import DataError
 from sweeper.pipeline.bundling import verify as verifying
 from sweeper.pipeline.bundling.archive import SUMS, read_archive, write_archive
 from sweeper.plan.identity import short_hash
-from sweeper.store.ledger import read_json, write_json
+from sweeper.store.json_file import read_json, write_json
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow's libraries
 

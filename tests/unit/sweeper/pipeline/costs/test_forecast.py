@@ -138,7 +138,10 @@ def test_an_interrupted_run_is_compared_with_the_prediction_of_what_it_did(
     )
     paces = {kind(todo[0].training): one}
     report = SimpleNamespace(
-        paces=paces, devices=ON, prediction=predict(workspace, cost(todo, paces), 3, ON)
+        paces=paces,
+        devices=ON,
+        prediction=predict(workspace, cost(todo, paces), 3, ON),
+        continued_epochs={},
     )
     costs = Costs(
         workspace=workspace, report=report, searched_before=frozenset(), began=time.monotonic()

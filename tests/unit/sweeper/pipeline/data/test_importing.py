@@ -19,6 +19,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
+from earlier_version import edit
 
 from desam_model.types import Split
 from sweeper.data import case_pool
@@ -251,10 +252,7 @@ def test_a_modality_that_contradicts_the_source_is_an_error(tmp_path):
 def test_a_store_of_an_earlier_reader_is_created_again_with_replace(tmp_path):
     source = sources.saml(tmp_path / "src")
     first = import_dataset(source, tmp_path / "x.zarr", ONE).store
-    file = tmp_path / "x.zarr" / "zarr.json"
-    plain = json.loads(file.read_text())
-    del plain["attributes"]["reader_version"]
-    file.write_text(json.dumps(plain))
+    edit(tmp_path / "x.zarr", "reader_version")
     assert import_dataset(source, tmp_path / "x.zarr", ONE).is_unchanged
     again = import_dataset(source, tmp_path / "x.zarr", replace(ONE, replace=True))
     assert not again.is_unchanged

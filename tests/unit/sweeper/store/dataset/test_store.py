@@ -124,6 +124,19 @@ def test_a_store_that_lost_the_description_of_an_array_is_damaged(tmp_path):
         DatasetStore.open(store.path)
 
 
+def test_a_changed_case_table_or_description_of_an_array_is_damage(tmp_path):
+    store = write_dataset(tmp_path / "toy.zarr", FACTS, [new_case("a")])
+    table, array = store.path / "zarr.json", store.path / "image" / "zarr.json"
+    for file, old, new in ((table, '"domain": "CT"', '"domain": "CX"'), (array, '"/"', '"."')):
+        text = file.read_text()
+        assert text != text.replace(old, new)
+        file.write_text(text.replace(old, new))
+        with pytest.raises(StoreError, match=r"was changed after the import; import it again"):
+            DatasetStore.open(store.path)
+        file.write_text(text)
+    assert DatasetStore.open(store.path).damaged_cases() == ()
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

@@ -8,6 +8,7 @@ import fault_sources as sources
 import numpy as np
 import pytest
 import torch
+from earlier_version import edit
 from whole_scans import facts_of, foreground_only
 
 from desam_model.encoder.registry import build_encoder
@@ -157,8 +158,7 @@ def test_an_embedding_store_of_other_scans_is_refused(whole, tmp_path):
     workspace = Workspace.open(tmp_path / "workspace")
     store = ensure_embeddings(workspace, whole, "vit_tiny")
     rest = ensure_embeddings(workspace, whole, "vit_tiny", is_background=True)
-    text = (rest.path / "zarr.json").read_text().replace(whole.scan_fingerprint, "f" * 16)
-    (rest.path / "zarr.json").write_text(text)
+    edit(rest.path, scan_fingerprint="f" * 16)
     with pytest.raises(StoreError, match=r"other images.*embed whole --whole-scan"):
         background_view(
             whole,

@@ -48,7 +48,10 @@ def test_random_weights_are_called_so_and_make_a_draft():
 def test_medical_pretraining_says_that_targets_may_have_been_seen():
     table, text = made(*trained("lite_medsam"))
     assert "encoder lite_medsam (pretrained on labelled medical images" in text
-    assert "targets may have been seen in pretraining: the first release of its teacher MedSAM lists PROMISE12" in text
+    assert (
+        "targets may have been seen in pretraining: the first release of its teacher MedSAM lists"
+        " PROMISE12" in text
+    )
     assert not any("random" in reason for reason in table.draft_reasons)
 
 

@@ -6,6 +6,7 @@ when it is used, because torch takes seconds.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from sweeper.version import __version__
@@ -24,6 +25,12 @@ __all__ = [
     "run",
     "verify",
 ]
+
+
+# Dependencies read these when they are imported; none of them may report usage (SECURITY.md).
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["DO_NOT_TRACK"] = "true"
 
 
 def __getattr__(name: str) -> Any:

@@ -94,6 +94,10 @@ class Document:
         return self.where(keys)
 
 
+_MOST_VALUES = 100_000
+"""A few lines of aliases of aliases could stand for more values than memory holds."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core types only."""
 
@@ -138,18 +142,26 @@ def read_yaml(path: Path) -> Document:
 def parse_yaml(text: str, path: Path | None = None) -> Document:
     """The document in a text; see `read_yaml`."""
     name = str(path) if path else "<memory>"
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Path_, str] = {}
         value = None if node is None else _construct(loader, node, (), lines, name)
+    except RecursionError as err:
+        raise ConfigError(
+            f"{name}: is nested too deeply, or refers to itself; a search space has few levels"
+        ) from err
+    except (ValueError, OverflowError) as err:  # `!!int x`, or more digits than Python reads
+        raise ConfigError(f"{name}: a value cannot be read ({err}); correct it") from err
     except yaml.YAMLError as err:
         mark = getattr(err, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(err, "problem", None) or str(err).splitlines()[0]
         raise ConfigError(f"{name}{line}: not valid YAML: {problem}") from err
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     if not isinstance(value, dict):
         raise ConfigError(
             f"{name}: {'is empty' if value is None else 'contains a ' + type(value).__name__},"
@@ -182,6 +194,11 @@ def _construct(
     loader: _Loader, node: yaml.Node, path: Path_, lines: dict[Path_, str], name: str
 ) -> Any:
     lines.setdefault(path, f"{name}:{node.start_mark.line + 1}")
+    if len(lines) > _MOST_VALUES:
+        raise ConfigError(
+            f"{name}: has more than {_MOST_VALUES} values, with those that aliases (*name) repeat;"
+            " split the search space"
+        )
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:

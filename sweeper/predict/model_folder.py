@@ -58,7 +58,7 @@ def read_facts(folder: Path) -> ModelFacts:
                 f" reads {_FORMAT} {_VERSION}; install the version of sweeper that wrote it"
             )
         return ModelFacts.from_json(content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise StoreError(
             f"{path} cannot be read ({err}); export the model again with `sweeper export`"
         ) from err

@@ -62,7 +62,6 @@ def write_mlflow_model(model: Path, target: Path, requirements: list[str]) -> No
     Raises:
         TrackingError: MLflow cannot write it.
     """
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"  # it would copy the current folder's uv.lock
     import mlflow

@@ -28,7 +28,6 @@ def start_server(workspace: TrackingPlaces, port: int, log: Path) -> subprocess.
     relocate(workspace.mlflow_db, workspace.mlflow_artifacts)
     environment = {
         **os.environ,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
         # the job runner needs 2 GB and 13 more processes, and nothing here uses it
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -54,7 +53,6 @@ class MlflowStore:
 
     def _client(self) -> Any:
         if self._opened is None:
-            os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
             for noisy in ("alembic", "mlflow"):
                 logging.getLogger(noisy).setLevel(logging.ERROR)
             from mlflow import MlflowClient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 from desam_model.checkpoint_file import DamagedCheckpointError, require_intact
@@ -89,7 +90,7 @@ def _damaged_files(folder: TrainingFolder) -> Iterator[tuple[Path, str]]:
         try:
             with zipfile.ZipFile(path) as archive:
                 is_damaged = archive.testzip() is not None
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError):
+        except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, ValueError):
             is_damaged = True
         if is_damaged:
             yield path, "the masks in it do not match their checksums"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from matplotlib.figure import Figure
 
 from desam_model.scoring.metric_table import MAIN
 from sweeper.config.problems import nearest
-from sweeper.errors import ConfigError
+from sweeper.errors import ConfigError, StoreError
 from sweeper.report.build import build_table
 from sweeper.report.figures import WIDTH_CM
 from sweeper.report.figures.contours import PREDICTION_RGB, REFERENCE_RGB, unpack
@@ -246,8 +248,14 @@ def _framed(plane: NDArray[Any], edge: int) -> NDArray[Any]:
 
 
 def _load(path: Path) -> dict[str, NDArray[np.uint8]]:
-    with np.load(path) as archive:
-        return {name: archive[name] for name in archive.files}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError) as err:
+        raise StoreError(
+            f"{path} is damaged ({err}); 'sweeper doctor --repair' moves it aside, then run the"
+            " sweep again"
+        ) from err
 
 
 def _largest_slice(

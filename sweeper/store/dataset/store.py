@@ -113,7 +113,7 @@ class DatasetStore:
         path = Path(path).absolute()
         attributes = read_attributes(path)
         try:
-            store = cls(path, attributes, zarr.open_group(path, mode="r"))
+            store = cls(path, attributes, zarr.open_group(path, mode="r", zarr_format=3))
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as err:
             # an array's zarr.json is missing, truncated or not one
             raise StoreError(
@@ -374,13 +374,29 @@ def content_hash(image: NDArray[np.uint8], label: NDArray[np.uint8]) -> str:
 
 def _record(plain: Mapping[str, Any]) -> CaseRecord:
     values = dict(plain)
+    for key in ("case", "domain"):
+        require_file_name(str(values[key]))
     values["split"] = Split(values["split"])
     values["foreground"] = {k: tuple(v) for k, v in values["foreground"].items()}
     values["patient"] = values.get("patient") or values["case"]
     values["affine"] = tuple(tuple(row) for row in values.get("affine", ()))
     for key in ("z", "spacing_mm", "matrix", "source_spacing_mm"):
         values[key] = tuple(values[key])
-    return CaseRecord(**values)
+    record = CaseRecord(**values)
+    counts = {record.count, len(record.z), *map(len, record.foreground.values())}
+    if type(record.start) is not int or record.start < 0 or counts != {record.count}:
+        raise ValueError(f"case {record.case} has {record.count!r} slices and {len(record.z)} of z")
+    return record
+
+
+def require_file_name(text: str) -> None:
+    """Raise if a name of a case or domain would lead out of a folder as the name of a file in it.
+
+    Raises:
+        ValueError: It would.
+    """
+    if text in (".", "..") or any(sign in text for sign in "/\\\0"):
+        raise ValueError(f"{text!r} is not a name that a file can have")
 
 
 FORMAT = "sweeper-dataset"

@@ -77,9 +77,11 @@ class ZarrChunks:
         import torch
         import zarr
 
-        if array not in self._arrays:
-            self._arrays[array] = zarr.open_array(str(self._path / array), mode="r")
         try:
+            if array not in self._arrays:
+                # formats before 3 may name a codec that unpickles
+                opened = zarr.open_array(str(self._path / array), mode="r", zarr_format=3)
+                self._arrays[array] = opened
             return torch.from_numpy(self._arrays[array][index])
-        except (RuntimeError, ValueError) as err:
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as err:
             raise DamagedChunkError(f"{array} cannot be decoded ({err})") from err

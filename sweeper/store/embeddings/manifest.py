@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Codec = Literal["none", "zstd"]
 
 MANIFEST_KEY = "sweeper_embeddings"
+_MOST_VALUES = 2**30
+"""Values of one map of one slice; SAM's largest has 1280 x 64 x 64."""
+
 FORMAT = 2
 """One array per tap, in its own shape. In format 1, one array `taps` stacks taps of one shape."""
 
@@ -212,12 +215,38 @@ def parse_manifest(group_json: str | bytes, where: Path | str) -> EmbeddingManif
         values["neck"] = _map_shape(values["neck"])
         values["cases"] = tuple((str(case), int(count)) for case, count in values["cases"])
         known = {field.name for field in fields(EmbeddingManifest)}
-        return EmbeddingManifest(**{k: v for k, v in values.items() if k in known})
+        return _sensible(EmbeddingManifest(**{k: v for k, v in values.items() if k in known}))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise StoreError(
             f"{where} is not an embedding store: its zarr.json has no readable"
             f" {MANIFEST_KEY!r}; if it was one, remove that folder and run 'sweeper embed DATASET'"
         ) from err
+
+
+def _sensible(manifest: EmbeddingManifest) -> EmbeddingManifest:
+    """The manifest; a value that no store has would else fail where it is used.
+
+    Raises:
+        ValueError: Names the field and its value.
+    """
+    whole = ("block", "n_slices", "input_px", "pool", "format")
+    wrong = [name for name in whole if type(getattr(manifest, name)) is not int]
+    wrong += [name for name in whole if name not in wrong and getattr(manifest, name) < 1]
+    text = {field.name for field in fields(manifest)} - {*whole, "taps", "neck", "cases"}
+    wrong += [name for name in sorted(text) if not isinstance(getattr(manifest, name), str)]
+    if not wrong:
+        maps = (*manifest.taps, manifest.neck)
+        if manifest.precision not in PRECISIONS:
+            wrong.append("precision")
+        if manifest.codec not in ("none", "zstd"):
+            wrong.append("codec")
+        if sum(count for _, count in manifest.cases) != manifest.n_slices:
+            wrong.append("cases")
+        if not manifest.taps or any(not 0 < shape.n_values <= _MOST_VALUES for shape in maps):
+            wrong.append("taps")
+    if wrong:
+        raise ValueError(f"{wrong[0]} is {getattr(manifest, wrong[0])!r}")
+    return manifest
 
 
 def _map_shape(values: dict[str, Any]) -> MapShape:

@@ -46,7 +46,9 @@ def logits_and_reference(channels: int):
     return logits, reference
 
 
-@pytest.mark.parametrize(("loss", "channels"), LOSSES, ids=lambda value: str(value))
+@pytest.mark.parametrize(
+    ("loss", "channels"), LOSSES, ids=lambda value: getattr(value, "__name__", str(value))
+)
 def test_the_loss_is_that_of_the_labelled_half(loss, channels) -> None:
     logits, reference = logits_and_reference(channels)
     half = WIDTH // 2
@@ -61,7 +63,9 @@ def test_the_loss_is_that_of_the_labelled_half(loss, channels) -> None:
     assert (logits.grad[..., :half] != 0).any()
 
 
-@pytest.mark.parametrize(("loss", "channels"), LOSSES, ids=lambda value: str(value))
+@pytest.mark.parametrize(
+    ("loss", "channels"), LOSSES, ids=lambda value: getattr(value, "__name__", str(value))
+)
 def test_a_slice_that_nobody_labelled_has_a_finite_loss_without_gradient(loss, channels) -> None:
     logits, reference = logits_and_reference(channels)
     logits.requires_grad_(True)

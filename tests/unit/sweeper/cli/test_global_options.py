@@ -51,7 +51,9 @@ def test_every_command_is_known() -> None:
         "show",
         "export",
         "list",
+        "merge",
         "remove",
+        "table",
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 
@@ -14,6 +13,7 @@ from sweeper.cli import main
 from sweeper.errors import WorkspaceError
 from sweeper.pipeline.merging import merge
 from sweeper.plan.identity import short_hash
+from sweeper.sealed import seal, unseal
 from sweeper.store.ledger import Ledger
 from sweeper.store.workspace import Workspace
 
@@ -41,9 +41,9 @@ def ids(root):
 def rewrite(folder, change):
     """The training with a changed identity, and the id that belongs to it."""
     path = folder / "config.json"
-    values = json.loads(path.read_text())
+    values = unseal(path.read_text())
     change(values["identity"])
-    path.write_text(json.dumps(values))
+    path.write_text(seal(values))
     return folder.rename(folder.with_name(short_hash(values["identity"]))).name
 
 

@@ -43,4 +43,4 @@ def test_a_reader_who_types_the_page_sees_what_it_shows(tmp_path: Path) -> None:
             for line in without_numbers(block.text):
                 assert line in rest, f"not printed, or not in this order: {line!r}\n{printed}"
     assert (tmp_path / "curves.png").is_file()
-    assert list((tmp_path / "workspace" / "reports").rglob("*.html"))
+    assert not list((tmp_path / "workspace" / "trainings").iterdir())  # the page ends with remove

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from desam_model.plugins import PluginError
-from sweeper.cli.global_options import add_to_command, add_to_root
+from sweeper.cli.options.global_options import add_to_command, add_to_root
 from sweeper.errors import SweeperError
 from sweeper.version import version_text
 

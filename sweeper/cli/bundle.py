@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sweeper.cli.global_options import command_line
+from sweeper.cli.options.global_options import command_line
 
 EXIT_DISAGREES = 1
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweeper.cli.global_options import command_line
-from sweeper.cli.registered import Registered, layouts
+from sweeper.cli.options.global_options import command_line
+from sweeper.cli.options.registered import Registered, layouts
 from sweeper.cli.terminal.data_text import (
     ProgressBar,
     print_faults,

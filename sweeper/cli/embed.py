@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweeper.cli.registered import Registered, encoders, precisions
+from sweeper.cli.options.registered import Registered, encoders, precisions
 
 if TYPE_CHECKING:
     from sweeper.engine.embed import Workers

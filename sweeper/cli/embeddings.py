@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweeper.cli.global_options import command_line
+from sweeper.cli.options.global_options import command_line
 from sweeper.errors import StoreError
 from sweeper.report.words import counted
 

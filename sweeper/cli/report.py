@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from desam_model.scoring.protocol_table import PROTOCOLS, protocol_choices
-from sweeper.cli.global_options import command_line
-from sweeper.cli.latex_options import OPTIONS, WIDTHS, latex_options, latex_style
+from sweeper.cli.options.global_options import command_line
+from sweeper.cli.options.latex_options import OPTIONS, WIDTHS, latex_options, latex_style
 from sweeper.cli.terminal.screen import screen_width
 from sweeper.config.metric import metric_choices, metric_names
 from sweeper.config.report import Columns, Undefined
@@ -17,7 +17,7 @@ from sweeper.errors import ConfigError
 from sweeper.report.words import without_provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sweeper.pipeline.page import FigureStyle
     from sweeper.pipeline.report import LatexFiles
@@ -168,13 +168,7 @@ def report(
     The key `report:` of the search space defines the table; options override it. Exit codes: 0
     printed, 2 wrong input, 3 with --final if the table is a draft.
     """
-    from sweeper.pipeline.report import (
-        changed_query,
-        named_sweeps,
-        rows_text,
-        side_tables,
-        tables,
-    )
+    from sweeper.pipeline.report import changed_query, named_sweeps, tables
     from sweeper.store.workspace import Workspace
 
     is_elsewhere = publish or query["standalone"] or output is not None or format_ != "terminal"
@@ -213,9 +207,7 @@ def report(
     # render them in the chosen format
     beside: dict[Path, str] = {}
     if format_ in ROW_FORMATS:
-        text, left_out = rows_text(report_query, format_)
-        for reason in left_out:
-            click.echo(f"not in the export: {reason}", err=True)
+        text = _rows_text(report_query, format_)
     elif format_ == "html":
         from sweeper.pipeline.page import make_page
 
@@ -224,19 +216,48 @@ def report(
         by_metric = [built, *(tables(other, is_final=is_final) for other in others)]
         if format_ == "terminal" and not provenance:
             by_metric = [tuple(map(without_provenance, part)) for part in by_metric]
-        sides = [
-            _render_side(side, format_)
-            for other in (report_query, *others)
-            for side in side_tables(
-                other,
-                opened,
-                has_statistics=statistics,
-                has_costs=costs and other is report_query,
-            )
-        ]
+        asked = {"has_statistics": statistics, "has_costs": costs}
+        sides = _sides_text(opened, [report_query, *others], format_, **asked)
         text, supplements = _tables_text(by_metric, sides, format_, style, options["standalone"])
         beside = {} if output is None or supplements is None else supplements.beside(output)
-    # print or write the text
+    return _emit(text, output, beside)
+
+
+def _rows_text(query: Query, format_: str) -> str:
+    """The rows as text; what the format cannot hold is named on stderr."""
+    from sweeper.pipeline.report import rows_text
+
+    text, left_out = rows_text(query, format_)
+    for reason in left_out:
+        click.echo(f"not in the export: {reason}", err=True)
+    return text
+
+
+def _sides_text(
+    workspace: Workspace,
+    queries: Sequence[Query],
+    format_: str,
+    *,
+    has_statistics: bool,
+    has_costs: bool,
+) -> list[str]:
+    """The tables below: statistics of every query, costs of the first."""
+    from sweeper.pipeline.report import side_tables
+
+    return [
+        _render_side(side, format_)
+        for query in queries
+        for side in side_tables(
+            query,
+            workspace,
+            has_statistics=has_statistics,
+            has_costs=has_costs and query is queries[0],
+        )
+    ]
+
+
+def _emit(text: str, output: Path | None, beside: Mapping[Path, str]) -> int:
+    """Print the text, or write it and the files beside it; returns the exit code."""
     if output is None:
         click.echo(text, nl=False)
         return 0

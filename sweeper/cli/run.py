@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from sweeper.cli.global_options import command_line
+from sweeper.cli.options.global_options import command_line
 from sweeper.cli.terminal.approval import approval, cost_options
 from sweeper.report.words import counted
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweeper.cli.registered import Registered, downloadable_encoders
+from sweeper.cli.options.registered import Registered, downloadable_encoders
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ def shipped_spaces() -> dict[str, Path]:
 
 
 def space_file(path: Path) -> Path:
-    """The file itself, or the shipped space whose name the path is if there is no such file."""
+    """The file itself; if there is none, the shipped space of that name."""
     if len(path.parts) > 1 or path.exists():
         return path
     return shipped_spaces().get(path.name, path)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sweeper.cli import cli
-from sweeper.cli.global_options import command_line
+from sweeper.cli.options.global_options import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

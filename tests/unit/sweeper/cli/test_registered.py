@@ -6,7 +6,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sweeper.cli.registered import Registered, downloadable_encoders, encoders, layouts, precisions
+from sweeper.cli.options.registered import (
+    Registered,
+    downloadable_encoders,
+    encoders,
+    layouts,
+    precisions,
+)
 
 
 def command(names):

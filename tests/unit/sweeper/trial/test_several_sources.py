@@ -1,4 +1,4 @@
-"""A real training on two of three sites: what it reads, what it scores, what is told of it."""
+"""A real training on two of three sites: what it reads, what it scores, and what is said of it."""
 
 from __future__ import annotations
 
